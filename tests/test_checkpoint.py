@@ -1,0 +1,502 @@
+"""The checkpoint format: round trips, damage, lies, and processes killed while they save."""
+
+from __future__ import annotations
+
+import json
+import math
+import pickle
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.distributions import Bernoulli, Distribution, Independent
+
+import zoo.checkpoint as checkpoint
+from zoo.errors import CheckpointError, UnknownNameError
+from zoo.model import ElboTerms, InputKind, ModelConfig, VariationalAutoencoder
+from zoo.registry import Registry, VariantSpec
+
+
+class TinyConfig(ModelConfig):
+    latent_dim: int = 2
+    width: int = 3
+
+
+class Tiny(VariationalAutoencoder):
+    """Every kind of state: weights, a tied weight, a frozen one, buffers saved and unsaved."""
+
+    Config = TinyConfig
+    config: TinyConfig
+
+    def __init__(self, config: TinyConfig) -> None:
+        super().__init__(config)
+        pixels = math.prod(config.input_shape)
+        self.inner = nn.Linear(pixels, config.width)
+        self.code = nn.Linear(config.width, config.latent_dim)
+        self.tied = self.code
+        self.out = nn.Linear(config.latent_dim, pixels)
+        self.frozen = nn.Parameter(torch.rand(config.width), requires_grad=False)
+        self.register_buffer("steps", torch.tensor(7))
+        self.register_buffer("offsets", torch.arange(config.width) * 0.5, persistent=False)
+
+    @property
+    def input_kind(self) -> InputKind:
+        return "unit"
+
+    @property
+    def code_dim(self) -> int:
+        return self.config.latent_dim
+
+    def elbo_terms(self, x: Tensor) -> ElboTerms:
+        z = self.encode(x)
+        return ElboTerms(self.decode(z).log_prob(x), z.square().sum(-1, keepdim=True))
+
+    def log_weights(self, x: Tensor, samples: int) -> Tensor:
+        return self.elbo_terms(x).elbo.expand(samples, -1)
+
+    def encode(self, x: Tensor) -> Tensor:
+        return self.code(self.inner(x.flatten(1)) * self.frozen + self.offsets)
+
+    def decode(self, z: Tensor) -> Distribution:
+        logits = self.out(z).unflatten(-1, self.config.input_shape)
+        return Independent(Bernoulli(logits=logits, validate_args=False), 3)
+
+    def sample_codes(
+        self, n: int, temperature: float = 1.0, generator: torch.Generator | None = None
+    ) -> Tensor:
+        return temperature * torch.randn(n, self.code_dim, generator=generator)
+
+
+class Plain(Tiny):
+    """A tensor that is a plain attribute must have values after loading too."""
+
+    def __init__(self, config: TinyConfig) -> None:
+        super().__init__(config)
+        self.shift = torch.full((config.latent_dim,), 2.0)
+
+    def encode(self, x: Tensor) -> Tensor:
+        return super().encode(x) + self.shift
+
+
+REGISTRY = Registry(
+    variants={
+        "tiny": VariantSpec(model=f"{__name__}:Tiny", summary="for tests"),
+        "plain": VariantSpec(model=f"{__name__}:Plain", summary="for tests"),
+        "gone": VariantSpec(model="zoo.no_such_module:Model", summary="plugin not installed"),
+    }
+)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def stand_in_registry() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(checkpoint, "registry", lambda: REGISTRY)
+        yield
+
+
+def tiny(latent_dim: int = 2, seed: int = 0, shape: tuple[int, ...] = (1, 2, 2)) -> Tiny:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return Tiny(TinyConfig(input_shape=shape, latent_dim=latent_dim))
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    path = tmp_path / "tiny.safetensors"
+    checkpoint.save(path, tiny(), variant="tiny", dataset="digits")
+    return path
+
+
+def rewrite(path: Path, tensors: dict[str, Tensor] | None = None, **changes: Any) -> None:
+    """Forge the file: its tensors, or fields of what it says of itself."""
+    old, metadata = checkpoint.read_tensors(path)
+    content = {**json.loads(metadata["zoo"]), **changes}
+    save_file(old if tensors is None else tensors, path, {"zoo": json.dumps(content)})
+
+
+def assert_refused(path: Path, *parts: str) -> None:
+    with pytest.raises(CheckpointError) as caught:
+        checkpoint.load(path)
+    message = str(caught.value)
+    for part in (*parts, path.name):
+        assert part in message, message
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
+    max_leaves=8,
+)  # fmt: skip
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    latent_dim=st.integers(1, 6),
+    shape=st.tuples(st.integers(1, 3), st.integers(1, 5), st.integers(1, 5)),
+    seed=st.integers(0, 2**31),
+    dataset=st.none() | st.text(max_size=10),
+    training=st.none() | st.dictionaries(st.text(max_size=5), JSON, max_size=4),
+)
+def test_round_trip(
+    latent_dim: int,
+    shape: tuple[int, int, int],
+    seed: int,
+    dataset: str | None,
+    training: dict[str, Any] | None,
+) -> None:
+    model = tiny(latent_dim, seed, shape)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.safetensors"
+        checkpoint.save(path, model, variant="tiny", dataset=dataset, training=training)
+        assert [entry.name for entry in Path(folder).iterdir()] == [path.name]
+        metadata = checkpoint.read_metadata(path)
+        loaded = checkpoint.load(path)
+    assert metadata.dataset == dataset
+    assert metadata.training == training
+    assert loaded.config == model.config
+    x = torch.rand(3, *shape)
+    assert torch.equal(loaded.encode(x), model.encode(x))
+    assert torch.equal(loaded.log_prob(x, 2), model.log_prob(x, 2))
+
+
+def test_load_keeps_ties_frozen_weights_and_the_random_state(saved: Path) -> None:
+    before = torch.random.get_rng_state()
+    model = checkpoint.load(saved)
+    assert torch.equal(torch.random.get_rng_state(), before)
+    assert isinstance(model, Tiny)
+    assert not model.training
+    assert model.tied.weight is model.code.weight
+    assert not model.frozen.requires_grad
+    assert model.code.weight.requires_grad
+    assert model.steps.item() == 7
+    assert set(dict(model.named_parameters())) == set(dict(tiny().named_parameters()))
+
+
+def test_tensors_outside_the_state_have_values(tmp_path: Path) -> None:
+    model = Plain(TinyConfig(input_shape=(1, 2, 2)))
+    checkpoint.save(tmp_path / "p.safetensors", model, variant="plain", dataset=None)
+    x = torch.rand(2, 1, 2, 2)
+    assert torch.equal(checkpoint.load(tmp_path / "p.safetensors").encode(x), model.encode(x))
+
+
+def test_a_loaded_model_is_independent_of_its_file(saved: Path) -> None:
+    model = checkpoint.load(saved)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    saved.write_bytes(b"\xff" * saved.stat().st_size)  # in place: a mapped file would change
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(tensor, before[name]), name
+    with torch.no_grad():
+        model.frozen.add_(1)  # and it is writable
+
+
+def test_half_storage(tmp_path: Path) -> None:
+    model = tiny(latent_dim=300)
+    full, half = tmp_path / "full.safetensors", tmp_path / "half.safetensors"
+    checkpoint.save(full, model, variant="tiny", dataset=None)
+    checkpoint.save(half, model, variant="tiny", dataset=None, half=True)
+    assert half.stat().st_size < 0.7 * full.stat().st_size
+    for name, tensor in checkpoint.load(half).state_dict().items():
+        original = model.state_dict()[name]
+        assert tensor.dtype == original.dtype
+        torch.testing.assert_close(tensor, original, rtol=2**-11, atol=2**-24)
+
+
+def test_half_storage_refuses_values_it_would_make_infinite(tmp_path: Path) -> None:
+    model = tiny()
+    with torch.no_grad():
+        model.out.bias[0] = 1e5
+    with pytest.raises(CheckpointError, match=r"out\.bias .*float16"):
+        checkpoint.save(tmp_path / "x", model, variant="tiny", dataset=None, half=True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_bfloat16_is_read_and_other_types_are_refused(saved: Path) -> None:
+    tensors, _ = checkpoint.read_tensors(saved)
+    weight = tensors["out.weight"]
+    rewrite(saved, {**tensors, "out.weight": weight.bfloat16()})
+    assert torch.equal(
+        checkpoint.load(saved).get_parameter("out.weight"), weight.bfloat16().float()
+    )
+    rewrite(saved, {**tensors, "out.weight": weight.double()})
+    assert_refused(saved, "out.weight", "F64", "torch.float32")
+    rewrite(saved, {**tensors, "out.weight": weight.int()})
+    assert_refused(saved, "out.weight", "I32")
+    rewrite(saved, {**tensors, "steps": tensors["steps"].int()})
+    assert_refused(saved, "steps", "I32", "torch.int64")
+
+
+def test_missing_unexpected_and_misshapen_tensors_are_named(saved: Path) -> None:
+    tensors, _ = checkpoint.read_tensors(saved)
+    changed = {name: tensor for name, tensor in tensors.items() if name != "frozen"}
+    changed |= {"extra": torch.zeros(1), "out.bias": torch.zeros(9)}
+    rewrite(saved, changed)
+    assert_refused(
+        saved, "frozen is missing", "'extra' is unexpected", "out.bias has shape (9,) instead of"
+    )
+    rewrite(saved, {f"x{index}": torch.zeros(1) for index in range(10)})
+    assert_refused(saved, "and 15 more")
+
+
+@pytest.mark.parametrize("size", [10**9, 10**12, 10**19, 10**30])
+def test_sizes_no_memory_could_hold_are_refused(saved: Path, size: int) -> None:
+    rewrite(saved, config={"input_shape": [1, 2, 2], "latent_dim": size, "width": size})
+    assert_refused(saved)
+
+
+LOAD_AND_MEASURE = """
+import resource, zoo.checkpoint as c, test_checkpoint as t
+c.registry = lambda: t.REGISTRY
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+try:
+    c.load(sys.argv[1])
+except c.CheckpointError as error:
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before, error)
+"""
+
+
+def test_a_size_that_memory_could_hold_allocates_nothing(saved: Path) -> None:
+    config = {"input_shape": [1, 2, 2], "latent_dim": 20_000_000}  # 640 MB when really built
+    rewrite(saved, config=config)
+    grown_kib, message = run_python(LOAD_AND_MEASURE, str(saved)).stdout.split(" ", 1)
+    assert "code.weight has shape (2, 3) instead of (20000000, 3)" in message
+    assert int(grown_kib) < 50_000
+
+
+def run_python(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    paths = f"import sys; sys.path[:0] = {[str(Path(__file__).parent), *sys.path]!r}\n"
+    return subprocess.run(
+        [sys.executable, "-c", paths + script, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=True,
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "parts"),
+    [
+        ({"variant": "../tiny"}, ["variant", "../tiny"]),
+        ({"variant": "a/b"}, ["a/b"]),
+        ({"variant": "os:system"}, ["os:system"]),
+        ({"variant": "tinny"}, ["unknown variant 'tinny'", "did you mean 'tiny'?"]),
+        ({"variant": "gone"}, ["does not resolve"]),
+        ({"variant": ["tiny"]}, ["variant"]),
+        ({"schema_version": 2}, ["format 2", "upgrade zoo"]),
+        ({"schema_version": 0}, ["schema_version"]),
+        ({"schema_version": "1"}, ["schema_version"]),
+        ({"extra": 1}, ["unknown key 'extra'"]),
+        ({"config": {"input_shape": [1, 2, 2], "latent_dims": 2}}, ["did you mean 'latent_dim'?"]),
+        ({"config": {"input_shape": [1, 2, 2], "latent_dim": -1}}, []),
+        ({"config": {}}, ["'input_shape' is required"]),
+        ({"config": None}, ["config"]),
+    ],
+)
+def test_lies_in_the_description(saved: Path, changes: dict[str, Any], parts: list[str]) -> None:
+    rewrite(saved, **changes)
+    assert_refused(saved, *parts)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        "1",
+        "null",
+        "[" * 100_000,
+        '{"a":' * 100_000,
+        "9" * 10_000,
+        '{"schema_version": NaN}',
+    ],
+)
+def test_a_description_that_is_no_json_object(saved: Path, text: str) -> None:
+    tensors, _ = checkpoint.read_tensors(saved)
+    save_file(tensors, saved, {"zoo": text})
+    assert_refused(saved, "description")
+
+
+def test_a_safetensors_file_of_someone_else(saved: Path) -> None:
+    save_file({"x": torch.zeros(3)}, saved)
+    assert_refused(saved, "without zoo's description")
+
+
+def test_a_file_cut_short_anywhere_is_refused(saved: Path) -> None:
+    content = saved.read_bytes()
+    lengths = {round(len(content) * tenth / 10) for tenth in range(10)}
+    for length in sorted(lengths | {1, 7, 8, 9, len(content) - 1}):
+        saved.write_bytes(content[:length])
+        assert_refused(saved)
+        with pytest.raises(CheckpointError):
+            checkpoint.read_metadata(saved)
+        with pytest.raises(CheckpointError):
+            checkpoint.read_tensors(saved)
+    saved.write_bytes(content + b"\0")
+    assert_refused(saved, "damaged")
+
+
+@settings(max_examples=150, deadline=None)
+@given(data=st.data())
+def test_any_damage_is_a_checkpoint_error_or_harmless(data: st.DataObject) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.safetensors"
+        checkpoint.save(path, tiny(), variant="tiny", dataset="digits")
+        content = bytearray(path.read_bytes())
+        header = 8 + int.from_bytes(content[:8], "little")
+        for _ in range(data.draw(st.integers(1, 3))):
+            content[data.draw(st.integers(0, header - 1))] = data.draw(st.integers(0, 255))
+        path.write_bytes(content)
+        try:
+            model = checkpoint.load(path)
+        except CheckpointError as error:
+            assert str(path) in str(error)
+        else:
+            assert model.encode(torch.rand(1, *model.config.input_shape)).isfinite().all()
+
+
+@pytest.mark.parametrize("length", [0, 1, 2**22 + 1, 2**31, 2**63, 2**64 - 1])
+def test_a_header_length_that_lies(saved: Path, length: int) -> None:
+    content = saved.read_bytes()
+    saved.write_bytes(length.to_bytes(8, "little") + content[8:])
+    assert_refused(saved)
+
+
+def test_an_oversized_header_is_refused_before_it_is_parsed(saved: Path) -> None:
+    header = b"{" + b" " * (2**22 + 8)
+    saved.write_bytes(len(header).to_bytes(8, "little") + header)
+    assert_refused(saved, "4194304 allowed")
+
+
+def test_pickles_are_named_and_never_opened(tmp_path: Path) -> None:
+    class Bomb:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return (Path.touch, (tmp_path / "exploded",))
+
+    path = tmp_path / "model.safetensors"
+    for protocol in range(2, pickle.HIGHEST_PROTOCOL + 1):
+        path.write_bytes(pickle.dumps({"x": Bomb(), "padding": "y" * 99}, protocol))
+        assert_refused(path, "is a pickle", "never reads")
+    torch.save({"x": torch.zeros(30)}, path)
+    assert_refused(path, "torch.save", "never reads")
+    torch.save({"x": torch.zeros(30)}, path, _use_new_zipfile_serialization=False)
+    assert_refused(path, "is a pickle")
+    assert not (tmp_path / "exploded").exists()
+
+
+def test_other_things_given_by_mistake(tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    assert_refused(path, "there is no file")
+    assert_refused(tmp_path, "is a folder")
+    path.touch()
+    assert_refused(path, "has only 0 bytes")
+    path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 3\n")
+    assert_refused(path, "git lfs pull")
+    path.write_text("<!DOCTYPE html><html>Not found</html>")
+    assert_refused(path, "web page")
+    path.write_text("some text that is nothing of all this")
+    assert_refused(path, "not a safetensors file")
+    assert_refused(Path("/dev/null"), "not a regular file")
+
+
+def test_a_device_that_is_not_there(saved: Path) -> None:
+    for device in ("warp", "cuda:99"):
+        with pytest.raises(CheckpointError, match=device):
+            checkpoint.load(saved, device=device)
+
+
+def test_save_refuses_what_would_not_load_again(tmp_path: Path) -> None:
+    path, model = tmp_path / "x.safetensors", tiny()
+    with pytest.raises(UnknownNameError, match="did you mean 'tiny'"):
+        checkpoint.save(path, model, variant="tinny", dataset=None)
+    with pytest.raises(CheckpointError, match="is a Plain, got a Tiny"):
+        checkpoint.save(path, model, variant="plain", dataset=None)
+    for training in ({"loss": math.nan}, {"model": object()}):
+        with pytest.raises(CheckpointError, match="not plain JSON"):
+            checkpoint.save(path, model, variant="tiny", dataset=None, training=training)
+    with pytest.raises(CheckpointError, match="choose an existing folder"):
+        checkpoint.save(tmp_path / "no" / "x", model, variant="tiny", dataset=None)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failed_save_leaves_the_old_file(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full_disk(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    before = saved.read_bytes()
+    monkeypatch.setattr("os.fsync", full_disk)
+    with pytest.raises(CheckpointError, match="No space left"):
+        checkpoint.save(saved, tiny(5), variant="tiny", dataset=None)
+    assert saved.read_bytes() == before
+    assert list(saved.parent.iterdir()) == [saved]
+
+
+DTYPES = [*checkpoint._STORED]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    dtype=st.sampled_from(DTYPES),
+    shape=st.lists(st.integers(0, 4), max_size=4),
+    device=st.sampled_from(["cpu", "meta"]),
+)
+def test_tensors_round_trip(dtype: torch.dtype, shape: list[int], device: str) -> None:
+    whole = (torch.rand(shape) * 5).to(dtype)
+    views = {"a": whole, "b": whole, "t": whole.mT if whole.ndim > 1 else whole}
+    if whole.ndim and len(whole) > 1:
+        views["slice"] = whole[1:]
+        views["expanded"] = whole.expand(3, *shape)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "x.safetensors"
+        checkpoint.write_tensors(path, views, {"note": "é"})
+        read, metadata = checkpoint.read_tensors(path, device)
+    assert metadata == {"note": "é"}
+    assert read.keys() == views.keys()
+    for name, tensor in read.items():
+        assert tensor.device.type == device
+        assert (tensor.shape, tensor.dtype) == (views[name].shape, dtype)
+        assert device == "meta" or torch.equal(tensor, views[name])
+
+
+KILLED_WRITERS = """
+import os, random, signal, time
+from pathlib import Path
+import torch, zoo.checkpoint as c
+path = Path(sys.argv[1])
+def write_for_ever(value):
+    while True:
+        value += 1
+        c.write_tensors(path, {"x": torch.full((2_000_000,), float(value))}, {"v": str(value)})
+c.write_tensors(path, {"x": torch.zeros(2_000_000)}, {"v": "0"})
+unfinished, seen = 0, set()
+for attempt in range(12):
+    pid = os.fork()
+    if pid == 0:
+        write_for_ever(1000 * attempt)
+    time.sleep(random.uniform(0.02, 0.25))
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    unfinished += len(list(path.parent.glob(".zoo-*.tmp")))
+    tensors, metadata = c.read_tensors(path)
+    assert (tensors["x"] == float(metadata["v"])).all()
+    seen.add(metadata["v"])
+print(unfinished, len(seen))
+"""
+
+
+@pytest.mark.skipif(not hasattr(sys, "abiflags"), reason="kills processes the POSIX way")
+def test_a_process_killed_while_saving_leaves_a_whole_file(tmp_path: Path) -> None:
+    done = run_python(KILLED_WRITERS, str(tmp_path / "x.safetensors"))
+    unfinished, states = map(int, done.stdout.split())
+    assert unfinished > 0, "no process was killed in the middle of writing"
+    assert states > 1, "no process ever finished a file"

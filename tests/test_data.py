@@ -1,0 +1,303 @@
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from zoo.data import Dataset, Split, load_dataset
+from zoo.data.partition import complete, hold_out
+from zoo.errors import DataError, UnknownNameError
+from zoo.registry import registry
+
+SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+def numbered(count: int) -> Split:
+    """Images that say which example they are: two pixels hold the number in base 256."""
+    numbers = torch.arange(count)
+    pixels = torch.stack((numbers // 256, numbers % 256), 1).to(torch.uint8)
+    return Split(pixels.view(count, 1, 1, 2), numbers)
+
+
+def numbers_of(split: Split) -> Tensor:
+    pixels = split.images.to(torch.int64).flatten(1)
+    return pixels[:, 0] * 256 + pixels[:, 1]
+
+
+def flat(level: int, count: int) -> Split:
+    return Split(torch.full((count, 1, 1, 1000), level, dtype=torch.uint8))
+
+
+def seeded(seed: int, device: str = "cpu") -> torch.Generator:
+    return torch.Generator(device).manual_seed(seed)
+
+
+def every(split: Split) -> Tensor:
+    return torch.arange(len(split), device=split.images.device)
+
+
+# Binarisation
+
+
+@pytest.mark.parametrize("level", [1, 2, 37, 128, 200, 253, 254])
+def test_binarisation_draws_each_level_with_its_exact_probability(level: int) -> None:
+    split = flat(level, 4000)
+    drawn = split.batch(every(split), kind="binary", generator=seeded(level))
+    p = level / 255
+    error = math.sqrt(p * (1 - p) / drawn.numel())
+    assert abs(drawn.double().mean().item() - p) < 4 * error
+
+
+def test_binarisation_fits_all_grey_levels_at_once() -> None:
+    draws = 20_000
+    split = Split(torch.arange(256, dtype=torch.uint8).view(1, 1, 16, 16))
+    index = torch.zeros(draws, dtype=torch.int64)
+    ones = split.batch(index, kind="binary", generator=seeded(3)).double().sum(0).flatten()
+    assert ones[0] == 0
+    assert ones[255] == draws
+    p = torch.arange(1, 255) / 255
+    chi_square = ((ones[1:255] - draws * p) ** 2 / (draws * p * (1 - p))).sum().item()
+    assert abs(chi_square - 254) < 5 * math.sqrt(2 * 254)
+
+
+@pytest.mark.parametrize("lag", [1, 2, 4, 7, 8])
+def test_binarised_pixels_are_independent(lag: int) -> None:
+    split = flat(128, 2000)
+    pixels = split.batch(every(split), kind="binary", generator=seeded(lag)).flatten().double()
+    centred = pixels - pixels.mean()
+    correlation = (centred[lag:] * centred[:-lag]).mean() / centred.var()
+    assert abs(correlation.item()) < 4 / math.sqrt(pixels.numel())
+
+
+@given(
+    shape=st.tuples(st.integers(1, 5), st.integers(1, 3), st.integers(1, 9), st.integers(1, 9)),
+    seed=st.integers(0, 2**32),
+)
+def test_binarisation_keeps_shape_and_extremes(shape: tuple[int, ...], seed: int) -> None:
+    images = torch.randint(0, 256, shape, dtype=torch.uint8, generator=seeded(seed))
+    images.view(-1)[0] = 0
+    images.view(-1)[-1] = 255
+    split = Split(images)
+    drawn = split.batch(every(split), kind="binary", generator=seeded(seed))
+    assert drawn.shape == shape
+    assert drawn.dtype == torch.float32
+    assert set(drawn.unique().tolist()) <= {0.0, 1.0}
+    assert not drawn[images == 0].any()
+    assert drawn[images == 255].all()
+
+
+def test_binarisation_draws_again_when_too_few_words_are_clean(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    select, calls = torch.Tensor.masked_select, []
+
+    def short_once(words: Tensor, mask: Tensor) -> Tensor:
+        calls.append(mask)
+        return select(words, mask)[: 10 if len(calls) == 1 else None]
+
+    monkeypatch.setattr(torch.Tensor, "masked_select", short_once)
+    split = flat(255, 3)
+    assert split.batch(every(split), kind="binary").all()
+    assert len(calls) == 2
+
+
+def test_binarisation_follows_its_generator() -> None:
+    split = flat(100, 5)
+    first = split.batch(every(split), kind="binary", generator=seeded(1))
+    again = split.batch(every(split), kind="binary", generator=seeded(1))
+    generator = seeded(2)
+    second, third = (split.batch(every(split), kind="binary", generator=generator) for _ in "ab")
+    assert torch.equal(first, again)
+    assert not torch.equal(first, second)
+    assert not torch.equal(second, third)
+
+
+def test_a_binarised_split_reads_the_same_every_time_and_by_seed() -> None:
+    images = torch.randint(0, 256, (20, 1, 9, 9), dtype=torch.uint8, generator=seeded(0))
+    split = Split(images, torch.arange(20))
+    fixed = split.binarized(5)
+    assert set(fixed.images.unique().tolist()) == {0, 255}
+    assert torch.equal(fixed.labels, split.labels)
+    assert torch.equal(fixed.images, split.binarized(5).images)
+    assert not torch.equal(fixed.images, split.binarized(6).images)
+    assert torch.equal(fixed.images, fixed.binarized(6).images)
+    unit = fixed.batch(every(fixed), kind="unit")
+    for seed in range(3):
+        drawn = fixed.batch(every(fixed), kind="binary", generator=seeded(seed))
+        assert torch.equal(drawn, unit)
+
+
+def test_a_binarised_split_never_changes_between_versions() -> None:
+    """Published figures are over one draw of the test images: another draw is another test set."""
+    fixed = Split(torch.arange(256, dtype=torch.uint8).view(1, 1, 16, 16)).binarized(0)
+    weights = torch.arange(1, 257).view(16, 16)
+    assert ((fixed.images[0, 0] // 255) * weights).sum().item() == 21764
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_binarisation_on_a_gpu() -> None:
+    split = Split(torch.arange(256, dtype=torch.uint8).view(1, 1, 16, 16))
+    assert torch.equal(split.binarized(0).images, split.to("cuda").binarized(0).images.cpu())
+    index = torch.zeros(20_000, dtype=torch.int64, device="cuda")
+    drawn = split.to("cuda").batch(index, kind="binary", generator=seeded(0, "cuda"))
+    ones, p = drawn.double().sum(0).flatten().cpu(), torch.arange(256) / 255
+    assert ones[0] == 0
+    assert ones[255] == 20_000
+    error = (20_000 * p * (1 - p)).sqrt()
+    assert ((ones - 20_000 * p).abs() <= 5 * error).all()
+
+
+# Splits
+
+
+def test_a_unit_batch_is_the_image_over_255() -> None:
+    split = Split(torch.arange(256, dtype=torch.uint8).view(256, 1, 1, 1))
+    batch = split.batch(torch.tensor([255, 0, 51, 51]), kind="unit")
+    assert batch.dtype == torch.float32
+    assert batch.shape == (4, 1, 1, 1)
+    assert torch.equal(batch.flatten(), torch.tensor([1, 0, 0.2, 0.2]))
+
+
+def test_take_and_select_keep_labels_with_images() -> None:
+    split = numbered(10)
+    assert len(split) == 10
+    assert split.shape == (1, 1, 2)
+    assert numbers_of(split.take(3)).tolist() == split.take(3).labels.tolist() == [0, 1, 2]
+    assert len(split.take(99)) == 10
+    chosen = split.select(torch.tensor([7, 2]))
+    assert numbers_of(chosen).tolist() == chosen.labels.tolist() == [7, 2]
+    assert Split(split.images).select(torch.tensor([1])).labels is None
+    assert split.to("cpu").labels.tolist() == list(range(10))
+
+
+def test_a_split_refuses_other_types_and_shapes() -> None:
+    with pytest.raises(DataError, match=r"uint8 of shape \(N, C, H, W\), got torch.float32"):
+        Split(torch.zeros(2, 1, 3, 3))
+    with pytest.raises(DataError, match=r"got torch.uint8 of shape \(2, 3, 3\)"):
+        Split(torch.zeros(2, 3, 3, dtype=torch.uint8))
+    with pytest.raises(DataError, match=r"2 images need labels of shape \(2,\), got \(3,\)"):
+        Split(torch.zeros(2, 1, 3, 3, dtype=torch.uint8), torch.zeros(3, dtype=torch.int64))
+
+
+def test_a_dataset_refuses_empty_and_unlike_splits() -> None:
+    good = numbered(3)
+    wide = Split(torch.zeros(2, 1, 5, 5, dtype=torch.uint8))
+    with pytest.raises(DataError, match="mine: the test split is empty"):
+        Dataset("mine", good, good, good.take(0), "bernoulli", "free")
+    with pytest.raises(DataError, match="1x1x2 in train but 1x5x5 in validation"):
+        Dataset("mine", good, wide, good, "bernoulli", "free")
+
+
+@given(count=st.integers(3, 1500))
+@settings(max_examples=25)
+def test_completed_splits_partition_the_examples(count: int) -> None:
+    splits = complete(numbered(count), None, None)
+    parts = [numbers_of(split) for split in splits]
+    assert torch.cat(parts).sort().values.tolist() == list(range(count))
+    assert [len(part) for part in parts[1:]] == [max(1, count // 10)] * 2
+    for split, part in zip(splits, parts, strict=True):
+        assert split.labels.tolist() == part.tolist() == sorted(part.tolist())
+
+
+def test_holding_out_is_shuffled_and_always_the_same() -> None:
+    held = numbers_of(hold_out(numbered(1000), 100)[1])
+    assert torch.equal(held, numbers_of(hold_out(numbered(1000), 100)[1]))
+    assert 350 < held.double().mean() < 650
+    assert held.tolist()[:5] == [0, 2, 3, 5, 11]
+
+
+def test_given_splits_stay_as_they_are() -> None:
+    train, validation, test = complete(numbered(20), numbered(3), None)
+    assert (len(train), len(validation), len(test)) == (18, 3, 2)
+
+
+@pytest.mark.parametrize("count", [0, 5, 9])
+def test_holding_out_must_leave_both_parts_something(count: int) -> None:
+    with pytest.raises(DataError, match=f"cannot hold out {count} of 5"):
+        hold_out(numbered(5), count)
+
+
+def test_too_few_examples_say_how_many_are_needed() -> None:
+    with pytest.raises(DataError, match="1 example cannot be split .* give at least 3"):
+        complete(numbered(1), None, None)
+    with pytest.raises(DataError, match="0 examples cannot be split .* give at least 1"):
+        complete(numbered(0), numbered(1), numbered(1))
+
+
+# Names and paths
+
+
+def test_digits_are_scikit_learns_scaled_to_255() -> None:
+    from sklearn.datasets import load_digits
+
+    source = load_digits()
+    digits = load_dataset("digits")
+    splits = (digits.train, digits.validation, digits.test)
+    assert [len(split) for split in splits] == [1297, 200, 300]
+    assert digits.name == "digits"
+    assert digits.likelihood == "bernoulli"
+    images = torch.cat([split.images for split in splits]).flatten(1).numpy()
+    expected = np.floor(source.data * 255 / 16 + 0.5)
+    assert sorted(map(bytes, images)) == sorted(map(bytes, expected.astype(np.uint8)))
+    label_of = dict(zip(map(bytes, expected.astype(np.uint8)), source.target, strict=True))
+    labels = torch.cat([split.labels for split in splits])
+    assert labels.tolist() == [label_of[bytes(image)] for image in images]
+
+
+def test_image_size_resizes_registered_datasets() -> None:
+    digits = load_dataset("digits", image_size=12)
+    assert digits.train.shape == digits.validation.shape == digits.test.shape == (1, 12, 12)
+    same = load_dataset("digits", image_size=8)
+    assert torch.equal(same.train.images, load_dataset("digits").train.images)
+
+
+@pytest.mark.parametrize(
+    ("name", "first_test_label", "mean"), [("mnist", 7, 33.318), ("fashion-mnist", 9, 72.940)]
+)
+def test_real_files(name: str, first_test_label: int, mean: float) -> None:
+    folder = registry().dataset(name).options["class"]
+    if not (SHARED / folder / "raw").is_dir():
+        pytest.skip(f"{SHARED / folder} is not there")
+    dataset = load_dataset(name, root=SHARED)
+    assert [len(s) for s in (dataset.train, dataset.validation, dataset.test)] == [55000, 5000, 10000]
+    assert dataset.test.labels[0] == first_test_label
+    official = torch.cat((dataset.train.images, dataset.validation.images))
+    assert official.double().mean().item() == pytest.approx(mean, abs=1e-3)
+    labels = torch.cat((dataset.train.labels, dataset.validation.labels)).bincount()
+    assert len(labels) == 10
+    assert labels.sum() == 60000
+    if name == "fashion-mnist":
+        assert labels.tolist() == [6000] * 10
+
+
+def test_an_unknown_name_suggests_the_nearest() -> None:
+    with pytest.raises(UnknownNameError, match="unknown dataset 'minst'; did you mean 'mnist'"):
+        load_dataset("minst")
+
+
+@pytest.mark.parametrize("path", ["pictures/cats", "./cats", "~/cats", "cats.npy", Path("cats")])
+def test_a_path_that_does_not_exist_says_so(path: str | Path) -> None:
+    with pytest.raises(DataError, match=r"cats(\.npy)? does not exist; give a folder .* digits"):
+        load_dataset(path)
+
+
+@pytest.mark.parametrize("size", [0, -3])
+def test_image_size_must_be_positive(size: int) -> None:
+    with pytest.raises(DataError, match=f"image_size must be at least 1, got {size}"):
+        load_dataset("digits", image_size=size)
+
+
+def test_a_name_wins_over_a_folder_of_that_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "digits").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert len(load_dataset("digits").train) == 1297
+    with pytest.raises(DataError, match="holds no images"):
+        load_dataset("./digits")

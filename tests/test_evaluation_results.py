@@ -1,0 +1,145 @@
+"""Comparisons rank only what is comparable; verifications fail outside the recorded error."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from zoo.errors import ConfigError
+from zoo.evaluation import Comparison, Estimate, Evaluation, Verification, verify_figures
+from zoo.registry import MetricSpec
+
+TEST_SET = "mnist/test, 10000 examples, binarised with seed 0"
+
+
+def evaluation(model: str, nll: float | None = 90.0, **changes: Any) -> Evaluation:
+    likelihood = None if nll is None else Estimate(value=nll, stderr=0.25)
+    fields: dict[str, Any] = {
+        "model": model,
+        "variant": "gaussian-vae",
+        "parameters": 1234567,
+        "dataset": "mnist",
+        "split": "test",
+        "test_set": TEST_SET,
+        "test_set_sha256": "0123456789abcdef",
+        "input_kind": "binary",
+        "measure": "mass",
+        "dims": 784,
+        "examples": 10000,
+        "samples": 1000,
+        "seed": 0,
+        "nll": likelihood,
+        "bits_per_dim": likelihood and Estimate(value=0.1656, stderr=0.0005),
+        "elbo": likelihood and Estimate(value=-95.5, stderr=0.3),
+        "log_likelihood": Estimate(value=-70.25, stderr=0.2),
+        "kl": likelihood and Estimate(value=25.25, stderr=0.1),
+        "kl_per_group": (25.25,),
+        "kl_per_dimension": (20.0, 5.25),
+        "mse_per_pixel": Estimate(value=0.0123, stderr=0.0001),
+        "active_units": 1,
+        "active_threshold": 0.01,
+        "code_dim": 2,
+    }
+    return Evaluation.model_validate(fields | changes)
+
+
+def table(*rows: Evaluation) -> Comparison:
+    return Comparison(title="density of MNIST", rows=rows)
+
+
+def test_rows_are_ranked_by_nll_and_models_without_one_come_last() -> None:
+    comparison = table(
+        evaluation("plain", None), evaluation("worse", 99.0), evaluation("better", 80.0)
+    )
+    assert [row.model for row in comparison.rows] == ["better", "worse", "plain"]
+    plain = dict(zip(comparison.columns, comparison.table()[-1], strict=True))
+    undefined = {plain[column] for column in ("NLL", "ELBO", "KL", "bits/dim", "K")}
+    assert undefined == {"-"}
+    assert plain["log p(x|z)"] == "-70.25 ± 0.20"
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("test_set", "mnist/test, 10000 examples, binarised with seed 1"),
+        ("test_set_sha256", "fedcba9876543210"),
+        ("input_kind", "unit"),
+        ("measure", "density"),
+        ("samples", 500),
+        ("seed", 1),
+    ],
+)
+def test_what_cannot_be_ranked_together_is_refused(field: str, value: Any) -> None:
+    first, other = evaluation("first"), evaluation("other", **{field: value})
+    with pytest.raises(ConfigError, match=f"'first' with 'other': their {field} differs") as error:
+        table(first, first, other)
+    assert repr(value) in str(error.value)
+    assert ";" in str(error.value)  # followed by the remedy
+
+
+def test_an_empty_comparison_is_refused() -> None:
+    with pytest.raises(ConfigError, match="nothing to compare"):
+        table()
+
+
+def test_the_text_table_is_aligned_and_carries_its_convention() -> None:
+    text = str(table(evaluation("a-rather-long-name"), evaluation("short", 100.125)))
+    head, *lines, convention = text.splitlines()
+    assert head == "density of MNIST (mnist/test, 10000 examples, binarised with seed 0)"
+    assert len({len(line) for line in lines}) == 1
+    assert lines[0].index("NLL") + 3 == lines[2].index("±") + 6
+    assert "90.00 ± 0.25" in lines[2]
+    assert "1,234,567" in lines[2]
+    assert convention == (
+        "nats per example, summed over pixels, averaged over 10000 examples; ± one standard "
+        "error; K = 1000 importance samples; test images binarised once with seed 0; "
+        "likelihoods are probability masses"
+    )
+
+
+def test_markdown_has_one_cell_for_each_column() -> None:
+    comparison = table(evaluation("first"), evaluation("second"))
+    *rows, _, convention = comparison.to_markdown().splitlines()
+    cells = {line.replace(r"\|", "").count("|") for line in rows}
+    assert cells == {len(comparison.columns) + 1}
+    assert len(rows) == 4
+    assert comparison.convention in convention
+
+
+def test_json_round_trips() -> None:
+    comparison = table(evaluation("first"), evaluation("plain", None))
+    assert Comparison.model_validate_json(comparison.to_json()) == comparison
+    content = json.loads(comparison.to_json())
+    assert content["rows"][0]["nll"] == {"value": 90.0, "stderr": 0.25}
+    assert content["rows"][1]["nll"] is None
+
+
+def verify(**recorded: dict[str, Any]) -> Verification:
+    specs = {name: MetricSpec.parse(spec, name) for name, spec in recorded.items()}
+    return verify_figures("released", specs, evaluation("released", 90.0))
+
+
+@pytest.mark.parametrize(
+    ("value", "passed"), [(90.0, True), (90.2, True), (89.7, False), (91.0, False)]
+)
+def test_a_figure_must_lie_within_its_standard_error(value: float, passed: bool) -> None:
+    result = verify(nll={"value": value, "stderr": 0.25})
+    assert result.passed is passed
+    assert ("outside its error" in str(result)) is not passed
+
+
+def test_one_wrong_figure_fails_the_whole() -> None:
+    right = {"value": 90.0, "stderr": 0.25}
+    assert verify(nll=right, active_units={"value": 1}).passed
+    result = verify(nll=right, active_units={"value": 2})
+    assert not result.passed
+    assert [check.passed for check in result.checks] == [True, False]
+
+
+def test_a_recorded_figure_that_cannot_be_recomputed_fails() -> None:
+    assert not verify(nlll={"value": 90.0, "stderr": 0.25}).passed
+    plain = evaluation("plain", None)
+    result = verify_figures("plain", {"nll": MetricSpec(value=90.0, stderr=0.25)}, plain)
+    assert not result.passed

@@ -1,0 +1,78 @@
+"""zoo: a model zoo of variational autoencoders.
+
+>>> import zoo
+>>> "gaussian-vae" in zoo.list_variants()
+True
+
+Importing zoo, and listing what it holds, does not import torch: each name below is resolved when
+it is first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from zoo.api import compare, create, evaluate, load, train, verify
+    from zoo.catalogue import (
+        info,
+        list_benchmarks,
+        list_checkpoints,
+        list_datasets,
+        list_variants,
+    )
+    from zoo.errors import ZooError
+    from zoo.model import ElboTerms, VariationalAutoencoder
+    from zoo.registry import register
+    from zoo.training.config import Experiment
+    from zoo.training.trainer import Run, resume, train_experiment
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "zoo.api": ("compare", "create", "evaluate", "load", "train", "verify"),
+    "zoo.catalogue": (
+        "info", "list_benchmarks", "list_checkpoints", "list_datasets", "list_variants",
+    ),
+    "zoo.errors": ("ZooError",),
+    "zoo.model": ("ElboTerms", "VariationalAutoencoder"),
+    "zoo.registry": ("register",),
+    "zoo.training.config": ("Experiment",),
+    "zoo.training.trainer": ("Run", "resume", "train_experiment"),
+}  # fmt: skip
+_MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
+
+__all__ = [
+    "ElboTerms",
+    "Experiment",
+    "Run",
+    "VariationalAutoencoder",
+    "ZooError",
+    "compare",
+    "create",
+    "evaluate",
+    "info",
+    "list_benchmarks",
+    "list_checkpoints",
+    "list_datasets",
+    "list_variants",
+    "load",
+    "register",
+    "resume",
+    "train",
+    "train_experiment",
+    "verify",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module 'zoo' has no attribute {name!r}")
+    value = getattr(import_module(_MODULE_OF[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

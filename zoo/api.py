@@ -1,0 +1,224 @@
+"""The verbs of the public surface: load, create, train, evaluate, compare, verify."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeAlias
+
+import torch
+
+from zoo import checkpoint, hub
+from zoo.data import load_dataset
+from zoo.errors import ConfigError
+from zoo.evaluation import Comparison, Evaluation, Verification, evaluate_model, verify_figures
+from zoo.model import VariationalAutoencoder
+from zoo.registry import registry
+from zoo.training.config import Experiment, merge, route
+from zoo.training.trainer import Run, train_experiment
+from zoo.variants import build, complete_config, model_class
+
+Option: TypeAlias = str | int | float | bool | None | Sequence[int] | dict[str, object]
+Source: TypeAlias = VariationalAutoencoder | str | Path
+Progress: TypeAlias = Callable[[int, int], None]
+
+DEFAULT_DATASET = "digits"
+DEFAULT_SAMPLES = 1000
+
+
+def load(source: str | Path, *, device: str | torch.device = "cpu") -> VariationalAutoencoder:
+    """A trained model, ready to use: a released checkpoint's name, a file or a run's folder.
+
+    A name is looked for among the packaged files, in the cache, then at the mirrors; its SHA-256
+    is always checked. Raises UnknownNameError or CheckpointError.
+
+    >>> model = load("gaussian-vae-digits")
+    >>> model.sample(4).shape
+    torch.Size([4, 1, 8, 8])
+    """
+    return checkpoint.load(hub.locate(source), device=device)
+
+
+def create(
+    variant: str, *, dataset: str = DEFAULT_DATASET, **overrides: Option
+) -> VariationalAutoencoder:
+    """An untrained model of a variant, shaped for a dataset; ``overrides`` are model settings.
+
+    The weights are drawn with torch's global generator. Raises UnknownNameError, or ConfigError
+    naming the nearest setting.
+
+    >>> create("gaussian-vae", dataset="mnist", latent_dim=10).code_dim
+    10
+    """
+    spec = registry().variant(variant)
+    known = registry().datasets.get(dataset)
+    if known is not None:
+        shape, likelihood = known.shape, known.likelihood
+    else:
+        data = load_dataset(dataset)
+        shape, likelihood = data.train.shape, data.likelihood
+    settings = merge(spec.config, overrides)
+    return build(variant, complete_config(variant, settings, shape, likelihood))
+
+
+def train(
+    variant: str,
+    *,
+    dataset: str = DEFAULT_DATASET,
+    directory: str | Path | None = None,
+    data_root: str | None = None,
+    image_size: int | None = None,
+    progress: bool = True,
+    **overrides: Option,
+) -> Run:
+    """Train a variant by name on a known dataset or one's own, and return the best model.
+
+    ``overrides`` are settings of the training (``epochs=20``), the objective (``beta=2.0``) or the
+    model (``latent_dim=10``); each is recognised by its name. Called again with the same settings
+    it goes on where a killed run stopped, bit for bit. Validation is on the unweighted ELBO.
+
+    Raises UnknownNameError, ConfigError, DataError or TrainingError.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     run = train("gaussian-vae", directory=folder, epochs=1, latent_dim=4, progress=False)
+    >>> run.metrics["epoch"], run.model.code_dim
+    (1, 4)
+    """
+    spec = registry().variant(variant)
+    routed = route(overrides, model_class(variant).Config, spec.objective["name"])
+    experiment = Experiment.build(
+        variant,
+        dataset,
+        model=routed["model"],
+        train=routed["train"],
+        objective=routed["objective"],
+        data_root=data_root,
+        image_size=image_size,
+    )
+    return train_experiment(experiment, directory, progress)
+
+
+def evaluate(
+    source: Source,
+    *,
+    dataset: str | None = None,
+    split: str = "test",
+    samples: int = DEFAULT_SAMPLES,
+    examples: int | None = None,
+    seed: int = 0,
+    data_root: str | None = None,
+    image_size: int | None = None,
+    device: str = "cpu",
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Measure a model on a split: likelihoods in nats per example with standard errors.
+
+    ``source`` is a model, a checkpoint's name or a path. The dataset defaults to the one the
+    checkpoint was trained on; ``examples`` takes the first so many. ``progress`` is called with
+    the number of decoded examples so far and in all.
+
+    Raises UnknownNameError, ConfigError, DataError or CheckpointError.
+
+    >>> score = evaluate("gaussian-vae-digits", samples=10)
+    >>> score.examples, score.nll.value < -score.elbo.value
+    (300, True)
+    """
+    model, name, variant, trained_on = _open(source, device)
+    dataset = dataset or trained_on
+    if dataset is None:
+        raise ConfigError("say which dataset to evaluate on, for example dataset='mnist'")
+    data = load_dataset(dataset, root=data_root, image_size=image_size)
+    splits = {"train": data.train, "validation": data.validation, "test": data.test}
+    if split not in splits:
+        raise ConfigError(f"unknown split {split!r}; choose among {', '.join(splits)}")
+    chosen = splits[split] if examples is None else splits[split].take(examples)
+    return evaluate_model(
+        model,
+        chosen,
+        name=name,
+        variant=variant,
+        dataset=data.name,
+        split_name=split,
+        samples=samples,
+        seed=seed,
+        progress=progress,
+    )
+
+
+def compare(
+    sources: Sequence[Source],
+    *,
+    benchmark: str | None = None,
+    dataset: str | None = None,
+    samples: int | None = None,
+    examples: int | None = None,
+    seed: int | None = None,
+    data_root: str | None = None,
+    device: str = "cpu",
+) -> Comparison:
+    """Measure several models under one protocol; print the result for a table.
+
+    The protocol is a registered ``benchmark``, or a ``dataset``'s test split; arguments given
+    beside a benchmark replace its own. Raises what :func:`evaluate` raises, and ConfigError when
+    the figures could not be compared (different pixels or measures).
+
+    >>> print(compare(["gaussian-vae-digits", "beta-vae-digits"], benchmark="digits", samples=10))
+    digits...
+    """
+    if not sources:
+        raise ConfigError("nothing to compare: name at least one model")
+    if (benchmark is None) == (dataset is None):
+        raise ConfigError("give either a benchmark or a dataset to compare on")
+    spec = registry().benchmark(benchmark) if benchmark is not None else None
+    rows = tuple(
+        evaluate(
+            source,
+            dataset=dataset or (spec.dataset if spec else None),
+            split=spec.split if spec else "test",
+            samples=samples or (spec.samples if spec else DEFAULT_SAMPLES),
+            examples=examples or (spec.examples if spec else None),
+            seed=seed if seed is not None else (spec.seed if spec else 0),
+            data_root=data_root,
+            device=device,
+        )
+        for source in sources
+    )
+    return Comparison(title=benchmark or rows[0].test_set, rows=rows)
+
+
+def verify(
+    name: str, *, data_root: str | None = None, progress: Progress | None = None
+) -> Verification:
+    """Recompute every figure recorded for a released checkpoint, on the same test set.
+
+    Raises UnknownNameError, CheckpointError or DataError; figures that do not agree are reported
+    in the result, not raised.
+
+    >>> verify("autoencoder-digits").passed
+    True
+    """
+    spec = registry().checkpoint(name)
+    samples = {metric.samples for metric in spec.metrics.values() if metric.samples is not None}
+    if len(samples) > 1:
+        raise ConfigError(f"{name}: its figures were recorded with several sample counts {samples}")
+    evaluation = evaluate(
+        name,
+        dataset=spec.dataset,
+        samples=samples.pop() if samples else DEFAULT_SAMPLES,
+        data_root=data_root,
+        progress=progress,
+    )
+    return verify_figures(name, spec.metrics, evaluation)
+
+
+def _open(
+    source: Source, device: str
+) -> tuple[VariationalAutoencoder, str, str | None, str | None]:
+    """The model, a name to show, its variant and the dataset it was trained on, where known."""
+    if isinstance(source, VariationalAutoencoder):
+        return source.to(device), type(source).__name__, None, None
+    path = hub.locate(source)
+    metadata = checkpoint.read_metadata(path)
+    model = checkpoint.load(path, device=device)
+    return model, str(source), metadata.variant, metadata.dataset

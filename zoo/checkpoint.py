@@ -1,0 +1,387 @@
+"""The checkpoint format: one safetensors file that describes itself, written whole or not at all.
+
+The file's string metadata has one key, ``"zoo"``: the JSON of :class:`CheckpointMetadata`, with the
+variant's name and full configuration, so a file that was renamed or moved still loads. Nothing in a
+file is trusted. It holds numbers and text, never code; the class comes from this machine's registry
+alone; and every name, shape and type is compared with what the configuration calls for before any
+memory is spent on them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from itertools import chain
+from pathlib import Path
+from typing import Annotated, Any, Literal, NoReturn
+
+import torch
+from pydantic import StringConstraints
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+import zoo
+from zoo.errors import CheckpointError, ConfigError, ZooError
+from zoo.model import ModelConfig, VariationalAutoencoder
+from zoo.registry import BARE_FILE_NAME, registry, resolve
+from zoo.settings import Settings
+
+SCHEMA_VERSION = 1
+HEADER_CAP = 4 * 2**20
+"""The longest header accepted, in bytes: names and metadata. Far above any real file's."""
+
+_KEY = "zoo"
+_SHOWN = 3  # problems listed in full before "and N more"
+_STORED = {
+    torch.float64: "F64",
+    torch.float32: "F32",
+    torch.float16: "F16",
+    torch.bfloat16: "BF16",
+    torch.int64: "I64",
+    torch.int32: "I32",
+    torch.int16: "I16",
+    torch.int8: "I8",
+    torch.uint8: "U8",
+    torch.bool: "BOOL",
+    torch.complex64: "C64",
+}
+_BEGINNINGS = {
+    b"PK\x03\x04": "is a zip archive, as torch.save writes; it holds pickles, which can run code "
+    "when opened, so zoo never reads them. Load it with the tool that wrote it, then zoo's save",
+    b"\x80": "is a pickle, which can run code when opened, so zoo never reads it. "
+    "Load it with the tool that wrote it, then zoo's save",
+    b"version https://git-lfs": "is a Git LFS pointer, not the file itself; run 'git lfs pull'",
+    b"<": "is a web page, not a checkpoint; check the address it was downloaded from",
+}
+
+
+class CheckpointMetadata(Settings):
+    """What a checkpoint says of itself. ``training`` is informative: free JSON, or None."""
+
+    schema_version: Literal[1] = 1
+    variant: Annotated[str, StringConstraints(pattern=BARE_FILE_NAME, max_length=128)]
+    config: dict[str, Any]
+    dataset: str | None
+    zoo_version: str
+    training: dict[str, Any] | None = None
+
+
+def save(
+    path: str | Path,
+    model: VariationalAutoencoder,
+    *,
+    variant: str,
+    dataset: str | None,
+    training: dict[str, Any] | None = None,
+    half: bool = False,
+) -> None:
+    """Write ``model`` to ``path``, whole or not at all; a tensor with several names once.
+
+    With ``half``, float tensors are stored as float16, which halves a released file; loading
+    makes them float32 again, with about three of their significant digits.
+
+    Raises UnknownNameError for an unregistered variant, and CheckpointError when ``model`` is not
+    of that variant, when ``training`` is not JSON, when a weight is beyond the range of float16,
+    or when the file cannot be written.
+    """
+    cls = _model_class(variant)
+    if not isinstance(model, cls):
+        raise CheckpointError(
+            f"the variant {variant!r} is a {cls.__name__}, got a {type(model).__name__}; "
+            f"save the model itself, not a compiled or distributed wrapper of it"
+        )
+    metadata = {
+        "schema_version": SCHEMA_VERSION,
+        "variant": variant,
+        "config": model.config.model_dump(mode="json"),
+        "dataset": dataset,
+        "zoo_version": zoo.__version__,
+        "training": training,
+    }
+    state = model.state_dict()
+    tensors = {name: state[name] for name in set(_first_names(model).values())}
+    if half:
+        tensors = {name: _halved(name, tensor) for name, tensor in tensors.items()}
+    write_tensors(path, tensors, {_KEY: _to_json(metadata, Path(path))})
+
+
+def read_metadata(path: str | Path) -> CheckpointMetadata:
+    """What the checkpoint at ``path`` says of itself; none of its tensors is read.
+
+    Raises CheckpointError when there is no such file, or when it is not a checkpoint of zoo.
+    """
+    with _opened(Path(path)) as file:
+        return _metadata_of(file, Path(path))
+
+
+def load(path: str | Path, *, device: str | torch.device = "cpu") -> VariationalAutoencoder:
+    """The model in the checkpoint at ``path``, in eval mode on ``device``.
+
+    The model is first built without memory, on torch's "meta" device, so a file that lies about
+    its sizes costs nothing. A variant's constructor therefore may not read the values of tensors
+    it creates, unless it creates them under ``with torch.device("cpu")``.
+
+    Raises CheckpointError when the file is missing, damaged, made by a newer zoo or for a variant
+    not registered here, or when its tensors are not those its configuration calls for.
+    """
+    path = Path(path)
+    with _opened(path) as file:
+        metadata = _metadata_of(file, path)
+        try:
+            cls = _model_class(metadata.variant)
+            config = cls.Config.parse(metadata.config, f"{path}: config")
+        except ZooError as error:  # an unknown variant, a plugin that is gone, a wrong setting
+            raise CheckpointError(f"{path} cannot be loaded here: {error}") from error
+        model = _blueprint(cls, config, path)
+        state = _read_state(file, model, path)
+    model.load_state_dict(state, assign=True)
+    if _has_meta(model):
+        # Buffers outside the state dict hold values only after a real construction, whose size is
+        # now known to be that of the file. Its random initialisation must not disturb the caller.
+        with torch.device("cpu"), torch.random.fork_rng(devices=[]):
+            model = cls(config)
+        model.load_state_dict(state, assign=True)
+    return _moved(model, device).eval()
+
+
+def write_tensors(
+    path: str | Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]
+) -> None:
+    """Write a safetensors file so that ``path`` is at every moment the old file or the new one.
+
+    Raises CheckpointError when the folder does not exist or cannot be written.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_tensors(Path(folder) / "x.safetensors", {"x": torch.arange(3)}, {"unit": "m"})
+    ...     read_tensors(Path(folder) / "x.safetensors")
+    ({'x': tensor([0, 1, 2])}, {'unit': 'm'})
+    """
+    path = Path(path)
+    temporary = path.parent / f".zoo-{uuid.uuid4().hex}.tmp"  # the same disk: a rename is atomic
+    try:
+        save_file(_separated(tensors), temporary, dict(metadata))
+        _flush(temporary)
+        temporary.replace(path)
+        _flush(path.parent)  # without this a power cut may undo the rename
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(
+            f"cannot write {path}: {error}; choose an existing folder you may write to, with "
+            f"room on its disk"
+        ) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def read_tensors(
+    path: str | Path, device: str | torch.device = "cpu"
+) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """All tensors of a safetensors file, on ``device``, and its string metadata.
+
+    Raises CheckpointError when the file is missing, damaged or something else.
+    """
+    with _opened(Path(path)) as file:
+        # A copy, so that nothing that later happens to the mapped file reaches the tensors.
+        tensors = {name: file.get_tensor(name).to(device, copy=True) for name in file.keys()}  # noqa: SIM118
+        return tensors, file.metadata() or {}
+
+
+def _model_class(variant: str) -> type[VariationalAutoencoder]:
+    cls: type[VariationalAutoencoder] = resolve(registry().variant(variant).model)
+    return cls
+
+
+def _first_names(model: nn.Module) -> dict[str, str]:
+    """Each name in the state dict -> the first name of the same tensor (tied weights share it)."""
+    first: dict[int, str] = {}
+    state = model.state_dict(keep_vars=True)
+    return {name: first.setdefault(id(tensor), name) for name, tensor in state.items()}
+
+
+def _halved(name: str, tensor: Tensor) -> Tensor:
+    if not tensor.is_floating_point():
+        return tensor
+    stored = tensor.half()
+    if not torch.equal(stored.isfinite(), tensor.isfinite()):
+        raise CheckpointError(f"{name} has values beyond float16's range; save with half=False")
+    return stored
+
+
+def _to_json(metadata: Mapping[str, Any], path: Path) -> str:
+    try:
+        CheckpointMetadata.parse(metadata, f"cannot write {path}")
+        return json.dumps(metadata, allow_nan=False)
+    except ConfigError as error:
+        raise CheckpointError(str(error)) from error
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(
+            f"cannot write {path}: its metadata is not plain JSON ({error}); keep to numbers "
+            f"other than NaN and infinity, strings, lists and dicts"
+        ) from error
+
+
+def _separated(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """CPU copies where needed: safetensors takes contiguous tensors that share no storage."""
+    seen: set[int] = set()
+    result = {}
+    for name, tensor in tensors.items():
+        own = tensor.detach().cpu().contiguous()
+        if own.untyped_storage().data_ptr() in seen:
+            own = own.clone()
+        seen.add(own.untyped_storage().data_ptr())
+        result[name] = own
+    return result
+
+
+def _flush(path: Path) -> None:
+    """Wait until the file, or a folder's list of names, is on the disk."""
+    if path.is_dir() and os.name == "nt":  # Windows opens no folders
+        return
+    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """The memory-mapped file, once its beginning was seen to be sound."""
+    _check_beginning(path)
+    try:
+        with safe_open(path, framework="pt") as file:
+            yield file
+    except SafetensorError as error:
+        raise CheckpointError(
+            f"{path} is damaged or was cut short ({error}); fetch or copy it again"
+        ) from error
+
+
+def _check_beginning(path: Path) -> None:
+    """Refuse what is no safetensors file, before any of it is parsed."""
+    try:
+        if path.is_dir():
+            raise CheckpointError(f"{path} is a folder; name a .safetensors file in it")
+        if path.exists() and not path.is_file():
+            raise CheckpointError(f"{path} is not a regular file; name a .safetensors file")
+        with path.open("rb") as file:
+            beginning, size = file.read(64), os.fstat(file.fileno()).st_size
+    except FileNotFoundError as error:
+        raise CheckpointError(f"there is no file {path}; check the path") from error
+    except OSError as error:
+        raise CheckpointError(f"cannot read {path}: {error.strerror}") from error
+    header = int.from_bytes(beginning[:8], "little")
+    if beginning[8:9] != b"{" or header > HEADER_CAP or 8 + header > size:
+        _refuse_beginning(path, beginning, size, header)
+
+
+def _refuse_beginning(path: Path, beginning: bytes, size: int, header: int) -> NoReturn:
+    again = "fetch or copy it again"
+    if size < 9:
+        raise CheckpointError(f"{path} has only {size} bytes: it was cut short; {again}")
+    if beginning[8:9] == b"{":
+        cause = (
+            f"more than the {HEADER_CAP} allowed" if header > HEADER_CAP else f"the file has {size}"
+        )
+        raise CheckpointError(
+            f"{path} is damaged or was cut short: it announces a header of {header} bytes, "
+            f"{cause}; {again}"
+        )
+    for start, what in _BEGINNINGS.items():
+        if beginning.startswith(start):
+            raise CheckpointError(f"{path} {what}.")
+    raise CheckpointError(f"{path} is not a safetensors file; name one that zoo saved")
+
+
+def _metadata_of(file: Any, path: Path) -> CheckpointMetadata:
+    text = (file.metadata() or {}).get(_KEY)
+    if text is None:
+        raise CheckpointError(
+            f"{path} is a safetensors file without zoo's description of the model; "
+            f"name one that zoo saved"
+        )
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(f"{path}: its description is not valid JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise CheckpointError(f"{path}: its description is not a JSON object")
+    newer = content.get("schema_version")
+    if isinstance(newer, int) and newer > SCHEMA_VERSION:
+        raise CheckpointError(
+            f"{path} was written in format {newer}; this zoo reads up to {SCHEMA_VERSION}: "
+            f"upgrade zoo (pip install --upgrade zoo)"
+        )
+    try:
+        return CheckpointMetadata.parse(content, f"{path}: its description")
+    except ConfigError as error:
+        raise CheckpointError(str(error)) from error
+
+
+def _blueprint(
+    cls: type[VariationalAutoencoder], config: ModelConfig, path: Path
+) -> VariationalAutoencoder:
+    try:
+        with torch.device("meta"):
+            return cls(config)
+    except (ConfigError, ArithmeticError, RuntimeError, TypeError, ValueError) as error:
+        # What a constructor raises for sizes no tensor can have, or that do not fit each other.
+        raise CheckpointError(
+            f"{path}: no {cls.__name__} can be built from the file's configuration: {error}"
+        ) from error
+
+
+def _read_state(file: Any, blueprint: nn.Module, path: Path) -> dict[str, Tensor]:
+    """The file's tensors under all their names, once all are what the blueprint calls for."""
+    first = _first_names(blueprint)
+    state = blueprint.state_dict(keep_vars=True)
+    expected = {name: state[name] for name in first.values()}
+    if problems := list(_mismatches(file, expected)):
+        listed = "; ".join(problems[:_SHOWN])
+        more = f"; and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
+        raise CheckpointError(f"{path} does not fit its own configuration: {listed}{more}")
+    tensors: dict[str, Tensor] = {}
+    for name, wanted in expected.items():
+        # A copy, so that nothing that later happens to the mapped file reaches the model.
+        tensor = file.get_tensor(name).to(wanted.dtype, copy=True)
+        is_parameter = isinstance(wanted, nn.Parameter)
+        tensors[name] = nn.Parameter(tensor, wanted.requires_grad) if is_parameter else tensor
+    return {name: tensors[source] for name, source in first.items()}
+
+
+def _mismatches(file: Any, expected: Mapping[str, Tensor]) -> Iterator[str]:
+    present = set(file.keys())
+    for name, wanted in expected.items():
+        if name not in present:
+            yield f"{name} is missing"
+            continue
+        stored = file.get_slice(name)
+        shape, dtype = tuple(stored.get_shape()), stored.get_dtype()
+        if shape != tuple(wanted.shape):
+            yield f"{name} has shape {shape} instead of {tuple(wanted.shape)}"
+        halved = wanted.is_floating_point() and dtype in ("F16", "BF16")
+        if dtype != _STORED.get(wanted.dtype) and not halved:
+            yield f"{name} is stored as {dtype}, which is no {wanted.dtype}"
+    for name in sorted(present - expected.keys()):
+        yield f"{name[:100]!r} is unexpected"
+
+
+def _moved(model: VariationalAutoencoder, device: str | torch.device) -> VariationalAutoencoder:
+    try:
+        return model.to(device)
+    except (AssertionError, RuntimeError) as error:  # torch raises the former without CUDA
+        raise CheckpointError(
+            f"cannot move the model to the device {str(device)!r}: {error}; use 'cpu', or a device "
+            f"that torch finds on this machine"
+        ) from error
+
+
+def _has_meta(model: nn.Module) -> bool:
+    """Whether a buffer, or a tensor that is a plain attribute, has no values yet."""
+    attributes = chain.from_iterable(vars(module).values() for module in model.modules())
+    tensors = chain(model.buffers(), (value for value in attributes if isinstance(value, Tensor)))
+    return any(tensor.is_meta for tensor in tensors)

@@ -1,0 +1,26 @@
+"""Handwritten digits of 8 x 8 pixels that come with scikit-learn: no download."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from zoo.data.partition import Splits, hold_out
+from zoo.data.split import Split
+from zoo.registry import DatasetSpec
+
+TEST_EXAMPLES = 300
+
+
+def load_digits(spec: DatasetSpec, root: Path | None) -> Splits:
+    """All 1,797 digits, their levels 0..16 scaled to 0..255; ``root`` is not needed."""
+    from sklearn import datasets  # a slow import, and only this set needs it
+
+    digits = datasets.load_digits()
+    levels = torch.from_numpy(digits.images).to(torch.int32).unsqueeze(1)
+    images = ((levels * 255 + 8) // 16).to(torch.uint8)
+    every = Split(images, torch.from_numpy(digits.target).to(torch.int64))
+    rest, test = hold_out(every, TEST_EXAMPLES)
+    train, validation = hold_out(rest, spec.validation)
+    return train, validation, test

@@ -1,0 +1,109 @@
+"""The way in: a registered name, or the path of the user's own images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from torch import Tensor
+
+from zoo.data.arrays import load_arrays
+from zoo.data.folder import load_folder
+from zoo.data.images import resize_and_crop
+from zoo.data.partition import Splits
+from zoo.data.split import Dataset, Split
+from zoo.errors import DataError
+from zoo.registry import registry, resolve
+
+ARRAY_SUFFIXES = (".npy", ".npz")
+
+
+def load_dataset(
+    name_or_path: str | Path, *, root: str | Path | None = None, image_size: int | None = None
+) -> Dataset:
+    """The dataset registered under a name, or the images in a folder, ``.npy`` or ``.npz`` file.
+
+    A registered name wins over a file of that name; write ``./name`` for the file. ``root`` is
+    looked at first for the files of a registered dataset, then ZOO_DATA, then the cache folder;
+    what is found nowhere is downloaded into the cache folder unless ZOO_OFFLINE is set. With
+    ``image_size`` every image's shorter side is resized to it and the centre square cut out.
+
+    A path's likelihood is "bernoulli" if all pixels are black or white, else
+    "discretized-logistic". See :func:`zoo.data.folder.load_folder` and
+    :func:`zoo.data.arrays.load_arrays` for what such files may hold.
+
+    Raises UnknownNameError for an unknown name, DataError for data that is missing or unfit.
+
+    >>> digits = load_dataset("digits")
+    >>> len(digits.train), digits.train.shape
+    (1297, (1, 8, 8))
+    """
+    if image_size is not None and image_size < 1:
+        raise DataError(f"image_size must be at least 1, got {image_size}")
+    path = _as_path(name_or_path)
+    if path is None:
+        return _load_registered(str(name_or_path), root, image_size)
+    return _load_path(path, image_size)
+
+
+def _as_path(name_or_path: str | Path) -> Path | None:
+    """The existing path that is meant, or None for a name."""
+    if isinstance(name_or_path, str) and name_or_path in registry().datasets:
+        return None
+    path = Path(name_or_path).expanduser()
+    if path.exists():
+        return path
+    text = str(name_or_path)
+    is_path = isinstance(name_or_path, Path) or "/" in text or "\\" in text
+    if is_path or text.startswith(("~", ".")) or path.suffix in ARRAY_SUFFIXES:
+        raise DataError(
+            f"{path} does not exist; give a folder of images, a .npy or .npz file, "
+            f"or one of the names {', '.join(sorted(registry().datasets))}"
+        )
+    return None
+
+
+def _load_registered(name: str, root: str | Path | None, image_size: int | None) -> Dataset:
+    spec = registry().dataset(name)
+    loader = resolve(spec.loader)
+    try:
+        splits: Splits = loader(spec, None if root is None else Path(root))
+    except DataError as error:
+        raise DataError(f"{name}: {error}") from error
+    dataset = Dataset(name, *splits, likelihood=spec.likelihood, license=spec.license)
+    if dataset.train.shape != spec.shape:
+        raise DataError(f"{name}: images are {dataset.train.shape}, registered as {spec.shape}")
+    if image_size is None:
+        return dataset
+    train, validation, test = (_resized(split, image_size) for split in splits)
+    return Dataset(name, train, validation, test, spec.likelihood, spec.license)
+
+
+def _load_path(path: Path, image_size: int | None) -> Dataset:
+    try:
+        splits = _read_path(path, image_size)
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
+    grey_free = all(_is_black_and_white(split.images) for split in splits)
+    likelihood = "bernoulli" if grey_free else "discretized-logistic"
+    name = path.resolve().name if path.is_dir() else path.stem
+    return Dataset(name, *splits, likelihood=likelihood, license="not stated")
+
+
+def _read_path(path: Path, image_size: int | None) -> Splits:
+    if path.is_dir():
+        return load_folder(path, image_size)
+    if path.suffix.lower() not in ARRAY_SUFFIXES:
+        raise DataError("expected a folder of images, a .npy or a .npz file")
+    splits = load_arrays(path)
+    if image_size is None:
+        return splits
+    train, validation, test = (_resized(split, image_size) for split in splits)
+    return train, validation, test
+
+
+def _resized(split: Split, size: int) -> Split:
+    return Split(resize_and_crop(split.images, size), split.labels)
+
+
+def _is_black_and_white(images: Tensor) -> bool:
+    return bool(((images == 0) | (images == 255)).all())

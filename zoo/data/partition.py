@@ -1,0 +1,47 @@
+"""Splits made from a set that does not come with them: the same on every machine."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import torch
+
+from zoo.data.split import Split
+from zoo.errors import DataError
+
+Splits: TypeAlias = tuple[Split, Split, Split]
+"""Train, validation, test."""
+
+SPLIT_SEED = 0
+
+
+def hold_out(split: Split, count: int) -> tuple[Split, Split]:
+    """(the rest, ``count`` examples), drawn by a permutation of fixed seed, in the order they had.
+
+    >>> rest, held = hold_out(Split(torch.zeros(10, 1, 2, 2, dtype=torch.uint8)), 3)
+    >>> len(rest), len(held)
+    (7, 3)
+    """
+    if not 0 < count < len(split):
+        raise DataError(
+            f"cannot hold out {count} of {len(split)} examples; both parts need at least one"
+        )
+    order = torch.randperm(len(split), generator=torch.Generator().manual_seed(SPLIT_SEED))
+    held, rest = order[:count].sort().values, order[count:].sort().values
+    return split.select(rest), split.select(held)
+
+
+def complete(train: Split, validation: Split | None, test: Split | None) -> Splits:
+    """The splits with those that are missing held out of ``train``: a tenth of it each."""
+    needed = 1 + (validation is None) + (test is None)
+    if len(train) < needed:
+        raise DataError(
+            f"{len(train)} example{'s' * (len(train) != 1)} cannot be split into train, "
+            f"validation and test; give at least {needed}"
+        )
+    tenth = max(1, len(train) // 10)
+    if test is None:
+        train, test = hold_out(train, tenth)
+    if validation is None:
+        train, validation = hold_out(train, tenth)
+    return train, validation, test

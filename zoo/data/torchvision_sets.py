@@ -1,0 +1,156 @@
+"""Public image sets, in the folder layout of torchvision, which also downloads them.
+
+A loader takes ``(spec, root)`` and returns the splits. ``spec.options`` names torchvision's class
+and the page that documents the set, and for EMNIST which of its splits.
+"""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from zoo.data.archive import Archive
+from zoo.data.idx import find_idx, read_idx
+from zoo.data.images import decode
+from zoo.data.partition import Splits, hold_out
+from zoo.data.split import Split
+from zoo.data.torchvision_compat import torchvision_datasets
+from zoo.errors import DataError
+from zoo.registry import DatasetSpec
+
+DEBIAN_FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
+"""Where Debian's package dataset-fashion-mnist puts its gzipped idx files."""
+IDX_PARTS = ("images-idx3-ubyte", "labels-idx1-ubyte")
+
+
+def load_mnist(spec: DatasetSpec, root: Path | None) -> Splits:
+    """MNIST, Fashion-MNIST or KMNIST: ``options["class"]`` is torchvision's name for it."""
+    name = spec.options["class"]
+    files = [f"{name}/raw/{half}-{part}" for half in ("train", "t10k") for part in IDX_PARTS]
+
+    def download(folder: Path) -> None:
+        getattr(torchvision_datasets(), name)(folder, download=True)
+
+    archive = Archive(spec, tuple(files), keep=f"{name}/raw/*-ubyte", download=download)
+    packaged = DEBIAN_FASHION_MNIST if name == "FashionMNIST" else None
+    paths = archive.locate(root, find_idx, packaged)
+    return _official(spec, *_idx_halves(paths))
+
+
+def load_emnist(spec: DatasetSpec, root: Path | None) -> Splits:
+    """EMNIST; ``options["split"]`` is balanced, byclass, bymerge, letters, digits or mnist."""
+    prefix = f"EMNIST/raw/emnist-{spec.options['split']}"
+    files = [f"{prefix}-{half}-{part}" for half in ("train", "test") for part in IDX_PARTS]
+
+    def download(folder: Path) -> None:
+        torchvision_datasets().EMNIST(folder, split=spec.options["split"], download=True)
+
+    archive = Archive(spec, tuple(files), keep="EMNIST/raw/*-ubyte", download=download)
+    # The files hold every image transposed.
+    halves = (
+        Split(half.images.transpose(2, 3).contiguous(), half.labels)
+        for half in _idx_halves(archive.locate(root, find_idx))
+    )
+    return _official(spec, *halves)
+
+
+def load_cifar10(spec: DatasetSpec, root: Path | None) -> Splits:
+    """CIFAR-10. Its files are pickles: torchvision opens only those of the published checksums."""
+    batches = [f"data_batch_{number}" for number in range(1, 6)]
+    files = [f"cifar-10-batches-py/{n}" for n in (*batches, "test_batch", "batches.meta")]
+
+    def download(folder: Path) -> None:
+        torchvision_datasets().CIFAR10(folder, download=True)
+
+    archive = Archive(spec, tuple(files), keep="cifar-10-batches-py/*", download=download)
+    folder = archive.locate(root)[0].parents[1]
+
+    def read(train: bool) -> Split:
+        source = torchvision_datasets().CIFAR10(folder, train=train)
+        return _split(source.data.transpose(0, 3, 1, 2), source.targets)
+
+    return _official(spec, *_intact(folder, lambda: (read(True), read(False))))
+
+
+def load_svhn(spec: DatasetSpec, root: Path | None) -> Splits:
+    """SVHN, the cropped digits: its official train and test halves, without "extra"."""
+    halves = ("train", "test")
+
+    def download(folder: Path) -> None:
+        for half in halves:
+            torchvision_datasets().SVHN(folder, split=half, download=True)
+
+    files = tuple(f"{half}_32x32.mat" for half in halves)
+    archive = Archive(spec, files, keep="*_32x32.mat", download=download)
+    folder = archive.locate(root)[0].parent
+
+    def read(half: str) -> Split:
+        source = torchvision_datasets().SVHN(folder, split=half)
+        return _split(source.data, source.labels)
+
+    return _official(spec, *_intact(folder, lambda: (read("train"), read("test"))))
+
+
+def load_omniglot(spec: DatasetSpec, root: Path | None) -> Splits:
+    """Omniglot at 28 x 28 pixels, ink bright: trained on 30 alphabets, tested on 20 others."""
+    halves = ("images_background", "images_evaluation")
+
+    def download(folder: Path) -> None:
+        for background in (True, False):
+            torchvision_datasets().Omniglot(folder, background=background, download=True)
+
+    files = tuple(f"omniglot-py/{half}.zip" for half in halves)
+    archive = Archive(spec, files, keep="omniglot-py/*.zip", download=download)
+    numbers: dict[str, int] = {}
+    background, evaluation = archive.locate(root)
+    train = _read_omniglot(background, spec.shape[-1], numbers)
+    return _official(spec, train, _read_omniglot(evaluation, spec.shape[-1], numbers))
+
+
+def _read_omniglot(path: Path, size: int, numbers: dict[str, int]) -> Split:
+    """One zip of drawings; characters are numbered in ``numbers`` as they are met."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = sorted(name for name in archive.namelist() if name.endswith(".png"))
+            images = [decode(io.BytesIO(archive.read(name)), name, size) for name in names]
+    except (OSError, zipfile.BadZipFile) as error:
+        raise DataError(f"{path} is damaged: {error}; delete it and get it anew") from error
+    characters = [name.rpartition("/")[0] for name in names]
+    labels = torch.tensor([numbers.setdefault(name, len(numbers)) for name in characters])
+    return Split(255 - torch.stack(images), labels)
+
+
+def _official(spec: DatasetSpec, train: Split, test: Split) -> Splits:
+    """The official halves, the validation split held out of the training half."""
+    rest, validation = hold_out(train, spec.validation)
+    return rest, validation, test
+
+
+def _idx_halves(paths: list[Path]) -> tuple[Split, Split]:
+    train_images, train_labels, test_images, test_labels = map(read_idx, paths)
+    return (
+        Split(train_images.unsqueeze(1), train_labels.to(torch.int64)),
+        Split(test_images.unsqueeze(1), test_labels.to(torch.int64)),
+    )
+
+
+def _split(images: Any, labels: Any) -> Split:
+    """NumPy images (N, C, H, W) in any memory order, and labels."""
+    contiguous = np.ascontiguousarray(images)
+    return Split(torch.from_numpy(contiguous), torch.as_tensor(labels, dtype=torch.int64))
+
+
+def _intact(folder: Path, read: Callable[[], tuple[Split, Split]]) -> tuple[Split, Split]:
+    try:
+        return read()
+    except RuntimeError as error:  # torchvision's for a file of another checksum
+        raise DataError(
+            f"the files in {folder} are not the published ones (their checksums differ); "
+            "delete them and get them anew"
+        ) from error

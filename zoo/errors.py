@@ -1,0 +1,55 @@
+"""Every mistake a user can make and mend is a :class:`ZooError`; its message says how to mend it."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class ZooError(Exception):
+    """A mistake the caller can mend. The command line prints its message without a traceback."""
+
+
+class ConfigError(ZooError):
+    """A configuration that does not fit its schema, or whose parts contradict each other."""
+
+
+class DataError(ZooError):
+    """A dataset that is missing, unreadable, or does not fit the model it is given to."""
+
+
+class CheckpointError(ZooError):
+    """A checkpoint that is missing, damaged, or not what it claims to be."""
+
+
+class TrainingError(ZooError):
+    """A run that cannot start, resume or go on."""
+
+
+class UnsupportedError(ZooError):
+    """A quantity asked of a model that does not define it."""
+
+
+class UnknownNameError(ZooError):
+    """A name that is not registered. ``kind`` is what was looked for, for example ``"variant"``."""
+
+    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+        names = sorted(known)
+        listing = ", ".join(names) if names else "none"
+        super().__init__(f"unknown {kind} {name!r}{did_you_mean(name, names)} Known: {listing}.")
+
+
+def nearest(name: str, candidates: Iterable[str]) -> str | None:
+    """The candidate most like ``name``, or None when nothing is close.
+
+    >>> nearest("gausian-vae", ["gaussian-vae", "autoencoder"])
+    'gaussian-vae'
+    """
+    matches = difflib.get_close_matches(name, list(candidates), n=1, cutoff=0.5)
+    return matches[0] if matches else None
+
+
+def did_you_mean(name: str, candidates: Iterable[str]) -> str:
+    """The end of a sentence: ``"; did you mean 'x'?"``, or a full stop when nothing is close."""
+    match = nearest(name, candidates)
+    return f"; did you mean {match!r}?" if match else "."

@@ -1,0 +1,128 @@
+"""Evaluations side by side, and only those that can honestly stand side by side."""
+
+from __future__ import annotations
+
+from pydantic import field_validator
+
+from zoo.errors import ConfigError
+from zoo.evaluation.results import Evaluation, shown
+from zoo.settings import Settings
+
+_PROTOCOL = {
+    "test_set": "evaluate all on the same split, examples and binarisation seed",
+    "test_set_sha256": "the pixels differ under one description: use one copy of the data",
+    "input_kind": "binary and unit inputs have different likelihoods; compare each kind by itself",
+    "measure": "a probability mass and a density have no common scale; compare each by itself",
+    "samples": "evaluate all with the same number of importance samples",
+    "seed": "evaluate all with the same seed",
+}
+"""The fields on which all rows must agree, each with how to mend a difference."""
+
+
+class Comparison(Settings):
+    """A table of evaluations made under one protocol, best (lowest) NLL first.
+
+    ``title`` is what heads the table. Models without log p(x) come last, with "-" for
+    what they do not define. ``str()`` gives an aligned table with the convention line under it.
+
+    Raises ConfigError when there is nothing to compare, or when two evaluations differ in test
+    set, kind of input, kind of likelihood, number of importance samples or seed: such figures
+    cannot be ranked.
+    """
+
+    title: str
+    rows: tuple[Evaluation, ...]
+
+    @field_validator("rows")
+    @classmethod
+    def _same_protocol(cls, rows: tuple[Evaluation, ...]) -> tuple[Evaluation, ...]:
+        if not rows:
+            raise ConfigError("nothing to compare: give at least one evaluation")
+        for row in rows[1:]:
+            _refuse_difference(rows[0], row)
+        return tuple(sorted(rows, key=_rank))
+
+    @property
+    def convention(self) -> str:
+        """The units and the protocol of every row, in one line."""
+        return self.rows[0].convention
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The titles of the columns of :meth:`table`."""
+        return (
+            "model",
+            "NLL",
+            "ELBO",
+            "log p(x|z)",
+            "KL",
+            "active units",
+            "bits/dim",
+            "MSE/pixel",
+            "parameters",
+            "K",
+        )
+
+    def table(self) -> list[tuple[str, ...]]:
+        """The rows as text, one cell for each of ``columns``."""
+        return [_cells(row) for row in self.rows]
+
+    def __str__(self) -> str:
+        table = [self.columns, *self.table()]
+        widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+        lines = [_align(cells, widths) for cells in table]
+        rule = "  ".join("-" * width for width in widths)
+        head = f"{self.title} ({self.rows[0].test_set})"
+        return "\n".join([head, lines[0], rule, *lines[1:], self.convention])
+
+    def to_markdown(self) -> str:
+        """The table in Markdown, the convention line under it."""
+        rule = [":---"] + ["---:"] * (len(self.columns) - 1)
+        table = [self.columns, rule, *self.table()]
+        lines = ["| " + " | ".join(_escape(cell) for cell in cells) + " |" for cells in table]
+        return "\n".join([*lines, "", f"*{self.convention}*"])
+
+    def to_json(self) -> str:
+        """Every figure with its protocol; ``rows`` hold the fields of :class:`Evaluation`."""
+        return self.model_dump_json(indent=2)
+
+
+def _refuse_difference(first: Evaluation, other: Evaluation) -> None:
+    for field, remedy in _PROTOCOL.items():
+        ours, theirs = getattr(first, field), getattr(other, field)
+        if ours != theirs:
+            raise ConfigError(
+                f"cannot compare {first.model!r} with {other.model!r}: their {field} differs "
+                f"({ours!r} and {theirs!r}); {remedy}"
+            )
+
+
+def _rank(row: Evaluation) -> tuple[bool, float]:
+    return (True, row.mse_per_pixel.value) if row.nll is None else (False, row.nll.value)
+
+
+def _cells(row: Evaluation) -> tuple[str, ...]:
+    return (
+        row.model,
+        shown(row.nll, ".2f"),
+        shown(row.elbo, ".2f"),
+        shown(row.log_likelihood, ".2f"),
+        shown(row.kl, ".2f"),
+        f"{row.active_units}/{row.code_dim}",
+        shown(row.bits_per_dim, ".4f"),
+        f"{row.mse_per_pixel.value:.5f}",
+        f"{row.parameters:,}",
+        "-" if row.nll is None else str(row.samples),
+    )
+
+
+def _align(cells: tuple[str, ...], widths: list[int]) -> str:
+    name, *figures = (
+        cell.rjust(width) if place else cell.ljust(width)
+        for place, (cell, width) in enumerate(zip(cells, widths, strict=True))
+    )
+    return "  ".join([name, *figures])
+
+
+def _escape(cell: str) -> str:
+    return cell.replace("|", r"\|")

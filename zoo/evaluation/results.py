@@ -1,0 +1,121 @@
+"""What an evaluation reports, in nats per example (summed over pixels) unless a name says else."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from zoo.model import InputKind
+from zoo.settings import Settings
+
+Measure = Literal["mass", "density"]
+"""Whether exp(log p(x|z)) sums to one over pixel values or integrates to one over intensities."""
+
+
+class Estimate(Settings):
+    """A mean over examples and its standard error (sample deviation / sqrt(examples)).
+
+    >>> print(Estimate(value=87.1234, stderr=0.2512))
+    87.12 ± 0.25
+    >>> f"{Estimate(value=0.16034, stderr=0.00046):.4f}"
+    '0.1603 ± 0.0005'
+    """
+
+    value: float
+    stderr: float
+
+    def __str__(self) -> str:
+        return format(self, ".2f")
+
+    def __format__(self, spec: str) -> str:
+        number = spec or ".2f"
+        return f"{self.value:{number}} ± {self.stderr:{number}}"
+
+
+class Evaluation(Settings):
+    """A model measured on a fixed set of examples. Likelihoods are normalised; logs are natural.
+
+    What was measured, and on what:
+
+    - ``test_set``: the examples in words; ``test_set_sha256``: the first 16 hexadecimal digits of
+      the digest of the very pixels the figures were computed on (after binarisation).
+    - ``input_kind``, ``measure``: figures are comparable only between models that agree on both.
+    - ``dims``: pixels times channels; ``samples``: the importance samples K behind ``nll``.
+
+    The figures, each a mean over examples (nats per example where no other unit is given):
+
+    - ``nll``: minus the importance-weighted estimate of log p(x), an upper bound in expectation;
+      ``bits_per_dim``: nll / (dims * ln 2), in bits per dimension.
+    - ``elbo`` = ``log_likelihood`` - ``kl``, from one draw of z for each example.
+    - ``kl_per_group``: one for each latent group, summing to ``kl``; ``kl_per_dimension``: one for
+      each latent dimension, None where the posterior does not factorise.
+    - ``mse_per_pixel``: squared error of the deterministic reconstruction, averaged over pixels.
+    - ``active_units``: how many of the ``code_dim`` dimensions of the code vary over the examples
+      with a variance above ``active_threshold`` (Burda et al. 2016, arXiv:1509.00519).
+
+    ``nll``, ``bits_per_dim``, ``elbo`` and ``kl`` are None for a model that defines no log p(x).
+    """
+
+    model: str
+    variant: str | None
+    parameters: int
+    dataset: str
+    split: str
+    test_set: str
+    test_set_sha256: str
+    input_kind: InputKind
+    measure: Measure
+    dims: int
+    examples: int
+    samples: int
+    seed: int
+    nll: Estimate | None
+    bits_per_dim: Estimate | None
+    elbo: Estimate | None
+    log_likelihood: Estimate
+    kl: Estimate | None
+    kl_per_group: tuple[float, ...]
+    kl_per_dimension: tuple[float, ...] | None
+    mse_per_pixel: Estimate
+    active_units: int
+    active_threshold: float
+    code_dim: int
+
+    @property
+    def convention(self) -> str:
+        """The units and the protocol in one line, to be printed wherever the figures are."""
+        images = (
+            f"test images binarised once with seed {self.seed}"
+            if self.input_kind == "binary"
+            else f"test images as intensities in [0, 1], noise seeded with {self.seed}"
+        )
+        return (
+            f"nats per example, summed over pixels, averaged over {self.examples} examples; "
+            f"± one standard error; K = {self.samples} importance samples; {images}; "
+            f"likelihoods are probability {'masses' if self.measure == 'mass' else 'densities'}"
+        )
+
+    def __str__(self) -> str:
+        title = f"{self.model} on {self.test_set}"
+        lines = [f"  {label:<24}{text}" for label, text in self._lines()]
+        return "\n".join([title, *lines, self.convention])
+
+    def _lines(self) -> list[tuple[str, str]]:
+        unit = "nats per example"
+        return [
+            (f"NLL (K = {self.samples})", f"{shown(self.nll, '.2f')} {unit}"),
+            ("", f"{shown(self.bits_per_dim, '.4f')} bits per dimension"),
+            ("ELBO", f"{shown(self.elbo, '.2f')} {unit}"),
+            ("log p(x|z)", f"{shown(self.log_likelihood, '.2f')} {unit}"),
+            ("KL(q(z|x) || p(z))", f"{shown(self.kl, '.2f')} {unit}"),
+            ("reconstruction error", f"{self.mse_per_pixel:.5f} squared, mean per pixel"),
+            ("active units", f"{self.active_units} of {self.code_dim} ({self._active_rule()})"),
+            ("parameters", f"{self.parameters:,}"),
+        ]
+
+    def _active_rule(self) -> str:
+        return f"variance of the code over examples > {self.active_threshold:g}"
+
+
+def shown(estimate: Estimate | None, spec: str) -> str:
+    """The estimate in the format ``spec``, "-" when the model does not define it."""
+    return "-" if estimate is None else format(estimate, spec)

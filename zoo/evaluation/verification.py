@@ -1,0 +1,77 @@
+"""Recorded figures against recomputed ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from zoo.evaluation.results import Estimate, Evaluation
+from zoo.registry import MetricSpec
+from zoo.settings import Settings
+
+
+class Check(Settings):
+    """One figure as recorded and as recomputed; ``tolerance`` is what they may differ by."""
+
+    metric: str
+    recorded: float
+    recomputed: float | None
+    tolerance: float
+
+    @property
+    def passed(self) -> bool:
+        """Whether the recomputed figure lies within the tolerance of the recorded one."""
+        if self.recomputed is None:
+            return False
+        return abs(self.recomputed - self.recorded) <= self.tolerance
+
+
+class Verification(Settings):
+    """All recorded figures of a checkpoint, recomputed from its file on the same examples."""
+
+    name: str
+    checks: tuple[Check, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether every figure was reproduced."""
+        return all(check.passed for check in self.checks)
+
+    def __str__(self) -> str:
+        lines = [f"{self.name}: {'verified' if self.passed else 'NOT reproduced'}"]
+        for check in self.checks:
+            verdict = "ok" if check.passed else "outside its error"
+            again = "-" if check.recomputed is None else f"{check.recomputed:.4f}"
+            lines.append(
+                f"  {check.metric:<16}recorded {check.recorded:.4f}  recomputed {again}  "
+                f"(± {check.tolerance:.4f})  {verdict}"
+            )
+        return "\n".join(lines)
+
+
+def verify_figures(
+    name: str, recorded: Mapping[str, MetricSpec], evaluation: Evaluation
+) -> Verification:
+    """Hold every recorded figure against the evaluation.
+
+    A figure may differ by its recorded standard error over examples. The examples are the same
+    ones, so what really varies is Monte Carlo noise and rounding, far less than that; a figure
+    without an error is a count and must agree exactly.
+    """
+    checks = tuple(
+        Check(
+            metric=metric,
+            recorded=spec.value,
+            recomputed=figure(evaluation, metric),
+            tolerance=spec.stderr or 0.0,
+        )
+        for metric, spec in recorded.items()
+    )
+    return Verification(name=name, checks=checks)
+
+
+def figure(evaluation: Evaluation, metric: str) -> float | None:
+    """The value of a metric by its name, or None where the evaluation has no such figure."""
+    value = getattr(evaluation, metric, None)
+    if isinstance(value, Estimate):
+        return value.value
+    return float(value) if isinstance(value, (int, float)) else None

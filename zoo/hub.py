@@ -1,0 +1,321 @@
+"""From the name of a released checkpoint to a local file whose size and SHA-256 are right.
+
+The packaged copy is looked at first, then the cache, then the mirrors. The environment:
+
+``ZOO_HOME``     the cache folder (otherwise ``$XDG_CACHE_HOME/zoo`` or ``~/.cache/zoo``)
+``ZOO_MIRRORS``  base URLs (http, https or file) tried before the registered ones, separated by
+                 commas or spaces; a file is at its base URL + "/" + its name
+``ZOO_OFFLINE``  set to 1: never touch the network; mirrors at file:// addresses are still used
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import os
+import re
+import stat
+import sys
+import time
+import uuid
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote, urlsplit
+from urllib.request import url2pathname
+
+from zoo.errors import CheckpointError, UnknownNameError
+from zoo.registry import BARE_FILE_NAME, CheckpointSpec, packaged_root, registry
+
+if TYPE_CHECKING:
+    import requests
+
+# requests, filelock and rich are imported where they are used: loading a packaged checkpoint, the
+# common case, needs none of them and they would cost it more time than all the rest.
+
+ATTEMPTS = 3
+BACKOFF_SECONDS = 0.5
+STALL_SECONDS = 20.0
+SLOWEST_BYTES_PER_SECOND = 10_000
+CHUNK_BYTES = 2**16
+BEST = "best.safetensors"
+
+
+class _MirrorError(Exception):
+    """Why a mirror did not give the file. ``transient``: another attempt may go better."""
+
+    def __init__(self, reason: str, *, transient: bool = False) -> None:
+        super().__init__(reason)
+        self.transient = transient
+
+
+def cache_folder() -> Path:
+    """Where downloads are kept, as the environment says; it may not exist yet."""
+    if home := os.environ.get("ZOO_HOME"):
+        return Path(home).expanduser()
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "zoo"
+
+
+def fetch(name: str) -> Path:
+    """The verified local file of the checkpoint registered as ``name``, downloaded if need be.
+
+    Safe to call from many processes at once: one downloads, the others wait for it.
+
+    Raises UnknownNameError, or CheckpointError when neither the package, the cache nor any mirror
+    has a file of the registered size and SHA-256; its message says why for each.
+    """
+    spec = registry().checkpoint(name)
+    if not re.fullmatch(BARE_FILE_NAME, spec.file):
+        raise CheckpointError(
+            f"the checkpoint {name!r} is registered with the file {spec.file!r}; a bare file name "
+            f"is allowed, without folders: correct the registry"
+        )
+    packaged = packaged_root() / "checkpoints" / spec.file
+    cached = cache_folder() / "checkpoints" / spec.file
+    for path in (packaged, cached):
+        if _is_good(path, spec):
+            return path
+    reasons = []
+    if packaged.exists():
+        reasons.append(f"{packaged}: not the registered size or SHA-256; reinstall zoo")
+    _download_once(spec, cached, reasons)
+    return cached
+
+
+def locate(source: str | Path) -> Path:
+    """The file that ``source`` means: a file, a folder, or the name of a released checkpoint.
+
+    Of a folder it is its ``best.safetensors`` (a training run), or else its only .safetensors file.
+
+    Raises CheckpointError or UnknownNameError, saying which of these came nearest.
+    """
+    path = Path(source)
+    try:
+        path = path.expanduser()
+        if str(source) and path.is_file():
+            return path
+        is_folder = bool(str(source)) and path.is_dir()
+        inside = _in_folder(path) if is_folder else []
+    except (OSError, RuntimeError) as error:  # RuntimeError: "~name" of a user there is not
+        raise CheckpointError(f"cannot read {path}: {error}") from error
+    if len(inside) == 1:
+        return inside[0]
+    if isinstance(source, str) and source in registry().checkpoints:
+        return fetch(source)
+    if is_folder:
+        raise CheckpointError(_about_folder(path, inside))
+    raise _unknown(source)
+
+
+def _in_folder(folder: Path) -> list[Path]:
+    best = folder / BEST
+    return [best] if best.is_file() else sorted(folder.glob("*.safetensors"))
+
+
+def _about_folder(folder: Path, inside: list[Path]) -> str:
+    if not inside:
+        return f"the folder {folder} holds no .safetensors file; name the file or another folder"
+    names = ", ".join(path.name for path in inside[:5])
+    return f"the folder {folder} holds {len(inside)} checkpoints ({names}, ...); name one of them"
+
+
+def _unknown(source: str | Path) -> Exception:
+    text = str(source)
+    known = registry()
+    if isinstance(source, Path) or re.search(r"[/\\]|\.(safetensors|pt|pth|ckpt)$", text):
+        return CheckpointError(f"there is no file or folder {text}; check the path")
+    if text in known.variants:
+        trained = [name for name, spec in known.checkpoints.items() if spec.variant == text]
+        return CheckpointError(
+            f"{text!r} is a variant, not a trained checkpoint: zoo.create({text!r}) or "
+            f"zoo.train({text!r}), or load one of its checkpoints: {', '.join(trained) or 'none'}"
+        )
+    return UnknownNameError("checkpoint", text, known.checkpoints)
+
+
+def _is_good(path: Path, spec: CheckpointSpec) -> bool:
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode) or status.st_size != spec.bytes:
+            return False
+        return _sha256(path, status.st_mtime_ns, status.st_size) == spec.sha256
+    except OSError:
+        return False
+
+
+@lru_cache(maxsize=256)
+def _sha256(path: Path, modified_ns: int, size: int) -> str:
+    """The file's hash, computed once for each state (time, size) that the file is seen in."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(2**20):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _download_once(spec: CheckpointSpec, target: Path, reasons: list[str]) -> None:
+    """Put the file at ``target``, while every other process that wants it waits."""
+    from filelock import FileLock
+
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(target.parent / f".{spec.file}.lock"):
+            if _is_good(target, spec):  # another process was faster
+                return
+            target.unlink(missing_ok=True)
+            # Whoever writes holds the lock, so these are left from processes that were killed.
+            for stale in target.parent.glob(f".{spec.file}.*.part"):
+                stale.unlink(missing_ok=True)
+            _download(spec, target, reasons)
+    except OSError as error:
+        raise CheckpointError(
+            f"cannot use the cache folder {target.parent}: {error}; set ZOO_HOME to a folder you "
+            f"may write to, with room for {spec.bytes} bytes"
+        ) from error
+
+
+def _download(spec: CheckpointSpec, target: Path, reasons: list[str]) -> None:
+    mirrors = _mirrors(spec)
+    for base in mirrors:
+        url = f"{base.rstrip('/')}/{quote(spec.file)}"
+        try:
+            _from_mirror(url, spec, target)
+            return
+        except _MirrorError as error:
+            reasons.append(_without_password(f"{url}: {error}"))
+    if not mirrors:
+        reasons.append("no mirror is registered; set ZOO_MIRRORS to the address of one")
+    listed = "".join(f"\n  {reason}" for reason in reasons)
+    raise CheckpointError(
+        f"cannot get {spec.file} ({spec.bytes} bytes):{listed}\n"
+        f"Download {spec.file} yourself (sha256 {spec.sha256}) and put it at {target}, "
+        f"or give zoo.load the path of the file."
+    )
+
+
+def _mirrors(spec: CheckpointSpec) -> list[str]:
+    own = re.split(r"[,\s]+", os.environ.get("ZOO_MIRRORS", ""))
+    bases = [*own, *spec.mirrors, *registry().mirrors]
+    return list(dict.fromkeys(base for base in bases if base))
+
+
+def _without_password(text: str) -> str:
+    return re.sub(r"//[^/@\s]*@", "//***@", text)
+
+
+def _from_mirror(url: str, spec: CheckpointSpec, target: Path) -> None:
+    for attempt in itertools.count():
+        try:
+            _attempt(url, spec, target)
+            return
+        except _MirrorError as error:
+            if not error.transient or attempt + 1 >= ATTEMPTS:
+                raise
+        time.sleep(BACKOFF_SECONDS * 2**attempt)
+
+
+def _attempt(url: str, spec: CheckpointSpec, target: Path) -> None:
+    """Receive the file under a temporary name; it gets its own only when it is the right one."""
+    part = target.with_name(f".{spec.file}.{uuid.uuid4().hex}.part")
+    digest = hashlib.sha256()
+    received = 0
+    try:
+        with closing(_chunks(url, spec)) as chunks, part.open("wb") as file, _bar(spec) as advance:
+            for chunk in chunks:
+                received += len(chunk)
+                if received > spec.bytes:
+                    raise _MirrorError(f"sends more than the {spec.bytes} bytes registered")
+                digest.update(chunk)
+                file.write(chunk)
+                advance(len(chunk))
+            file.flush()
+            os.fsync(file.fileno())
+        if received < spec.bytes:
+            raise _MirrorError(f"sent only {received} of {spec.bytes} bytes", transient=True)
+        if digest.hexdigest() != spec.sha256:
+            raise _MirrorError(f"sent other content, with SHA-256 {digest.hexdigest()}")
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _chunks(url: str, spec: CheckpointSpec) -> Generator[bytes, None, None]:
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        raise _MirrorError(f"not a valid address: {error}") from error
+    if parts.scheme == "file" and parts.netloc in ("", "localhost"):
+        return _file_chunks(Path(url2pathname(parts.path)), spec)
+    if parts.scheme not in ("http", "https"):
+        raise _MirrorError("not an address of the form http://, https:// or file:///")
+    if os.environ.get("ZOO_OFFLINE", "").lower() not in ("", "0", "false", "no", "off"):
+        raise _MirrorError("not tried, for ZOO_OFFLINE is set; unset it to download")
+    return _http_chunks(url, spec)
+
+
+def _file_chunks(path: Path, spec: CheckpointSpec) -> Generator[bytes, None, None]:
+    try:
+        if not path.is_file():
+            raise _MirrorError("there is no such file")
+        _check_size(path.stat().st_size, spec)
+        with path.open("rb") as file:
+            while chunk := file.read(CHUNK_BYTES):
+                yield chunk
+    except OSError as error:
+        raise _MirrorError(str(error)) from error
+
+
+def _http_chunks(url: str, spec: CheckpointSpec) -> Generator[bytes, None, None]:
+    """The body in pieces as they arrive, within STALL_SECONDS of each other.
+
+    pooch, the usual library for this, asks for pieces of a fixed size and so gives no control while
+    a server trickles, nor does it limit an endless body. requests, on which it stands, allows both.
+    """
+    import requests
+    from urllib3.exceptions import HTTPError
+
+    deadline = time.monotonic() + STALL_SECONDS + spec.bytes / SLOWEST_BYTES_PER_SECOND
+    headers = {"Accept-Encoding": "identity"}  # the bytes as they are: their hash is checked
+    try:
+        with requests.get(url, stream=True, timeout=STALL_SECONDS, headers=headers) as response:
+            _check_response(response, spec)
+            while chunk := response.raw.read1(CHUNK_BYTES, decode_content=False):
+                if time.monotonic() > deadline:
+                    raise _MirrorError("too slow", transient=True)
+                yield chunk
+    except (requests.RequestException, HTTPError) as error:
+        # The ValueErrors among them speak of a malformed address, which stays malformed.
+        raise _MirrorError(str(error), transient=not isinstance(error, ValueError)) from error
+
+
+def _check_response(response: requests.Response, spec: CheckpointSpec) -> None:
+    status = response.status_code
+    if status != 200:
+        busy = status in (408, 429) or status >= 500
+        raise _MirrorError(f"answered {status} {response.reason}", transient=busy)
+    announced = response.headers.get("Content-Length", "")
+    if announced.isdecimal():
+        _check_size(int(announced), spec)
+
+
+def _check_size(size: int, spec: CheckpointSpec) -> None:
+    if size != spec.bytes:
+        raise _MirrorError(f"has {size} bytes instead of the {spec.bytes} registered")
+
+
+@contextmanager
+def _bar(spec: CheckpointSpec) -> Iterator[Callable[[int], None]]:
+    """A progress bar on a terminal, and nothing anywhere else."""
+    if not sys.stderr.isatty():
+        yield lambda count: None
+        return
+    from rich.console import Console
+    from rich.progress import DownloadColumn, Progress
+
+    columns = (*Progress.get_default_columns(), DownloadColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(spec.file, total=spec.bytes)
+        yield lambda count: progress.advance(task, count)

@@ -1,0 +1,142 @@
+"""The contract every variant fulfils. Trainer, evaluation and command line know nothing else."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from zoo.errors import DataError, UnsupportedError
+from zoo.settings import Settings
+
+InputKind = Literal["binary", "unit"]
+"""What a model reads: pixels in {0, 1}, redrawn with probability x, or intensities in [0, 1]."""
+
+
+@dataclass(frozen=True)
+class ElboTerms:
+    """The two terms of the evidence lower bound for a batch, in nats, from one draw z ~ q(z|x).
+
+    ``log_likelihood`` is log p(x|z), shape (B,); ``kl`` is KL(q(z|x) || p(z)), one column for each
+    latent group, shape (B, G). A model without a prior over its codes has G = 0.
+    """
+
+    log_likelihood: Tensor
+    kl: Tensor
+
+    @property
+    def elbo(self) -> Tensor:
+        """log p(x|z) - sum over groups of KL, shape (B,)."""
+        return self.log_likelihood - self.kl.sum(-1)
+
+
+class ModelConfig(Settings):
+    """What every variant's configuration holds; a variant extends it with fields of its own."""
+
+    input_shape: tuple[int, ...]
+
+
+class VariationalAutoencoder(nn.Module, ABC):
+    """A prior p(z), a posterior q(z|x) and a likelihood p(x|z) under one interface.
+
+    ``x`` is a float tensor (B, C, H, W) of pixels in [0, 1], prepared as ``input_kind`` says.
+    All quantities are natural logarithms for each example, summed over its dimensions.
+    """
+
+    Config: ClassVar[type[ModelConfig]] = ModelConfig
+    has_evidence: ClassVar[bool] = True
+    """Whether log p(x) is defined: False for a deterministic autoencoder."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+
+    @property
+    @abstractmethod
+    def input_kind(self) -> InputKind:
+        """How pixels are prepared for this model."""
+
+    @property
+    @abstractmethod
+    def code_dim(self) -> int:
+        """D, the width of a code."""
+
+    @abstractmethod
+    def elbo_terms(self, x: Tensor) -> ElboTerms:
+        """The terms of the bound from one reparameterised draw."""
+
+    @abstractmethod
+    def log_weights(self, x: Tensor, samples: int) -> Tensor:
+        """log p(x, z) - log q(z|x) for ``samples`` draws z ~ q(z|x), shape (S, B)."""
+
+    @abstractmethod
+    def encode(self, x: Tensor) -> Tensor:
+        """The deterministic code of x, shape (B, D)."""
+
+    @abstractmethod
+    def decode(self, z: Tensor) -> Distribution:
+        """p(x|z) over (C, H, W) for codes (B, D)."""
+
+    @abstractmethod
+    def sample_codes(
+        self, n: int, temperature: float = 1.0, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """``n`` draws from the prior, its standard deviation scaled by ``temperature``: (n, D)."""
+
+    def kl_by_dimension(self, x: Tensor) -> Tensor | None:
+        """KL of each latent dimension, (B, D), where the posterior factorises; otherwise None."""
+        return None
+
+    def check_input(self, x: Tensor) -> None:
+        """Raise DataError when x is not a float batch of the configured shape."""
+        expected = self.config.input_shape
+        if tuple(x.shape[1:]) != expected or not x.is_floating_point():
+            raise DataError(
+                f"expected a float tensor of shape (batch, {', '.join(map(str, expected))}) with "
+                f"pixels in [0, 1], got {x.dtype} of shape {tuple(x.shape)}"
+            )
+
+    def fit_codes(self, codes: Tensor) -> None:
+        """Called once after training with the codes of the training set, (N, D).
+
+        A model whose prior is fitted to its codes afterwards does so here; others ignore it.
+        """
+
+    @torch.no_grad()
+    def sample(
+        self, n: int, temperature: float = 1.0, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Means of p(x|z) for ``n`` codes from the prior: (n, C, H, W) in [0, 1]."""
+        return self.decode(self.sample_codes(n, temperature, generator)).mean.clamp(0, 1)
+
+    @torch.no_grad()
+    def reconstruct(self, x: Tensor) -> Tensor:
+        """Means of p(x|z) at the code of each x: (B, C, H, W) in [0, 1]."""
+        return self.decode(self.encode(x)).mean.clamp(0, 1)
+
+    @torch.no_grad()
+    def log_prob(self, x: Tensor, samples: int, chunk: int = 1024) -> Tensor:
+        """The importance-weighted estimate of log p(x), shape (B,), in bounded memory.
+
+        log 1/S sum_s p(x, z_s) / q(z_s|x), z_s ~ q(z|x) (Burda et al. 2016, arXiv:1509.00519): a
+        lower bound in expectation, tighter with every sample, equal to the ELBO at S = 1. At most
+        ``chunk`` decoded examples are held at a time.
+        """
+        if samples < 1:
+            raise UnsupportedError(f"samples must be at least 1, got {samples}")
+        total = x.new_full((len(x),), -math.inf)
+        for part in _chunks(samples, max(1, chunk // max(1, len(x)))):
+            total = torch.logaddexp(total, self.log_weights(x, part).logsumexp(0))
+        return total - math.log(samples)
+
+
+def _chunks(total: int, size: int) -> Iterator[int]:
+    while total > 0:
+        yield min(size, total)
+        total -= size

@@ -1,0 +1,57 @@
+"""Modules that turn features into distributions over codes."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Independent, Normal
+from torch.nn.functional import softplus
+
+MIN_SCALE = 1e-4
+"""Keeps log q(z|x) finite when a posterior collapses to a point."""
+
+
+def full_precision(x: Tensor) -> Tensor:
+    """Half precision to float32, anything else untouched: densities are never taken in half."""
+    return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
+
+
+class GaussianHead(nn.Module):
+    """Features (..., F) to a diagonal Gaussian over (..., D), sigma = softplus(.) + 1e-4.
+
+    >>> GaussianHead(128, 10)(torch.zeros(5, 128)).rsample().shape
+    torch.Size([5, 10])
+    """
+
+    def __init__(self, in_features: int, latent_dim: int) -> None:
+        super().__init__()
+        self.projection = nn.Linear(in_features, 2 * latent_dim)
+
+    def forward(self, features: Tensor) -> Independent:
+        mean, raw_scale = full_precision(self.projection(features)).chunk(2, dim=-1)
+        normal = Normal(mean, softplus(raw_scale) + MIN_SCALE, validate_args=False)
+        return Independent(normal, 1, validate_args=False)
+
+
+class StandardNormal(nn.Module):
+    """The prior N(0, I) over D dimensions, on the device and in the dtype of the tensor given.
+
+    >>> StandardNormal(10)(torch.zeros(5, 10)).log_prob(torch.zeros(10)).item()
+    -9.189...
+    """
+
+    def __init__(self, latent_dim: int) -> None:
+        super().__init__()
+        self.latent_dim = latent_dim
+
+    def forward(self, like: Tensor) -> Independent:
+        zero = like.new_zeros(()).expand(self.latent_dim)
+        return Independent(Normal(zero, zero + 1, validate_args=False), 1, validate_args=False)
+
+    def sample(
+        self, n: int, temperature: float, generator: torch.Generator | None, like: Tensor
+    ) -> Tensor:
+        """n draws from N(0, temperature^2 I), shape (n, D)."""
+        shape = (n, self.latent_dim)
+        noise = torch.randn(shape, generator=generator, device=like.device, dtype=like.dtype)
+        return temperature * noise

@@ -1,0 +1,103 @@
+"""Modules that turn a decoder's output into p(x|z), each a normalised density or mass."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import torch
+from pydantic import BeforeValidator, Field
+from torch import Tensor, nn
+from torch.distributions import Bernoulli, Distribution, Independent, Normal
+from torch.nn.functional import softplus
+
+from zoo.distributions import DiscretizedLogistic
+from zoo.model import InputKind
+from zoo.nn.backbones import by_name
+from zoo.nn.heads import MIN_SCALE, full_precision
+from zoo.settings import Settings
+
+
+class BernoulliConfig(Settings):
+    """Pixels in {0, 1}; a probability mass."""
+
+    name: Literal["bernoulli"] = "bernoulli"
+
+
+class GaussianConfig(Settings):
+    """Intensities in [0, 1]; a density. One standard deviation for all pixels.
+
+    With ``learned`` it starts at ``scale`` and is fitted (sigma-VAE, arXiv:2006.13202); otherwise
+    it stays, and log p(x|z) is minus the squared error over 2 scale^2 plus a constant.
+    """
+
+    name: Literal["gaussian"] = "gaussian"
+    scale: float = Field(0.5**0.5, ge=1e-3, le=1e3)
+    learned: bool = False
+
+
+class DiscretizedLogisticConfig(Settings):
+    """8-bit intensities 0, 1/255, ..., 1; a probability mass. A scale for each pixel."""
+
+    name: Literal["discretized-logistic"] = "discretized-logistic"
+
+
+Likelihood = Annotated[
+    BernoulliConfig | GaussianConfig | DiscretizedLogisticConfig,
+    Field(discriminator="name"),
+    BeforeValidator(by_name),
+]
+AnyLikelihoodConfig = BernoulliConfig | GaussianConfig | DiscretizedLogisticConfig
+EVENT_DIMS = 3  # channels, height, width
+
+
+class BernoulliLikelihood(nn.Module):
+    """Logits (..., C, H, W) to independent Bernoulli pixels."""
+
+    input_kind: InputKind = "binary"
+    parameters_per_channel = 1
+
+    def forward(self, logits: Tensor) -> Distribution:
+        pixels = Bernoulli(logits=full_precision(logits), validate_args=False)
+        return Independent(pixels, EVENT_DIMS, validate_args=False)
+
+
+class GaussianLikelihood(nn.Module):
+    """Means (..., C, H, W) to independent Gaussian pixels of one standard deviation."""
+
+    input_kind: InputKind = "unit"
+    parameters_per_channel = 1
+
+    def __init__(self, config: GaussianConfig) -> None:
+        super().__init__()
+        raw = torch.tensor(config.scale - MIN_SCALE).expm1().log()  # softplus inverted
+        self.raw_scale = nn.Parameter(raw, requires_grad=config.learned)
+
+    def forward(self, mean: Tensor) -> Distribution:
+        mean = full_precision(mean)
+        scale = (softplus(self.raw_scale) + MIN_SCALE).expand_as(mean)
+        return Independent(Normal(mean, scale, validate_args=False), EVENT_DIMS)
+
+
+class DiscretizedLogisticLikelihood(nn.Module):
+    """Maps (..., 2C, H, W) to independent discretised logistic pixels."""
+
+    input_kind: InputKind = "unit"
+    parameters_per_channel = 2
+
+    def forward(self, maps: Tensor) -> Distribution:
+        offset, log_scale = full_precision(maps).chunk(2, dim=-3)
+        # Start in mid-grey and a quarter of the range wide.
+        pixels = DiscretizedLogistic(0.5 + 0.25 * offset, log_scale - 2.0, validate_args=False)
+        return Independent(pixels, EVENT_DIMS, validate_args=False)
+
+
+AnyLikelihood = BernoulliLikelihood | GaussianLikelihood | DiscretizedLogisticLikelihood
+
+
+def build_likelihood(config: AnyLikelihoodConfig) -> AnyLikelihood:
+    """The likelihood module a configuration names."""
+    if isinstance(config, BernoulliConfig):
+        return BernoulliLikelihood()
+    if isinstance(config, GaussianConfig):
+        return GaussianLikelihood(config)
+    return DiscretizedLogisticLikelihood()

@@ -1,0 +1,350 @@
+"""Names to typed specs: variants, datasets, benchmarks and checkpoints. Never imports torch.
+
+The packaged ``registry.yaml`` is read first, then what plugins add, three ways: the files named in
+``ZOO_REGISTRY`` (separated as in ``PATH``), installed distributions with an entry point in the
+group ``zoo.variants``, and classes decorated with :func:`register`. A name may be given only once.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Callable, Hashable, Mapping
+from functools import lru_cache
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import Field
+
+from zoo.errors import ConfigError, UnknownNameError, ZooError
+from zoo.settings import Settings
+
+T = TypeVar("T", bound=type)
+SpecT = TypeVar("SpecT")
+
+BARE_FILE_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+IMPORT_PATH = r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$"
+
+
+class VariantSpec(Settings):
+    """An architecture with its defaults; ``model`` is an import path, resolved on use."""
+
+    model: str = Field(pattern=IMPORT_PATH)
+    summary: str
+    paper: str | None = None
+    config: dict[str, Any] = {}
+    objective: dict[str, Any] = {"name": "elbo"}
+    training: dict[str, Any] = {}
+
+
+class DatasetSpec(Settings):
+    """A dataset known by name; ``loader`` is an import path, resolved on use."""
+
+    loader: str = Field(pattern=IMPORT_PATH)
+    summary: str
+    license: str
+    shape: tuple[int, int, int]
+    likelihood: str
+    validation: int = Field(ge=1)
+    options: dict[str, str] = {}
+
+
+class BenchmarkSpec(Settings):
+    """A fixed way to compare models: which examples, how many importance samples, which seed."""
+
+    summary: str
+    dataset: str
+    split: str = "test"
+    samples: int = Field(1000, ge=1)
+    examples: int | None = Field(None, ge=1)
+    seed: int = 0
+
+
+class MetricSpec(Settings):
+    """A recorded figure in nats per example (or as the metric's name says) with its error."""
+
+    value: float
+    stderr: float | None = None
+    samples: int | None = None
+    test_set: str | None = None
+    note: str | None = None
+
+
+class RecipeSpec(Settings):
+    """How a checkpoint was made, so that it can be made again."""
+
+    command: str
+    seed: int
+    revision: str
+    hardware: str
+    duration: str
+
+
+class CheckpointSpec(Settings):
+    """A released checkpoint; its file is identified by size and SHA-256."""
+
+    variant: str
+    dataset: str
+    summary: str
+    file: str = Field(pattern=BARE_FILE_NAME)
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    bytes: int = Field(ge=1)
+    license: str
+    data_license: str
+    metrics: dict[str, MetricSpec]
+    recipe: RecipeSpec
+    mirrors: list[str] = []
+
+
+class Registry(Settings):
+    """Everything known by name."""
+
+    variants: dict[str, VariantSpec] = {}
+    datasets: dict[str, DatasetSpec] = {}
+    benchmarks: dict[str, BenchmarkSpec] = {}
+    checkpoints: dict[str, CheckpointSpec] = {}
+    mirrors: list[str] = []
+
+    def variant(self, name: str) -> VariantSpec:
+        """The variant called ``name``; UnknownNameError with the nearest name otherwise."""
+        return _look_up("variant", name, self.variants)
+
+    def dataset(self, name: str) -> DatasetSpec:
+        """The dataset called ``name``; UnknownNameError with the nearest name otherwise."""
+        return _look_up("dataset", name, self.datasets)
+
+    def benchmark(self, name: str) -> BenchmarkSpec:
+        """The benchmark called ``name``; UnknownNameError with the nearest name otherwise."""
+        return _look_up("benchmark", name, self.benchmarks)
+
+    def checkpoint(self, name: str) -> CheckpointSpec:
+        """The checkpoint called ``name``; UnknownNameError with the nearest name otherwise."""
+        return _look_up("checkpoint", name, self.checkpoints)
+
+
+def _look_up(kind: str, name: str, specs: Mapping[str, SpecT]) -> SpecT:
+    if name not in specs:
+        raise UnknownNameError(kind, name, specs)
+    return specs[name]
+
+
+def packaged_root() -> Path:
+    """The folder that holds registry.yaml and checkpoints/: in a wheel, or the checkout."""
+    package = Path(__file__).resolve().parent
+    installed = package / "_data"
+    return installed if installed.is_dir() else package.parent
+
+
+def registry() -> Registry:
+    """The registry of this process: the packaged file and all plugins, read once."""
+    return _read_all(os.environ.get("ZOO_REGISTRY", ""), len(_registered))
+
+
+@lru_cache(maxsize=8)
+def _read_all(extra_files: str, registered: int) -> Registry:
+    paths = [packaged_root() / "registry.yaml"]
+    paths += [Path(part).expanduser() for part in extra_files.split(os.pathsep) if part]
+    plugins = {**_entry_point_variants(), **dict(list(_registered.items())[:registered])}
+    return read_registry(paths, plugins)
+
+
+def read_registry(
+    paths: list[Path], plugins: Mapping[str, Mapping[str, Any]] | None = None
+) -> Registry:
+    """Merge registry files and plugin variants; errors name the file and the place in it.
+
+    Raises ConfigError for unknown keys, wrong types, unknown parents, cycles, names given twice
+    and references (a benchmark's dataset, a checkpoint's variant) to names that do not exist.
+    """
+    merged: dict[str, dict[str, Any]] = {}
+    origin: dict[tuple[str, str], str] = {}
+    mirrors: list[str] = []
+    sources = [(str(path), _read_yaml(path)) for path in paths]
+    sources += [(f"plugin {name!r}", {"variants": {name: raw}}) for name, raw in
+                (plugins or {}).items()]  # fmt: skip
+    for where, content in sources:
+        _refuse_unknown_sections(content, where)
+        mirrors += content.get("mirrors") or []
+        for section in ("variants", "datasets", "benchmarks", "checkpoints"):
+            for name, raw in _section(content, section, where).items():
+                if (section, name) in origin:
+                    first = origin[section, name]
+                    raise ConfigError(
+                        f"{where}: {section}.{name} is already defined in {first}; rename one"
+                    )
+                origin[section, name] = where
+                merged.setdefault(section, {})[name] = raw
+    return _build(merged, origin, mirrors)
+
+
+def _build(
+    merged: dict[str, dict[str, Any]], origin: dict[tuple[str, str], str], mirrors: list[str]
+) -> Registry:
+    variants = merged.get("variants", {})
+    merged["variants"] = {
+        name: _inherit(name, variants, origin["variants", name]) for name in variants
+    }
+    built = Registry(
+        mirrors=mirrors,
+        variants=_parse_section(VariantSpec, "variants", merged, origin),
+        datasets=_parse_section(DatasetSpec, "datasets", merged, origin),
+        benchmarks=_parse_section(BenchmarkSpec, "benchmarks", merged, origin),
+        checkpoints=_parse_section(CheckpointSpec, "checkpoints", merged, origin),
+    )
+    _check_references(built, origin)
+    return built
+
+
+def _parse_section(
+    schema: type[Any],
+    section: str,
+    merged: dict[str, dict[str, Any]],
+    origin: dict[tuple[str, str], str],
+) -> dict[str, Any]:
+    return {
+        name: schema.parse(raw, f"{origin[section, name]}: {section}.{name}")
+        for name, raw in merged.get(section, {}).items()
+    }
+
+
+def _check_references(built: Registry, origin: dict[tuple[str, str], str]) -> None:
+    for section in ("benchmarks", "checkpoints"):
+        for name, spec in getattr(built, section).items():
+            where = f"{origin[section, name]}: {section}.{name}"
+            try:
+                built.dataset(spec.dataset)
+                if isinstance(spec, CheckpointSpec):
+                    built.variant(spec.variant)
+            except UnknownNameError as error:
+                raise ConfigError(f"{where}: {error}") from error
+
+
+def _inherit(name: str, variants: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Follow ``extends`` to the root. ``config`` and ``training`` merge key by key.
+
+    An objective is taken whole: the parameters of one do not fit another.
+    """
+    chain = [name]
+    while (parent := variants[chain[-1]].get("extends")) is not None:
+        place = f"{where}: variants.{chain[-1]}.extends"
+        if parent in chain:
+            raise ConfigError(f"{place}: cycle {' -> '.join([*chain, parent])}")
+        if parent not in variants:
+            raise ConfigError(f"{place}: {UnknownNameError('variant', str(parent), variants)}")
+        chain.append(parent)
+    result: dict[str, Any] = {}
+    for ancestor in reversed(chain):
+        for key, value in variants[ancestor].items():
+            merges = key in ("config", "training") and isinstance(value, dict)
+            result[key] = {**result.get(key, {}), **value} if merges else value
+    result.pop("extends", None)
+    return result
+
+
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """YAML whose mappings may not give a key twice (the last would silently win)."""
+
+
+def _mapping(loader: _UniqueKeyLoader, node: yaml.MappingNode) -> dict[Hashable, Any]:
+    seen: set[str] = set()
+    for key, _ in node.value:
+        if key.value in seen:
+            raise ConfigError(f"line {key.start_mark.line + 1}: {key.value!r} is given twice")
+        seen.add(key.value)
+    return loader.construct_mapping(node, deep=True)
+
+
+_UniqueKeyLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.load(path.read_text(encoding="utf-8"), _UniqueKeyLoader)
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot read the registry: {error.strerror}") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: not valid YAML: {error}") from error
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path}: expected a mapping of sections, got {type(content).__name__}")
+    return content
+
+
+def _refuse_unknown_sections(content: Mapping[str, Any], where: str) -> None:
+    for key in content:
+        if key not in Registry.model_fields:
+            raise ConfigError(f"{where}: {UnknownNameError('section', key, Registry.model_fields)}")
+
+
+def _section(content: Mapping[str, Any], section: str, where: str) -> dict[str, Any]:
+    entries = content.get(section) or {}
+    if not isinstance(entries, dict):
+        raise ConfigError(f"{where}: {section}: expected a mapping from names to entries")
+    for name, raw in entries.items():
+        if not isinstance(raw, dict):
+            raise ConfigError(f"{where}: {section}.{name}: expected a mapping, got {raw!r}")
+    return entries
+
+
+def resolve(path: str) -> Any:
+    """The object an import path of the registry stands for.
+
+    >>> resolve("zoo.errors:ZooError").__name__
+    'ZooError'
+    """
+    module_name, _, attribute = path.partition(":")
+    try:
+        return getattr(importlib.import_module(module_name), attribute)
+    except (ImportError, AttributeError) as error:
+        raise ZooError(f"the registry's import path {path!r} does not resolve: {error}") from error
+
+
+_registered: dict[str, dict[str, Any]] = {}
+
+
+def register(
+    name: str,
+    *,
+    summary: str | None = None,
+    config: Mapping[str, Any] | None = None,
+    objective: Mapping[str, Any] | None = None,
+    training: Mapping[str, Any] | None = None,
+) -> Callable[[T], T]:
+    """Class decorator: make a model of your own known by ``name`` in this process.
+
+    The class then works wherever a variant's name does (create, train, evaluate, load). It must
+    be defined at the top level of a module, so that its import path can find it.
+
+    Raises ConfigError when the name is already taken by another class.
+    """
+
+    def decorate(cls: T) -> T:
+        path = f"{cls.__module__}:{cls.__qualname__}"
+        if name in registry().variants and registry().variants[name].model != path:
+            raise ConfigError(f"the variant name {name!r} is already taken; choose another")
+        doc = (cls.__doc__ or name).strip().splitlines()[0]
+        _registered[name] = {
+            "model": path,
+            "summary": summary or doc,
+            "config": dict(config or {}),
+            "objective": dict(objective or {"name": "elbo"}),
+            "training": dict(training or {}),
+        }
+        _read_all.cache_clear()
+        return cls
+
+    return decorate
+
+
+def _entry_point_variants() -> dict[str, dict[str, Any]]:
+    """Variants of installed plugins: the entry point's value is the class's import path."""
+    found: dict[str, dict[str, Any]] = {}
+    for point in entry_points(group="zoo.variants"):
+        origin = point.dist.name if point.dist else "an installed plugin"
+        if point.name in found and found[point.name]["model"] != point.value:
+            raise ConfigError(f"two plugins define the variant {point.name!r}; uninstall one")
+        found[point.name] = {"model": point.value, "summary": f"from {origin}"}
+    return found

@@ -1,0 +1,62 @@
+"""Typed, immutable settings whose validation errors name the place and the nearest valid key."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, get_args
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails
+from typing_extensions import Self
+
+from zoo.errors import ConfigError, did_you_mean
+
+
+class Settings(BaseModel):
+    """Base of every schema in zoo: frozen, and an unknown key is an error rather than ignored."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+    @classmethod
+    def parse(cls, data: Mapping[str, Any], where: str) -> Self:
+        """Validate ``data``; on failure raise a ConfigError that starts with ``where``."""
+        try:
+            return cls.model_validate(dict(data))
+        except ValidationError as error:
+            problems = "; ".join(_describe(cls, detail) for detail in error.errors())
+            raise ConfigError(f"{where}: {problems}") from error
+
+
+def _describe(schema: type[BaseModel], detail: ErrorDetails) -> str:
+    place = ".".join(str(part) for part in detail["loc"]) or "value"
+    if detail["type"] == "extra_forbidden":
+        known = _keys_beside(schema, detail["loc"])
+        name = str(detail["loc"][-1])
+        allowed = f" Allowed: {', '.join(known)}." if known else ""
+        return f"unknown key {place!r}{did_you_mean(name, known)}{allowed}"
+    if detail["type"] == "missing":
+        return f"{place!r} is required"
+    return f"{place!r}: {detail['msg']} (got {detail['input']!r})"
+
+
+def _keys_beside(schema: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
+    """The keys allowed where ``location`` points, found by walking the nested schemas."""
+    schemas = [schema]
+    for part in location[:-1]:
+        inner = [s.model_fields[part].annotation for s in schemas if part in s.model_fields]
+        if inner:
+            schemas = [found for annotation in inner for found in _schemas_in(annotation)]
+        else:  # no field: the tag of a union, or a key of a mapping
+            schemas = [s for s in schemas if _tag(s) == part] or schemas
+    return sorted({key for s in schemas for key in s.model_fields})
+
+
+def _tag(schema: type[BaseModel]) -> object:
+    """What tells this schema from the others of a union: the default of its field ``name``."""
+    return schema.model_fields["name"].default if "name" in schema.model_fields else None
+
+
+def _schemas_in(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [found for part in get_args(annotation) for found in _schemas_in(part)]

@@ -1,0 +1,134 @@
+"""Optimisers, schedules, moving averages and the guard against non-finite gradients.
+
+Nothing here waits for the device: counters live beside the weights and are read when logged.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from zoo.training.config import TrainingConfig
+
+
+def build_optimizer(config: TrainingConfig, model: nn.Module) -> torch.optim.Optimizer:
+    """The configured optimiser over the trainable parameters, fused where torch has it."""
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    if config.optimizer == "adamax":
+        return torch.optim.Adamax(
+            parameters, config.lr, weight_decay=config.weight_decay, foreach=True
+        )
+    kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[config.optimizer]
+    return kind(parameters, config.lr, weight_decay=config.weight_decay, fused=True)
+
+
+def learning_rate(config: TrainingConfig, step: int, total_steps: int) -> float:
+    """The rate of step 0, 1, ..., total_steps - 1: linear warm-up, then constant or cosine.
+
+    >>> config = TrainingConfig(lr=1.0, schedule="cosine", warmup_steps=2)
+    >>> [round(learning_rate(config, step, 6), 3) for step in range(6)]
+    [0.5, 1.0, 1.0, 0.854, 0.5, 0.146]
+    """
+    if step < config.warmup_steps:
+        return config.lr * (step + 1) / config.warmup_steps
+    if config.schedule == "constant":
+        return config.lr
+    progress = (step - config.warmup_steps) / max(1, total_steps - config.warmup_steps)
+    cosine = 0.5 * (1 + math.cos(math.pi * progress))
+    return config.lr * (config.final_lr_fraction + (1 - config.final_lr_fraction) * cosine)
+
+
+def kl_weight(config: TrainingConfig, step: int) -> float:
+    """The KL's weight at a step: linear from near 0 to 1 over the warm-up, then 1.
+
+    >>> [kl_weight(TrainingConfig(kl_warmup_steps=4), step) for step in (0, 1, 3, 9)]
+    [0.25, 0.5, 1.0, 1.0]
+    """
+    return min(1.0, (step + 1) / max(1, config.kl_warmup_steps))
+
+
+@torch.no_grad()
+def update_average(average: nn.Module, model: nn.Module, decay: float, step: int) -> None:
+    """Move ``average`` towards ``model``: a <- d a + (1 - d) w, with d small at first.
+
+    d = min(decay, (1 + step) / (10 + step)), so that the first, random weights are soon forgotten.
+    """
+    weight = 1 - min(decay, (1 + step) / (10 + step))
+    torch._foreach_lerp_(list(average.parameters()), list(model.parameters()), weight)
+    for kept, buffer in zip(average.buffers(), model.buffers(), strict=True):
+        kept.copy_(buffer)
+
+
+@dataclass
+class Trouble:
+    """What the guard saw since it was last asked."""
+
+    skipped: int
+    step: int
+    culprit: str
+
+
+class GradientGuard:
+    """Clips gradients, and lets no step through whose gradient is not finite.
+
+    A bad step is skipped on the device: fused optimisers read ``found_inf`` themselves. Adamax
+    has no fused form, so for it alone the flag is read on the host.
+    """
+
+    def __init__(self, model: nn.Module, max_norm: float | None) -> None:
+        named = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
+        self.names = [name for name, _ in named]
+        self.parameters = [parameter for _, parameter in named]
+        self.max_norm = max_norm
+        device = self.parameters[0].device
+        self.found_inf = torch.zeros((), device=device)
+        self.skipped = torch.zeros((), device=device)
+        self.last_bad_step = torch.full((), -1.0, device=device)
+        self.culprits = torch.zeros(len(named), dtype=torch.bool, device=device)
+
+    @torch.no_grad()
+    def check(self, step: int) -> Tensor:
+        """Inspect and clip this step's gradients; returns their total norm, a scalar."""
+        gradients = [p.grad for p in self.parameters if p.grad is not None]
+        norms = torch.stack(torch._foreach_norm(gradients))
+        norm = torch.linalg.vector_norm(norms)
+        finite = torch.isfinite(norm)
+        self.found_inf = (~finite).float()
+        self.skipped += self.found_inf
+        self.last_bad_step = torch.where(finite, self.last_bad_step, float(step))
+        if len(gradients) == len(self.names):
+            self.culprits = torch.where(finite, self.culprits, ~torch.isfinite(norms))
+        if self.max_norm is not None:
+            torch._foreach_mul_(gradients, (self.max_norm / (norm + 1e-6)).clamp(max=1.0))
+        return torch.where(finite, norm, torch.zeros_like(norm))
+
+    def step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Take the optimiser's step unless the gradient was bad."""
+        if optimizer.defaults.get("fused"):
+            # torch's own protocol between a gradient scaler and a fused optimiser.
+            optimizer.found_inf = self.found_inf  # type: ignore[attr-defined]
+            optimizer.grad_scale = None  # type: ignore[attr-defined]
+            optimizer.step()
+        elif not self.found_inf.item():
+            optimizer.step()
+
+    def report(self) -> Trouble | None:
+        """What went wrong since the last report, or None; waits for the device."""
+        skipped = int(self.skipped.item())
+        if not skipped:
+            return None
+        names = [n for n, bad in zip(self.names, self.culprits.tolist(), strict=True) if bad]
+        trouble = Trouble(skipped, int(self.last_bad_step.item()), _first_few(names))
+        self.skipped.zero_()
+        self.culprits.zero_()
+        return trouble
+
+
+def _first_few(names: Iterable[str]) -> str:
+    listed = list(names)
+    more = f" and {len(listed) - 3} more" if len(listed) > 3 else ""
+    return ", ".join(listed[:3]) + more if listed else "the total norm"

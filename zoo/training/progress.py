@@ -1,0 +1,110 @@
+"""What a running training shows: a progress bar, lines in a log, TensorBoard."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from zoo.model import VariationalAutoencoder
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bar
+    from torch.utils.tensorboard import SummaryWriter
+
+REFRESH_SECONDS = 0.5
+LOG_LINE_SECONDS = 10.0
+SAMPLES = 64
+
+
+class Reporter:
+    """Shows one run. Reading a figure waits for the device, so it is done twice a second."""
+
+    def __init__(self, path: Path, total_steps: int, batch_size: int, visible: bool) -> None:
+        self.path, self.total_steps, self.batch_size = path, total_steps, batch_size
+        self.visible = visible
+        self.bar: Bar | None = None
+        self.writer: SummaryWriter | None = None
+        self.shown = self.logged = time.monotonic()
+        self.shown_step = 0
+        self.images_per_second = 0.0
+
+    @contextmanager
+    def open(self, step: int) -> Iterator[None]:
+        """Show the run from ``step`` on until the block is left."""
+        from torch.utils.tensorboard import SummaryWriter  # slow to import, needed only here
+
+        self.shown_step, self.shown = step, time.monotonic()
+        self.writer = SummaryWriter(str(self.path / "tensorboard"), purge_step=step + 1)
+        try:
+            if self.visible and sys.stderr.isatty():
+                with _bar() as self.bar:
+                    self.task = self.bar.add_task("", total=self.total_steps, completed=step)
+                    yield
+            else:
+                yield
+        finally:
+            self.writer.close()
+            self.bar = None
+
+    def step(self, step: int, totals: Tensor, steps_in_epoch: int) -> None:
+        """Called after every step with the epoch's running totals."""
+        now = time.monotonic()
+        if now - self.shown < REFRESH_SECONDS:
+            return
+        self.images_per_second = (step - self.shown_step) * self.batch_size / (now - self.shown)
+        self.shown, self.shown_step = now, step
+        if self.bar is not None:
+            _, log_likelihood, kl, _ = (totals / steps_in_epoch).tolist()
+            text = f"ELBO {log_likelihood - kl:.2f}  KL {kl:.2f}  {self.images_per_second:,.0f}/s"
+            self.bar.update(self.task, completed=step, description=text)
+
+    def epoch(self, record: dict[str, Any], model: VariationalAutoencoder, every: int) -> None:
+        """Called after every epoch with its metrics."""
+        assert self.writer is not None
+        for name in record.keys() - {"epoch", "step"}:
+            self.writer.add_scalar(name.replace("_", "/", 1), record[name], record["step"])
+        self.writer.add_scalar("images_per_second", self.images_per_second, record["step"])
+        if record["epoch"] % every == 0:
+            generator = torch.Generator(next(model.parameters()).device).manual_seed(0)
+            self.writer.add_images(
+                "samples", model.sample(SAMPLES, generator=generator), record["step"]
+            )
+        self._line(record)
+
+    def warn(self, message: str) -> None:
+        """A line above the bar, or on standard error."""
+        if self.visible:
+            self._print(f"warning: {message}")
+
+    def _line(self, record: dict[str, Any]) -> None:
+        now = time.monotonic()
+        last = record["step"] >= self.total_steps
+        if not self.visible or self.bar or (now - self.logged < LOG_LINE_SECONDS and not last):
+            return
+        self.logged = now
+        self._print(
+            f"epoch {record['epoch']}  train ELBO {record['train_elbo']:.2f}  "
+            f"validation ELBO {record['validation_elbo']:.2f}  KL {record['validation_kl']:.2f}  "
+            f"{self.images_per_second:,.0f} images/s"
+        )
+
+    def _print(self, text: str) -> None:
+        if self.bar is not None:
+            self.bar.console.print(text)
+        else:
+            print(text, file=sys.stderr, flush=True)
+
+
+def _bar() -> Bar:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
+    return Progress(*columns, console=Console(stderr=True))

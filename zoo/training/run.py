@@ -1,0 +1,104 @@
+"""A run's directory: config.yaml, metrics.jsonl, last.safetensors, best.safetensors, TensorBoard.
+
+Every file is written beside and renamed, or appended a line at a time and cut back on resume, so
+a run killed at any moment can go on.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import yaml
+from filelock import FileLock, Timeout
+
+from zoo.errors import ConfigError, TrainingError
+from zoo.training.config import Experiment, read_experiment
+
+
+class RunDirectory:
+    """The files of one run."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.config = path / "config.yaml"
+        self.metrics = path / "metrics.jsonl"
+        self.last = path / "last.safetensors"
+        self.best = path / "best.safetensors"
+
+    def lock(self) -> FileLock:
+        """A lock held while training, so that two processes never write the same run."""
+        lock = FileLock(self.path / ".lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout as error:
+            raise TrainingError(f"another process is training in {self.path}") from error
+        return lock
+
+    def claim(self, experiment: Experiment) -> None:
+        """Write the configuration of a new run, or check that of the run already here.
+
+        Raises ConfigError, naming the settings that differ, when another experiment lives here.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        if self.config.exists():
+            _refuse_difference(self.read_config(), experiment, self.path)
+        else:
+            text = yaml.safe_dump(experiment.model_dump(mode="json"), sort_keys=False)
+            write_text(self.config, text)
+
+    def read_config(self) -> Experiment:
+        """The experiment of the run that lives here."""
+        if not self.config.exists():
+            raise TrainingError(f"no run in {self.path}: it has no config.yaml")
+        return read_experiment(self.config.read_text(encoding="utf-8"), str(self.config))
+
+    def append_metrics(self, record: dict[str, Any]) -> None:
+        """Add one line to metrics.jsonl."""
+        with self.metrics.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(record) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    def read_metrics(self) -> list[dict[str, Any]]:
+        """All complete lines of metrics.jsonl; a line cut off by a kill is left out."""
+        if not self.metrics.exists():
+            return []
+        lines = self.metrics.read_text(encoding="utf-8").split("\n")[:-1]
+        return [json.loads(line) for line in lines]
+
+    def cut_metrics(self, step: int) -> None:
+        """Forget what was recorded after ``step``: it will be recorded again."""
+        kept = [record for record in self.read_metrics() if record["step"] <= step]
+        write_text(self.metrics, "".join(json.dumps(record) + "\n" for record in kept))
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replace a file's content at once: a reader sees the old text or the new."""
+    beside = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    with beside.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    beside.replace(path)
+
+
+def _refuse_difference(old: Experiment, new: Experiment, path: Path) -> None:
+    before, after = _flat(old.model_dump(mode="json")), _flat(new.model_dump(mode="json"))
+    ignored = {"data_root", "train.checkpoint_seconds"}  # neither changes the result
+    differing = [k for k in sorted({*before, *after} - ignored) if before.get(k) != after.get(k)]
+    if differing:
+        changes = "; ".join(f"{k}: {before.get(k)!r} -> {after.get(k)!r}" for k in differing)
+        raise ConfigError(
+            f"{path} holds a run with other settings ({changes}); "
+            "choose another directory, or remove this one"
+        )
+
+
+def _flat(data: Any, prefix: str = "") -> dict[str, Any]:
+    if not isinstance(data, dict):
+        return {prefix: data}
+    parts = [_flat(v, f"{prefix}.{k}" if prefix else str(k)) for k, v in data.items()]
+    return {key: value for part in parts for key, value in part.items()}

@@ -1,0 +1,403 @@
+"""The one trainer. It knows a model only by the contract in :mod:`zoo.model`."""
+
+from __future__ import annotations
+
+import copy
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from zoo import checkpoint
+from zoo.data import Dataset, Split, load_dataset
+from zoo.errors import CheckpointError, ConfigError, TrainingError
+from zoo.model import VariationalAutoencoder
+from zoo.training.config import Experiment, TrainingConfig
+from zoo.training.objectives import loss
+from zoo.training.optim import (
+    GradientGuard,
+    build_optimizer,
+    kl_weight,
+    learning_rate,
+    update_average,
+)
+from zoo.training.progress import Reporter
+from zoo.training.run import RunDirectory
+from zoo.variants import build, complete_config
+
+NOISE_SEED = 0
+"""Seeds the validation set's binarisation and the draws z ~ q(z|x): the same for every run."""
+EVALUATION_BATCH = 500
+STATE_KEY = "zoo-run"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run: its best model, the best epoch's metrics, and where everything lies."""
+
+    model: VariationalAutoencoder
+    directory: Path
+    metrics: dict[str, float]
+
+    @property
+    def history(self) -> list[dict[str, Any]]:
+        """One record for each epoch, as in metrics.jsonl."""
+        return RunDirectory(self.directory).read_metrics()
+
+
+@dataclass
+class Progress:
+    """How far a run has come; saved with its weights."""
+
+    step: int = 0
+    best_elbo: float | None = None
+    best_epoch: int = 0
+    epochs_since_best: int = 0
+    stopped: bool = False
+
+
+def train_experiment(
+    experiment: Experiment, directory: str | Path | None = None, progress: bool = True
+) -> Run:
+    """Train from the start, or go on where an earlier, killed call with the same settings was.
+
+    Files go to ``directory`` (default ``runs/VARIANT-DATASET-sSEED``). The caller's random state
+    is left alone. Raises ConfigError, DataError or TrainingError.
+    """
+    data = load_dataset(
+        experiment.dataset, root=experiment.data_root, image_size=experiment.image_size
+    )
+    experiment = complete(experiment, data)
+    default = f"runs/{experiment.variant}-{data.name}-s{experiment.train.seed}"
+    run = RunDirectory(Path(directory or default))
+    run.claim(experiment)
+    device = choose_device(experiment.train.device)
+    lock = run.lock()
+    try:
+        with isolated_random_state(device, experiment.train.seed):
+            return Trainer(experiment, data, run, device, progress).run()
+    finally:
+        lock.release()
+
+
+def resume(directory: str | Path, progress: bool = True) -> Run:
+    """Go on with the run in ``directory``, or return it when it is finished."""
+    experiment = RunDirectory(Path(directory)).read_config()
+    return train_experiment(experiment, directory, progress)
+
+
+def complete(experiment: Experiment, data: Dataset) -> Experiment:
+    """Fill in what the data decides (input shape, likelihood) and check the model's settings."""
+    shape, likelihood = data.train.shape, data.likelihood
+    config = complete_config(experiment.variant, experiment.model, shape, likelihood)
+    return experiment.model_copy(update={"model": config})
+
+
+def choose_device(name: str) -> torch.device:
+    """``auto`` is the first accelerator there is, else the CPU; ConfigError for one that is not."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise ConfigError(
+            f"device {name!r} is not available here: {str(error).splitlines()[0]} "
+            "Use 'auto' or 'cpu'."
+        ) from error
+    return device
+
+
+@contextmanager
+def isolated_random_state(device: torch.device, seed: int) -> Iterator[None]:
+    """Seed everything inside, and give the caller's random state back afterwards."""
+    accelerators = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=accelerators):
+        torch.manual_seed(seed)
+        yield
+
+
+def autocast(config: TrainingConfig, device: torch.device) -> AbstractContextManager[Any]:
+    """bfloat16 matrix products where asked for, or by default on an accelerator that has them."""
+    automatic = device.type == "cuda" and torch.cuda.is_bf16_supported()
+    if config.precision == "bfloat16" or (config.precision == "auto" and automatic):
+        return torch.autocast(device.type, dtype=torch.bfloat16)
+    return nullcontext()
+
+
+class Trainer:
+    """One run, from its first step or from where it was killed."""
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        data: Dataset,
+        run: RunDirectory,
+        device: torch.device,
+        progress: bool,
+    ) -> None:
+        self.experiment, self.config, self.directory = experiment, experiment.train, run
+        self.device = device
+        self.model = build(experiment.variant, experiment.model).to(device)
+        self.average = copy.deepcopy(self.model) if self.config.ema_decay else None
+        self.train_split = data.train.to(device)
+        self.validation = _fixed(data.validation, self.model).to(device)
+        self.batch_size = min(self.config.batch_size, len(data.train))
+        self.steps_per_epoch = len(data.train) // self.batch_size
+        self.total_steps = self.steps_per_epoch * self.config.epochs
+        _check_warmup(self.config, self.total_steps)
+        self.optimizer = build_optimizer(self.config, self.model)
+        self.guard = GradientGuard(self.model, self.config.clip_grad_norm)
+        self.progress = Progress()
+        self.totals = torch.zeros(4, device=device)
+        self.kl_weight = torch.zeros((), device=device)
+        self.forward: Callable[[Tensor], tuple[Tensor, ...]] = (
+            torch.compile(self._forward) if self.config.compile else self._forward
+        )
+        self.reporter = Reporter(run.path, self.total_steps, self.batch_size, progress)
+        self.last_save = time.monotonic()
+
+    @property
+    def validated_model(self) -> VariationalAutoencoder:
+        """The moving average where there is one: what is validated is what is released."""
+        return self.average if self.average is not None else self.model
+
+    @property
+    def epoch(self) -> int:
+        """The epoch of the next step, from 0."""
+        return self.progress.step // self.steps_per_epoch
+
+    @property
+    def done(self) -> bool:
+        return self.progress.stopped or self.progress.step >= self.total_steps
+
+    def run(self) -> Run:
+        """Train to the end and return the best model."""
+        self.restore()
+        with self.reporter.open(self.progress.step), _deterministic_convolutions():
+            while not self.done:
+                self.train_epoch()
+                self.finish_epoch()
+        return self.finish()
+
+    def train_epoch(self) -> None:
+        """The rest of the current epoch."""
+        order = self.order_of(self.epoch)
+        self.model.train()
+        for batch in range(self.progress.step % self.steps_per_epoch, self.steps_per_epoch):
+            index = order[batch * self.batch_size : (batch + 1) * self.batch_size]
+            self.take_step(self.train_split.batch(index, kind=self.model.input_kind))
+            self.reporter.step(self.progress.step, self.totals, batch + 1)
+            if self.save_is_due() and batch + 1 < self.steps_per_epoch:
+                self.save()
+
+    def order_of(self, epoch: int) -> Tensor:
+        """The epoch's permutation of the training set: a function of seed and epoch alone."""
+        generator = torch.Generator().manual_seed(self.config.seed * 1_000_003 + epoch)
+        return torch.randperm(len(self.train_split), generator=generator).to(self.device)
+
+    def take_step(self, x: Tensor) -> None:
+        """One optimiser step on a batch (B, C, H, W)."""
+        step = self.progress.step
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(self.config, step, self.total_steps)
+        self.kl_weight.fill_(kl_weight(self.config, step))
+        value, log_likelihood, kl = self.forward(x)
+        self.optimizer.zero_grad(set_to_none=True)
+        value.backward()  # type: ignore[no-untyped-call]
+        norm = self.guard.check(step)
+        self.guard.step(self.optimizer)
+        if self.average is not None and self.config.ema_decay is not None:
+            update_average(self.average, self.model, self.config.ema_decay, step)
+        figures = torch.stack([value.detach(), log_likelihood, kl, norm])
+        self.totals += torch.where(self.guard.found_inf > 0, 0.0, figures)
+        self.progress.step += 1
+
+    def _forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Loss, and the batch means of log-likelihood and KL."""
+        with autocast(self.config, self.device):
+            terms = self.model.elbo_terms(x)
+        value = loss(self.experiment.objective, terms, self.kl_weight)
+        return value, terms.log_likelihood.detach().mean(), terms.kl.detach().sum(-1).mean()
+
+    def finish_epoch(self) -> None:
+        """Validate, record, keep the best, decide whether to go on."""
+        record = {**self.training_record(), **self.validate()}
+        self.directory.append_metrics(record)
+        self.keep_best(record)
+        patience = self.config.patience
+        self.progress.stopped = patience is not None and self.progress.epochs_since_best >= patience
+        self.reporter.epoch(record, self.validated_model, self.config.sample_every_epochs)
+        self.totals.zero_()
+        if self.done or self.save_is_due():
+            self.save()
+
+    def training_record(self) -> dict[str, Any]:
+        """The epoch's means over its good steps; reports or refuses skipped ones."""
+        trouble = self.guard.report()
+        step = self.progress.step
+        skipped = trouble.skipped if trouble else 0
+        rate = learning_rate(self.config, step - 1, self.total_steps)
+        if trouble:
+            message = (
+                f"{trouble.skipped} steps of epoch {self.epoch} skipped: gradient not finite, "
+                f"last at step {trouble.step} (learning rate {rate:.3g}) in {trouble.culprit}"
+            )
+            if trouble.skipped > self.config.max_skipped_steps:
+                raise TrainingError(f"{message}. Lower train.lr or set train.clip_grad_norm.")
+            self.reporter.warn(message)
+        means = (self.totals / max(1, self.steps_per_epoch - skipped)).tolist()
+        names = ("train_loss", "train_log_likelihood", "train_kl", "gradient_norm")
+        return {
+            "epoch": self.epoch,
+            "step": step,
+            **dict(zip(names, means, strict=True)),
+            "train_elbo": means[1] - means[2],
+            "kl_weight": kl_weight(self.config, step - 1),
+            "lr": rate,
+            "skipped_steps": skipped,
+        }
+
+    @torch.no_grad()
+    def validate(self) -> dict[str, float]:
+        """The unweighted ELBO and its terms on the validation split, with fixed noise."""
+        model = self.validated_model.eval()
+        total = torch.zeros(2, device=self.device)
+        with isolated_random_state(self.device, NOISE_SEED):
+            for x in _batches(self.validation):
+                with autocast(self.config, self.device):
+                    terms = model.elbo_terms(x)
+                total += torch.stack([terms.log_likelihood.sum(), terms.kl.sum()])
+        log_likelihood, kl = (total / len(self.validation)).tolist()
+        return {
+            "validation_elbo": log_likelihood - kl,
+            "validation_log_likelihood": log_likelihood,
+            "validation_kl": kl,
+        }
+
+    def keep_best(self, record: dict[str, Any]) -> None:
+        """Keep the model with the best validation ELBO; before the warm-up's end none counts."""
+        progress = self.progress
+        if progress.step < self.config.kl_warmup_steps:
+            return
+        elbo = record["validation_elbo"]
+        progress.epochs_since_best += 1
+        if elbo == elbo and (progress.best_elbo is None or elbo > progress.best_elbo):
+            progress.best_elbo, progress.best_epoch = elbo, record["epoch"]
+            progress.epochs_since_best = 0
+            self.write_best(self.validated_model, record)
+
+    def write_best(self, model: VariationalAutoencoder, record: dict[str, Any]) -> None:
+        """Write the model as a checkpoint that :func:`zoo.load` reads."""
+        training = {**record, "seed": self.config.seed}
+        checkpoint.save(
+            self.directory.best,
+            model,
+            variant=self.experiment.variant,
+            dataset=self.experiment.dataset,
+            training=training,
+        )
+
+    def finish(self) -> Run:
+        """Load the best weights, fit what is fitted to codes, and return the run."""
+        if self.progress.best_elbo is None:
+            raise TrainingError(
+                "the validation ELBO was never finite, so there is no model to keep; "
+                "lower train.lr or set train.clip_grad_norm"
+            )
+        model = checkpoint.load(self.directory.best, device=self.device)
+        history = self.directory.read_metrics()
+        record = next(r for r in history if r["epoch"] == self.progress.best_epoch)
+        model.fit_codes(self.training_codes(model))
+        self.write_best(model, record)
+        return Run(model, self.directory.path, record)
+
+    @torch.no_grad()
+    def training_codes(self, model: VariationalAutoencoder) -> Tensor:
+        """The codes (N, D) of the training set, binarised once where the model needs it."""
+        split = _fixed(self.train_split, model).to(self.device)
+        return torch.cat([model.encode(x) for x in _batches(split)])
+
+    def save_is_due(self) -> bool:
+        return time.monotonic() - self.last_save >= self.config.checkpoint_seconds
+
+    def save(self) -> None:
+        """Write everything the rest of the run depends on, in one file."""
+        tensors = {"rng.cpu": torch.get_rng_state(), "totals": self.totals}
+        if self.device.type == "cuda":
+            tensors["rng.device"] = torch.cuda.get_rng_state(self.device)
+        tensors["guard.skipped"] = self.guard.skipped
+        for prefix, model in self._models():
+            tensors |= {f"{prefix}.{name}": t for name, t in model.state_dict().items()}
+        for index, state in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{index}.{key}": value for key, value in state.items()}
+        metadata = {STATE_KEY: json.dumps(asdict(self.progress))}
+        checkpoint.write_tensors(self.directory.last, tensors, metadata)
+        self.last_save = time.monotonic()
+
+    def restore(self) -> None:
+        """Go back to the last saved state, if there is one."""
+        if not self.directory.last.exists():
+            self.directory.cut_metrics(-1)
+            return
+        tensors, metadata = checkpoint.read_tensors(self.directory.last, device=self.device)
+        if STATE_KEY not in metadata:
+            raise CheckpointError(f"{self.directory.last} is not a run's state; remove it")
+        self.progress = Progress(**json.loads(metadata[STATE_KEY]))
+        for prefix, model in self._models():
+            model.load_state_dict(_part(tensors, prefix))
+        groups = self.optimizer.state_dict()["param_groups"]
+        states: dict[int, dict[str, Tensor]] = {}
+        for key, value in _part(tensors, "optimizer").items():
+            index, _, name = key.partition(".")
+            states.setdefault(int(index), {})[name] = value
+        self.optimizer.load_state_dict({"state": states, "param_groups": groups})
+        self.totals.copy_(tensors["totals"])
+        self.guard.skipped.copy_(tensors["guard.skipped"])
+        torch.set_rng_state(tensors["rng.cpu"].cpu())
+        if self.device.type == "cuda":
+            torch.cuda.set_rng_state(tensors["rng.device"].cpu(), self.device)
+        self.directory.cut_metrics(self.progress.step)
+
+    def _models(self) -> list[tuple[str, VariationalAutoencoder]]:
+        average = [("average", self.average)] if self.average is not None else []
+        return [("model", self.model), *average]
+
+
+def _check_warmup(config: TrainingConfig, total_steps: int) -> None:
+    for name in ("kl_warmup_steps", "warmup_steps"):
+        steps = getattr(config, name)
+        if steps > total_steps:
+            raise ConfigError(
+                f"train.{name} = {steps} is longer than the run of {total_steps} steps; "
+                f"train for more epochs or set train.{name} to at most {total_steps}"
+            )
+
+
+def _fixed(split: Split, model: VariationalAutoencoder) -> Split:
+    return split.binarized(NOISE_SEED) if model.input_kind == "binary" else split
+
+
+def _batches(split: Split) -> Iterator[Tensor]:
+    """The examples in order, as model inputs; a split in {0, 255} is already binarised."""
+    for index in torch.arange(len(split), device=split.images.device).split(EVALUATION_BATCH):
+        yield split.batch(index, kind="unit")
+
+
+def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    start = f"{prefix}."
+    return {k.removeprefix(start): v for k, v in tensors.items() if k.startswith(start)}
+
+
+def _deterministic_convolutions() -> AbstractContextManager[None]:
+    """Resuming bit for bit needs the same algorithm every time on an accelerator too."""
+    flags: AbstractContextManager[None] = torch.backends.cudnn.flags(
+        enabled=True, benchmark=False, deterministic=True
+    )
+    return flags

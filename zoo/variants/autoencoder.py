@@ -1,0 +1,116 @@
+"""The plain autoencoder, with a mixture of Gaussians fitted to its codes so that it can sample."""
+
+from __future__ import annotations
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from zoo.errors import UnsupportedError
+from zoo.model import ElboTerms, InputKind, ModelConfig, VariationalAutoencoder
+from zoo.nn.backbones import Backbone, build_decoder, build_encoder
+from zoo.nn.heads import full_precision
+from zoo.nn.likelihoods import BernoulliConfig, Likelihood, build_likelihood
+from zoo.nn.mlp import MLPConfig
+
+FIT_EXAMPLES = 20_000
+"""Enough codes to place a mixture; more would only make the fit slower."""
+
+
+class AutoencoderConfig(ModelConfig):
+    """A deterministic code. The likelihood names the loss.
+
+    ``bernoulli`` is cross-entropy; ``gaussian`` is squared error up to a factor and a constant.
+    ``mixture_components`` Gaussians are fitted to the codes after training; 1 is one Gaussian.
+    """
+
+    input_shape: tuple[int, int, int]
+    latent_dim: int = Field(20, ge=1, le=4096)
+    backbone: Backbone = MLPConfig()
+    likelihood: Likelihood = BernoulliConfig()
+    mixture_components: int = Field(10, ge=1, le=1000)
+
+
+class Autoencoder(VariationalAutoencoder):
+    """x -> code -> p(x|code), trained on log p(x|code) alone (Hinton & Salakhutdinov 2006).
+
+    It has no posterior density, so log p(x) is not defined and :meth:`log_weights` refuses.
+
+    >>> model = Autoencoder(AutoencoderConfig(input_shape=(1, 8, 8), latent_dim=4))
+    >>> model.elbo_terms(torch.zeros(5, 1, 8, 8)).kl.shape
+    torch.Size([5, 0])
+    """
+
+    Config = AutoencoderConfig
+    config: AutoencoderConfig
+    has_evidence = False
+    mixture_weights: Tensor
+    mixture_means: Tensor
+    mixture_factors: Tensor
+
+    def __init__(self, config: AutoencoderConfig) -> None:
+        super().__init__(config)
+        channels, height, width = config.input_shape
+        self.likelihood = build_likelihood(config.likelihood)
+        maps = (channels * self.likelihood.parameters_per_channel, height, width)
+        self.encoder = build_encoder(config.backbone, config.input_shape)
+        self.to_code = nn.Linear(self.encoder.out_features, config.latent_dim)
+        self.decoder = build_decoder(config.backbone, config.latent_dim, maps)
+        components, dim = config.mixture_components, config.latent_dim
+        self.register_buffer("mixture_weights", torch.full((components,), 1 / components))
+        self.register_buffer("mixture_means", torch.zeros(components, dim))
+        self.register_buffer("mixture_factors", torch.eye(dim).repeat(components, 1, 1))
+
+    @property
+    def input_kind(self) -> InputKind:
+        return self.likelihood.input_kind
+
+    @property
+    def code_dim(self) -> int:
+        return self.config.latent_dim
+
+    def elbo_terms(self, x: Tensor) -> ElboTerms:
+        log_likelihood = self.decode(self.encode(x)).log_prob(x)
+        return ElboTerms(log_likelihood, log_likelihood.new_zeros(len(x), 0))
+
+    def log_weights(self, x: Tensor, samples: int) -> Tensor:
+        raise UnsupportedError(
+            "an autoencoder has no posterior density, so its likelihood of x is not defined; "
+            "compare reconstructions, or use a variational variant such as 'gaussian-vae'"
+        )
+
+    def encode(self, x: Tensor) -> Tensor:
+        self.check_input(x)
+        return full_precision(self.to_code(self.encoder(x)))
+
+    def decode(self, z: Tensor) -> Distribution:
+        maps = self.decoder(z.flatten(0, -2)).unflatten(0, z.shape[:-1])
+        likelihood: Distribution = self.likelihood(maps)
+        return likelihood
+
+    def fit_codes(self, codes: Tensor) -> None:
+        """Fit the mixture by expectation maximisation, reproducibly.
+
+        Fewer codes than components leave the surplus components with weight 0.
+        """
+        from sklearn.mixture import GaussianMixture  # a second to import, needed only here
+
+        components = min(self.config.mixture_components, len(codes))
+        mixture = GaussianMixture(components, reg_covar=1e-4, random_state=0)
+        mixture.fit(codes[:FIT_EXAMPLES].double().cpu().numpy())
+        covariances = torch.from_numpy(mixture.covariances_)
+        self.mixture_weights.zero_()
+        self.mixture_weights[:components] = torch.from_numpy(mixture.weights_)
+        self.mixture_means[:components] = torch.from_numpy(mixture.means_)
+        self.mixture_factors[:components] = torch.linalg.cholesky(covariances)
+
+    def sample_codes(
+        self, n: int, temperature: float = 1.0, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Draws from the fitted mixture; ``temperature`` scales each component's spread."""
+        chosen = self.mixture_weights.multinomial(n, replacement=True, generator=generator)
+        means, factors = self.mixture_means[chosen], self.mixture_factors[chosen]
+        shape = (n, self.code_dim, 1)
+        noise = torch.randn(shape, generator=generator, device=means.device, dtype=means.dtype)
+        return means + temperature * (factors @ noise).squeeze(-1)

@@ -1,0 +1,103 @@
+"""The variational autoencoder with one latent vector (Kingma & Welling 2014, arXiv:1312.6114)."""
+
+from __future__ import annotations
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.distributions import Distribution, Independent, Normal, kl_divergence
+
+from zoo.model import ElboTerms, InputKind, ModelConfig, VariationalAutoencoder
+from zoo.nn.backbones import Backbone, build_decoder, build_encoder
+from zoo.nn.heads import GaussianHead, StandardNormal
+from zoo.nn.likelihoods import BernoulliConfig, Likelihood, build_likelihood
+from zoo.nn.mlp import MLPConfig
+
+
+class VAEConfig(ModelConfig):
+    """One latent vector between an encoder and a decoder."""
+
+    input_shape: tuple[int, int, int]
+    latent_dim: int = Field(20, ge=1, le=4096)
+    backbone: Backbone = MLPConfig()
+    likelihood: Likelihood = BernoulliConfig()
+
+
+class VAE(VariationalAutoencoder):
+    r"""p(x|z) p(z) with q(z|x), all three chosen in the configuration.
+
+    The bound is E_q[log p(x|z)] - KL(q(z|x) || p(z)). A variant with another posterior or prior
+    overrides :meth:`build_posterior` and :meth:`build_prior`, whose modules return distributions.
+
+    >>> model = VAE(VAEConfig(input_shape=(1, 28, 28), latent_dim=10))
+    >>> terms = model.elbo_terms(torch.zeros(5, 1, 28, 28))
+    >>> terms.log_likelihood.shape, terms.kl.shape, model.sample(3).shape
+    (torch.Size([5]), torch.Size([5, 1]), torch.Size([3, 1, 28, 28]))
+    """
+
+    Config = VAEConfig
+    config: VAEConfig
+
+    def __init__(self, config: VAEConfig) -> None:
+        super().__init__(config)
+        channels, height, width = config.input_shape
+        self.likelihood = build_likelihood(config.likelihood)
+        maps = (channels * self.likelihood.parameters_per_channel, height, width)
+        self.encoder = build_encoder(config.backbone, config.input_shape)
+        self.posterior = self.build_posterior(self.encoder.out_features)
+        self.prior = self.build_prior()
+        self.decoder = build_decoder(config.backbone, self.code_dim, maps)
+
+    def build_posterior(self, in_features: int) -> nn.Module:
+        """The module from features (B, F) to q(z|x)."""
+        return GaussianHead(in_features, self.config.latent_dim)
+
+    def build_prior(self) -> StandardNormal:
+        """The module that returns p(z)."""
+        return StandardNormal(self.config.latent_dim)
+
+    @property
+    def input_kind(self) -> InputKind:
+        return self.likelihood.input_kind
+
+    @property
+    def code_dim(self) -> int:
+        return self.config.latent_dim
+
+    def elbo_terms(self, x: Tensor) -> ElboTerms:
+        q = self.infer(x)
+        z = q.rsample()
+        kl = kl_divergence(q, self.prior(z))
+        return ElboTerms(self.decode(z).log_prob(x), kl.unsqueeze(-1))
+
+    def log_weights(self, x: Tensor, samples: int) -> Tensor:
+        q = self.infer(x)
+        z = q.rsample(torch.Size([samples]))  # (S, B, D)
+        return self.decode(z).log_prob(x) + self.prior(z).log_prob(z) - q.log_prob(z)
+
+    def infer(self, x: Tensor) -> Distribution:
+        """q(z|x), batch shape (B,)."""
+        self.check_input(x)
+        posterior: Distribution = self.posterior(self.encoder(x))
+        return posterior
+
+    def encode(self, x: Tensor) -> Tensor:
+        return self.infer(x).mean
+
+    def decode(self, z: Tensor) -> Distribution:
+        """p(x|z) for codes (..., D), batch shape (...)."""
+        maps = self.decoder(z.flatten(0, -2)).unflatten(0, z.shape[:-1])
+        likelihood: Distribution = self.likelihood(maps)
+        return likelihood
+
+    def sample_codes(
+        self, n: int, temperature: float = 1.0, generator: torch.Generator | None = None
+    ) -> Tensor:
+        return self.prior.sample(n, temperature, generator, like=next(self.parameters()))
+
+    def kl_by_dimension(self, x: Tensor) -> Tensor | None:
+        q = self.infer(x)
+        p = self.prior(q.mean)
+        if not (isinstance(q, Independent) and isinstance(q.base_dist, Normal)):
+            return None
+        return kl_divergence(q.base_dist, p.base_dist)
