@@ -32,7 +32,7 @@ class TinyConfig(ModelConfig):
 
 
 class Tiny(VariationalAutoencoder):
-    """Every kind of state: weights, a tied weight, a frozen one, buffers saved and unsaved."""
+    """Weights, a tied weight, a frozen one, and a buffer of integers."""
 
     Config = TinyConfig
     config: TinyConfig
@@ -42,11 +42,11 @@ class Tiny(VariationalAutoencoder):
         pixels = math.prod(config.input_shape)
         self.inner = nn.Linear(pixels, config.width)
         self.code = nn.Linear(config.width, config.latent_dim)
-        self.tied = self.code
+        self.tied = nn.Linear(config.width, config.latent_dim, bias=False)
+        self.tied.weight = self.code.weight
         self.out = nn.Linear(config.latent_dim, pixels)
         self.frozen = nn.Parameter(torch.rand(config.width), requires_grad=False)
         self.register_buffer("steps", torch.tensor(7))
-        self.register_buffer("offsets", torch.arange(config.width) * 0.5, persistent=False)
 
     @property
     def input_kind(self) -> InputKind:
@@ -64,7 +64,7 @@ class Tiny(VariationalAutoencoder):
         return self.elbo_terms(x).elbo.expand(samples, -1)
 
     def encode(self, x: Tensor) -> Tensor:
-        return self.code(self.inner(x.flatten(1)) * self.frozen + self.offsets)
+        return self.code(self.inner(x.flatten(1)) * self.frozen)
 
     def decode(self, z: Tensor) -> Distribution:
         logits = self.out(z).unflatten(-1, self.config.input_shape)
@@ -76,8 +76,19 @@ class Tiny(VariationalAutoencoder):
         return temperature * torch.randn(n, self.code_dim, generator=generator)
 
 
+class Buffered(Tiny):
+    """A buffer that is not stored must have values after loading too."""
+
+    def __init__(self, config: TinyConfig) -> None:
+        super().__init__(config)
+        self.register_buffer("shift", torch.full((config.latent_dim,), 2.0), persistent=False)
+
+    def encode(self, x: Tensor) -> Tensor:
+        return super().encode(x) + self.shift
+
+
 class Plain(Tiny):
-    """A tensor that is a plain attribute must have values after loading too."""
+    """And so must a tensor that is a plain attribute."""
 
     def __init__(self, config: TinyConfig) -> None:
         super().__init__(config)
@@ -90,6 +101,7 @@ class Plain(Tiny):
 REGISTRY = Registry(
     variants={
         "tiny": VariantSpec(model=f"{__name__}:Tiny", summary="for tests"),
+        "buffered": VariantSpec(model=f"{__name__}:Buffered", summary="for tests"),
         "plain": VariantSpec(model=f"{__name__}:Plain", summary="for tests"),
         "gone": VariantSpec(model="zoo.no_such_module:Model", summary="plugin not installed"),
     }
@@ -169,24 +181,25 @@ def test_round_trip(
     assert torch.equal(loaded.log_prob(x, 2), model.log_prob(x, 2))
 
 
-def test_load_keeps_ties_frozen_weights_and_the_random_state(saved: Path) -> None:
+@pytest.mark.parametrize(
+    ("variant", "cls"), [("tiny", Tiny), ("buffered", Buffered), ("plain", Plain)]
+)
+def test_load_keeps_everything(variant: str, cls: type[Tiny], tmp_path: Path) -> None:
+    path, model = tmp_path / "x.safetensors", cls(TinyConfig(input_shape=(1, 2, 2)))
+    model.steps += 2
+    checkpoint.save(path, model, variant=variant, dataset=None)
     before = torch.random.get_rng_state()
-    model = checkpoint.load(saved)
+    loaded = checkpoint.load(path)
     assert torch.equal(torch.random.get_rng_state(), before)
-    assert isinstance(model, Tiny)
-    assert not model.training
-    assert model.tied.weight is model.code.weight
-    assert not model.frozen.requires_grad
-    assert model.code.weight.requires_grad
-    assert model.steps.item() == 7
-    assert set(dict(model.named_parameters())) == set(dict(tiny().named_parameters()))
-
-
-def test_tensors_outside_the_state_have_values(tmp_path: Path) -> None:
-    model = Plain(TinyConfig(input_shape=(1, 2, 2)))
-    checkpoint.save(tmp_path / "p.safetensors", model, variant="plain", dataset=None)
+    assert type(loaded) is cls
+    assert not loaded.training
+    assert loaded.tied.weight is loaded.code.weight
+    assert loaded.steps.item() == 9
     x = torch.rand(2, 1, 2, 2)
-    assert torch.equal(checkpoint.load(tmp_path / "p.safetensors").encode(x), model.encode(x))
+    assert torch.equal(loaded.encode(x), model.encode(x))
+    trained = {name: weight.requires_grad for name, weight in loaded.named_parameters()}
+    assert trained == {name: weight.requires_grad for name, weight in model.named_parameters()}
+    assert not trained["frozen"]
 
 
 def test_a_loaded_model_is_independent_of_its_file(saved: Path) -> None:
@@ -439,6 +452,12 @@ def test_a_failed_save_leaves_the_old_file(saved: Path, monkeypatch: pytest.Monk
         checkpoint.save(saved, tiny(5), variant="tiny", dataset=None)
     assert saved.read_bytes() == before
     assert list(saved.parent.iterdir()) == [saved]
+
+
+def test_others_may_read_a_saved_file_as_the_umask_says(saved: Path) -> None:
+    ordinary = saved.parent / "ordinary"
+    ordinary.touch()
+    assert saved.stat().st_mode == ordinary.stat().st_mode
 
 
 DTYPES = [*checkpoint._STORED]

@@ -13,7 +13,13 @@ import zoo.nn.conv
 from zoo.errors import ConfigError
 from zoo.nn.conv import ConvConfig, ConvDecoder, ConvEncoder
 
-SMALL = ConvConfig(encoder_channels=(4, 6), decoder_channels=(3, 5, 4), blocks=1, hidden=8)
+SMALL = ConvConfig(
+    encoder_channels=(4, 6),
+    encoder_blocks=(1, 1),
+    decoder_channels=(3, 5, 4),
+    decoder_blocks=(1, 0, 2),
+    hidden=8,
+)
 ODD_SIZES = [(4, 4), (7, 5), (8, 8), (28, 28), (33, 20)]
 
 
@@ -27,16 +33,17 @@ def test_the_module_examples_run() -> None:
     height=st.integers(4, 40),
     width=st.integers(4, 40),
     batch=st.integers(1, 3),
-    widths=st.lists(st.integers(1, 6), min_size=1, max_size=4),
-    blocks=st.integers(0, 2),
+    levels=st.lists(st.tuples(st.integers(1, 6), st.integers(0, 2)), min_size=1, max_size=4),
 )
 def test_shapes_for_any_image(
-    channels: int, height: int, width: int, batch: int, widths: list[int], blocks: int
+    channels: int, height: int, width: int, batch: int, levels: list[tuple[int, int]]
 ) -> None:
+    widths, blocks = zip(*levels, strict=True)
     config = ConvConfig(
-        encoder_channels=tuple(widths),
-        decoder_channels=tuple(reversed(widths)),
-        blocks=blocks,
+        encoder_channels=widths,
+        encoder_blocks=blocks,
+        decoder_channels=widths[::-1],
+        decoder_blocks=blocks[::-1],
         hidden=7,
     )
     shape = (channels, height, width)
@@ -131,7 +138,7 @@ def test_all_state_is_trainable() -> None:
 def test_more_blocks_deepen_and_keep_the_interface() -> None:
     sizes = []
     for blocks in (0, 1, 2):
-        config = SMALL.model_copy(update={"blocks": blocks})
+        config = SMALL.model_copy(update={"encoder_blocks": (blocks, 1)})
         encoder = ConvEncoder(config, (1, 8, 8))
         assert encoder(torch.rand(1, 1, 8, 8)).shape == (1, 8)
         sizes.append(sum(p.numel() for p in encoder.parameters()))
@@ -144,7 +151,9 @@ def test_more_blocks_deepen_and_keep_the_interface() -> None:
         ({"encoder_channels": ()}, "encoder_channels"),
         ({"decoder_channels": (16, 0)}, "decoder_channels"),
         ({"encoder_channels": (8,) * 9}, "encoder_channels"),
-        ({"blocks": -1}, "blocks"),
+        ({"encoder_blocks": (0, -1, 0)}, "encoder_blocks"),
+        ({"encoder_channels": (8, 8)}, "encoder_channels and encoder_blocks .* 2 and 3"),
+        ({"decoder_blocks": (1, 1, 1)}, "decoder_channels and decoder_blocks .* 2 and 3"),
         ({"hidden": 0}, "hidden"),
         ({"hiden": 8}, "did you mean 'hidden'"),
         ({"name": "mlp"}, "name"),

@@ -21,7 +21,7 @@ from typing import Annotated, Any, Literal, NoReturn
 import torch
 from pydantic import StringConstraints
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save as serialize
 from torch import Tensor, nn
 
 import zoo
@@ -164,10 +164,14 @@ def write_tensors(
     path = Path(path)
     temporary = path.parent / f".zoo-{uuid.uuid4().hex}.tmp"  # the same disk: a rename is atomic
     try:
-        save_file(_separated(tensors), temporary, dict(metadata))
-        _flush(temporary)
+        # safetensors' own save_file makes files that no other user may read, whatever the umask.
+        content = serialize(_separated(tensors), dict(metadata))
+        with temporary.open("xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
         temporary.replace(path)
-        _flush(path.parent)  # without this a power cut may undo the rename
+        _flush_folder(path.parent)
     except (OSError, SafetensorError) as error:
         raise CheckpointError(
             f"cannot write {path}: {error}; choose an existing folder you may write to, with "
@@ -237,11 +241,11 @@ def _separated(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return result
 
 
-def _flush(path: Path) -> None:
-    """Wait until the file, or a folder's list of names, is on the disk."""
-    if path.is_dir() and os.name == "nt":  # Windows opens no folders
+def _flush_folder(folder: Path) -> None:
+    """Wait until the folder's list of names is on the disk: a power cut might undo a rename."""
+    if os.name == "nt":  # Windows opens no folders
         return
-    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

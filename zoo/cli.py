@@ -7,37 +7,39 @@ here imports torch before a command needs it, so that ``zoo list`` answers at on
 
 from __future__ import annotations
 
-import json
-import re
-import sys
-import uuid
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+import math
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 import typer
-import yaml
 from typer.core import TyperGroup
 
 import zoo
-from zoo.errors import ConfigError, ZooError, did_you_mean
+from zoo.cli_support import (
+    BATCH,
+    INTERRUPTED,
+    SplitName,
+    batches,
+    check_suffix,
+    echo_json,
+    echo_mapping,
+    examples_for,
+    hint,
+    open_source,
+    parse_settings,
+    picture_scale,
+    progress_bar,
+    write_arrays,
+    write_picture,
+)
+from zoo.errors import ConfigError, ZooError
 from zoo.registry import registry
 
 if TYPE_CHECKING:
-    from zoo.data import Split
-    from zoo.model import VariationalAutoencoder
-
-INTERRUPTED = 130
-"""The exit code of a process that Ctrl-C ended, by the shells' convention (128 + SIGINT)."""
-BATCH = 500
-"""Images encoded, decoded or drawn at a time."""
-SECTIONS = ("train", "model", "objective")
+    from zoo.training.config import Experiment
 
 Kind = Literal["variants", "datasets", "benchmarks", "checkpoints"]
-SplitName = Literal["train", "validation", "test"]
-Progress: TypeAlias = Callable[[int, int], None]
 
 SourceArgument = Annotated[
     str, typer.Argument(metavar="SOURCE", help="A released name, a file, or a run's folder.")
@@ -46,8 +48,16 @@ DatasetOption = Annotated[
     str | None, typer.Option(help="A name or path; by default the one it was trained on.")
 ]
 SplitOption = Annotated[SplitName, typer.Option(help="Which part of the dataset.")]
+
+
+def _absolute(folder: str | None) -> str | None:
+    """A run remembers its data's place, and may be resumed from another folder."""
+    return folder and str(Path(folder).expanduser().absolute())
+
+
 RootOption = Annotated[
-    Path | None, typer.Option(help="Where the dataset's files lie.", resolve_path=True)
+    str | None,
+    typer.Option(metavar="FOLDER", help="Where the dataset's files lie.", callback=_absolute),
 ]
 SeedOption = Annotated[int, typer.Option(help="Seed of everything random.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -115,7 +125,7 @@ def list_names(
         for each in kinds
     }
     if as_json:
-        _echo_json(found)
+        echo_json(found)
         return
     width = max((len(name) for names in found.values() for name in names), default=0)
     for each, names in found.items():
@@ -130,18 +140,18 @@ def info(
     as_json: JsonOption = False,
 ) -> None:
     """Show all that is registered under a name."""
-    _echo_mapping(zoo.info(name).model_dump(mode="json", exclude_none=True), as_json)
+    echo_mapping(zoo.info(name).model_dump(mode="json", exclude_none=True), as_json)
 
 
 @app.command(epilog="Example: zoo load gaussian-vae-digits")
 def load(source: SourceArgument, as_json: JsonOption = False) -> None:
     """Fetch and check a checkpoint, and show what it is and where it lies."""
+    model, path = open_source(source)
     from zoo import checkpoint
 
-    model, path = _open(source)
     parameters = sum(parameter.numel() for parameter in model.parameters())
     metadata = checkpoint.read_metadata(path).model_dump(mode="json")
-    _echo_mapping({"path": str(path), "parameters": parameters, **metadata}, as_json)
+    echo_mapping({"path": str(path), "parameters": parameters, **metadata}, as_json)
 
 
 @app.command(
@@ -176,26 +186,37 @@ def train(
     given = [name for name, value in new.items() if value not in (None, [])]
     if resume is not None and given:
         raise ConfigError(f"--resume takes its settings from the run; leave out {', '.join(given)}")
-    if resume is None and variant is None:
-        raise ConfigError("name a variant to train (see 'zoo list variants'), or use --resume")
-    with _hint("interrupted; run the same command again to go on with this run"):
+    with hint("interrupted; run the same command again to go on with this run"):
         if resume is not None:
             run = zoo.resume(resume)
         else:
-            sections = parse_settings(settings or [])
             short = {"epochs": epochs, "seed": seed}
-            sections["train"] |= {key: value for key, value in short.items() if value is not None}
-            experiment = zoo.Experiment.build(
-                str(variant),
-                dataset or "digits",
-                model=sections["model"],
-                train=sections["train"],
-                objective=sections["objective"],
-                data_root=None if data_root is None else str(data_root),
-                image_size=image_size,
-            )
+            experiment = _experiment(variant, dataset, settings, short, data_root, image_size)
             run = zoo.train_experiment(experiment, directory)
-    _echo_mapping({"directory": str(run.directory), "metrics": run.metrics}, as_json)
+    echo_mapping({"directory": str(run.directory), "metrics": run.metrics}, as_json)
+
+
+def _experiment(
+    variant: str | None,
+    dataset: str | None,
+    settings: list[str] | None,
+    short: dict[str, int | None],
+    data_root: str | None,
+    image_size: int | None,
+) -> Experiment:
+    if variant is None:
+        raise ConfigError("name a variant to train (see 'zoo list variants'), or use --resume")
+    sections = parse_settings(settings or [])
+    sections["train"] |= {key: value for key, value in short.items() if value is not None}
+    return zoo.Experiment.build(
+        variant,
+        dataset or "digits",
+        model=sections["model"],
+        train=sections["train"],
+        objective=sections["objective"],
+        data_root=data_root,
+        image_size=image_size,
+    )
 
 
 @app.command(epilog="Example: zoo evaluate gaussian-vae-digits --samples 100")
@@ -212,7 +233,7 @@ def evaluate(
     as_json: JsonOption = False,
 ) -> None:
     """Measure a model: likelihoods in nats per example, with standard errors."""
-    with _progress(source) as progress:
+    with progress_bar(source) as progress:
         result = zoo.evaluate(
             source,
             dataset=dataset,
@@ -267,33 +288,46 @@ def sample(
     seed: SeedOption = 0,
 ) -> None:
     """Draw images from a model's prior."""
+    check_suffix(out, (".png", ".npy", ".npz"))
     import torch
 
-    save = _image_writer(out)
-    model, _ = _open(source)
+    from zoo.report.figures import grid
+
+    model, _ = open_source(source)
     generator = torch.Generator().manual_seed(seed)
     sizes = [min(BATCH, n - start) for start in range(0, n, BATCH)]
-    save(torch.cat([model.sample(size, temperature, generator) for size in sizes]))
+    images = torch.cat([model.sample(size, temperature, generator) for size in sizes])
+    if out.suffix == ".png":
+        write_picture(out, grid(images, math.isqrt(n - 1) + 1, scale=picture_scale(images)))
+    else:
+        write_arrays(out, {"images": images})
 
 
-@app.command(epilog="Example: zoo reconstruct gaussian-vae-digits --out pairs.png")
+@app.command(epilog="Example: zoo reconstruct gaussian-vae-digits --n 8 --out pairs.png")
 def reconstruct(
     source: SourceArgument,
-    out: Annotated[Path, typer.Option(help="A .png picture, or a .npy or .npz array.")],
+    out: Annotated[Path, typer.Option(help="A .png picture, or a .npz file of both.")],
     dataset: DatasetOption = None,
     split: SplitOption = "test",
     n: Annotated[int, typer.Option("--n", min=1, help="How many images.")] = 8,
     seed: SeedOption = 0,
     data_root: RootOption = None,
 ) -> None:
-    """Show the first images of a dataset, then the model's reconstructions of them."""
+    """Show the first images of a dataset, and under each the model's reconstruction."""
+    check_suffix(out, (".png", ".npz"))
     import torch
 
-    save = _image_writer(out, columns=n)
-    model, path = _open(source)
-    examples = _examples(model, path, dataset, split, seed, data_root).take(n)
-    originals = list(_batches(examples))
-    save(torch.cat([*originals, *(model.reconstruct(x) for x in originals)]))
+    from zoo.report.figures import reconstruction_grid
+
+    model, path = open_source(source)
+    originals = list(batches(examples_for(model, path, dataset, split, seed, data_root).take(n)))
+    before = torch.cat(originals)
+    after = torch.cat([model.reconstruct(x) for x in originals])
+    if out.suffix == ".png":
+        columns = max(8, math.isqrt(n))
+        write_picture(out, reconstruction_grid(before, after, columns, scale=picture_scale(before)))
+    else:
+        write_arrays(out, {"originals": before, "reconstructions": after})
 
 
 @app.command(epilog="Example: zoo encode gaussian-vae-digits --split train --out codes.npz")
@@ -306,19 +340,16 @@ def encode(
     data_root: RootOption = None,
 ) -> None:
     """Write the codes of a dataset's images, resized to the model's size if need be."""
-    import numpy as np
+    check_suffix(out, (".npz",))
     import torch
 
-    _check_suffix(out, (".npz",))
-    model, path = _open(source)
-    examples = _examples(model, path, dataset, split, seed, data_root)
+    model, path = open_source(source)
+    examples = examples_for(model, path, dataset, split, seed, data_root)
     with torch.no_grad():
-        codes = torch.cat([model.encode(x) for x in _batches(examples)])
-    arrays = {"codes": codes.numpy()}
+        arrays = {"codes": torch.cat([model.encode(x) for x in batches(examples)])}
     if examples.labels is not None:
-        arrays["labels"] = examples.labels.numpy()
-    with _atomic(out) as temporary:
-        np.savez(temporary, **arrays)
+        arrays["labels"] = examples.labels
+    write_arrays(out, arrays)
 
 
 @app.command(epilog="Example: zoo verify --all")
@@ -333,174 +364,11 @@ def verify(
         raise ConfigError("name the checkpoints to verify, or use --all")
     results = []
     for name in names or zoo.list_checkpoints():
-        with _progress(name) as progress:
+        with progress_bar(name) as progress:
             results.append(zoo.verify(name, data_root=data_root, progress=progress))
         if not as_json:
             typer.echo(results[-1])
     if as_json:
-        _echo_json([result.model_dump(mode="json") for result in results])
+        echo_json([{"passed": r.passed, **r.model_dump(mode="json")} for r in results])
     if not all(result.passed for result in results):
         raise typer.Exit(1)
-
-
-class _Value(yaml.SafeLoader):
-    """YAML in which 1e-3 is a number, as YAML 1.2 has it; PyYAML wants 1.0e-3."""
-
-
-_Value.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?(\d+(\.\d*)?|\.\d+)[eE][-+]?\d+$"),
-    list("-+.0123456789"),
-)
-
-
-def parse_settings(assignments: list[str]) -> dict[str, dict[str, Any]]:
-    """``SECTION.KEY=VALUE`` -> the settings of each section; dots nest, values are YAML.
-
-    Raises ConfigError, naming the nearest section, for what is not of that form.
-
-    >>> parse_settings(["train.lr=1e-3", "model.backbone.hidden=[256, 128]"])
-    {'train': {'lr': 0.001}, 'model': {'backbone': {'hidden': [256, 128]}}, 'objective': {}}
-    """
-    sections: dict[str, dict[str, Any]] = {section: {} for section in SECTIONS}
-    for text in assignments:
-        place, equals, value = text.partition("=")
-        section, *keys = place.strip().split(".")
-        if not equals or not all([section, *keys]):
-            raise ConfigError(f"--set {text}: write SECTION.KEY=VALUE, for example train.lr=1e-3")
-        if section not in SECTIONS or not keys:
-            raise ConfigError(
-                f"--set {text}: settings begin with {', '.join(f'{s}.' for s in SECTIONS)} "
-                f"got {place!r}{did_you_mean(section, SECTIONS)}"
-            )
-        _assign(sections[section], keys, _parse_value(value, text), text)
-    return sections
-
-
-def _parse_value(value: str, text: str) -> Any:
-    try:
-        return yaml.load(value, _Value)  # noqa: S506  (a SafeLoader)
-    except yaml.YAMLError as error:
-        reason = getattr(error, "problem", None) or str(error)
-        raise ConfigError(f"--set {text}: the value is not YAML: {reason}") from error
-
-
-def _assign(settings: dict[str, Any], keys: list[str], value: Any, text: str) -> None:
-    for key in keys[:-1]:
-        settings = settings.setdefault(key, {})
-        if not isinstance(settings, dict):
-            raise ConfigError(
-                f"--set {text}: {key} was already set as a whole; "
-                f"set its kind as {key}.name=KIND to set other parts of it too"
-            )
-    settings[keys[-1]] = value
-
-
-def _open(source: str) -> tuple[VariationalAutoencoder, Path]:
-    """The model that ``source`` means, on the CPU, and the file it came from."""
-    from zoo import checkpoint, hub
-
-    path = hub.locate(source)
-    return checkpoint.load(path), path
-
-
-def _examples(
-    model: VariationalAutoencoder,
-    path: Path,
-    dataset: str | None,
-    split: SplitName,
-    seed: int,
-    data_root: Path | None,
-) -> Split:
-    """The images a model is shown: those of its dataset unless told, in its size."""
-    from zoo import checkpoint
-    from zoo.data import load_dataset
-
-    dataset = dataset or checkpoint.read_metadata(path).dataset
-    if dataset is None:
-        raise ConfigError(f"{path} does not say what it was trained on; give a --dataset")
-    height, width = model.config.input_shape[-2:]
-    data = load_dataset(dataset, root=data_root, image_size=height if height == width else None)
-    examples: Split = getattr(data, split)
-    return examples.binarized(seed) if model.input_kind == "binary" else examples
-
-
-def _batches(split: Split) -> Iterator[Any]:
-    """Model inputs (B, C, H, W) in order."""
-    import torch
-
-    for index in torch.arange(len(split)).split(BATCH):
-        yield split.batch(index, kind="unit")
-
-
-def _image_writer(path: Path, columns: int | None = None) -> Callable[[Any], None]:
-    """What writes images (N, C, H, W) in [0, 1] to ``path``; ConfigError for another suffix."""
-    import numpy as np
-
-    from zoo.report.figures import save_grid
-
-    def write(images: Any) -> None:
-        with _atomic(path) as temporary:
-            if path.suffix == ".png":
-                save_grid(images, temporary, columns=columns)
-            elif path.suffix == ".npy":
-                np.save(temporary, images.numpy())
-            else:
-                np.savez(temporary, images=images.numpy())
-
-    _check_suffix(path, (".png", ".npy", ".npz"))
-    return write
-
-
-def _check_suffix(path: Path, allowed: tuple[str, ...]) -> None:
-    if path.suffix not in allowed:
-        raise ConfigError(f"--out {path}: the name must end in {' or '.join(allowed)}")
-
-
-@contextmanager
-def _atomic(path: Path) -> Iterator[Path]:
-    """A path to write to, which becomes ``path`` when the block ends well."""
-    temporary = path.with_name(f".{uuid.uuid4().hex}{path.suffix}")
-    try:
-        yield temporary
-        temporary.replace(path)
-    except OSError as error:
-        raise ConfigError(f"cannot write {path}: {error.strerror}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-@contextmanager
-def _hint(message: str) -> Iterator[None]:
-    """Say how to go on when Ctrl-C ends the block."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        typer.echo(message, err=True)
-        raise typer.Exit(INTERRUPTED) from None
-
-
-@contextmanager
-def _progress(title: str) -> Iterator[Progress | None]:
-    """A bar on a terminal, and nothing anywhere else."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import Progress as Bar
-
-    with Bar(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(title, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
-
-
-def _echo_mapping(values: Mapping[str, Any], as_json: bool) -> None:
-    if as_json:
-        _echo_json(values)
-    else:
-        text = yaml.safe_dump(dict(values), sort_keys=False, allow_unicode=True, width=100)
-        typer.echo(text.rstrip())
-
-
-def _echo_json(value: Any) -> None:
-    typer.echo(json.dumps(value, indent=2, ensure_ascii=False))

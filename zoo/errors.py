@@ -1,4 +1,4 @@
-"""Every mistake a user can make and mend is a :class:`ZooError`; its message says how to mend it."""
+"""Every mistake a user can make and mend is a :class:`ZooError`; its message says how to."""
 
 from __future__ import annotations
 
@@ -40,13 +40,14 @@ class UnknownNameError(ZooError):
 
 
 def nearest(name: str, candidates: Iterable[str]) -> str | None:
-    """The candidate most like ``name``, or None when nothing is close.
+    """The candidate most like ``name``, whatever its case, or None when nothing is close.
 
-    >>> nearest("gausian-vae", ["gaussian-vae", "autoencoder"])
+    >>> nearest("Gausian-VAE", ["gaussian-vae", "autoencoder"])
     'gaussian-vae'
     """
-    matches = difflib.get_close_matches(name, list(candidates), n=1, cutoff=0.5)
-    return matches[0] if matches else None
+    folded = {candidate.casefold(): candidate for candidate in candidates}
+    matches = difflib.get_close_matches(name.casefold(), folded, n=1, cutoff=0.5)
+    return folded[matches[0]] if matches else None
 
 
 def did_you_mean(name: str, candidates: Iterable[str]) -> str:

@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 from collections.abc import Callable, Hashable, Mapping
 from functools import lru_cache
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import yaml
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from zoo.errors import ConfigError, UnknownNameError, ZooError
-from zoo.settings import Settings
+from zoo.settings import Settings, merge
 
 T = TypeVar("T", bound=type)
 SpecT = TypeVar("SpecT")
@@ -37,6 +38,13 @@ class VariantSpec(Settings):
     config: dict[str, Any] = {}
     objective: dict[str, Any] = {"name": "elbo"}
     training: dict[str, Any] = {}
+
+    @field_validator("objective")
+    @classmethod
+    def _is_named(cls, objective: dict[str, Any]) -> dict[str, Any]:
+        if not isinstance(objective.get("name"), str):
+            raise ValueError("say which objective, for example {name: elbo}")
+        return objective
 
 
 class DatasetSpec(Settings):
@@ -56,7 +64,7 @@ class BenchmarkSpec(Settings):
 
     summary: str
     dataset: str
-    split: str = "test"
+    split: Literal["train", "validation", "test"] = "test"
     samples: int = Field(1000, ge=1)
     examples: int | None = Field(None, ge=1)
     seed: int = 0
@@ -166,7 +174,7 @@ def read_registry(
                 (plugins or {}).items()]  # fmt: skip
     for where, content in sources:
         _refuse_unknown_sections(content, where)
-        mirrors += content.get("mirrors") or []
+        mirrors += _mirrors(content, where)
         for section in ("variants", "datasets", "benchmarks", "checkpoints"):
             for name, raw in _section(content, section, where).items():
                 if (section, name) in origin:
@@ -222,7 +230,7 @@ def _check_references(built: Registry, origin: dict[tuple[str, str], str]) -> No
 
 
 def _inherit(name: str, variants: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """Follow ``extends`` to the root. ``config`` and ``training`` merge key by key.
+    """Follow ``extends`` to the root. ``config`` and ``training`` merge as overrides do.
 
     An objective is taken whole: the parameters of one do not fit another.
     """
@@ -231,14 +239,16 @@ def _inherit(name: str, variants: Mapping[str, Any], where: str) -> dict[str, An
         place = f"{where}: variants.{chain[-1]}.extends"
         if parent in chain:
             raise ConfigError(f"{place}: cycle {' -> '.join([*chain, parent])}")
-        if parent not in variants:
+        if not isinstance(parent, str) or parent not in variants:
             raise ConfigError(f"{place}: {UnknownNameError('variant', str(parent), variants)}")
         chain.append(parent)
     result: dict[str, Any] = {}
     for ancestor in reversed(chain):
         for key, value in variants[ancestor].items():
-            merges = key in ("config", "training") and isinstance(value, dict)
-            result[key] = {**result.get(key, {}), **value} if merges else value
+            inherited = result.get(key)
+            both = isinstance(inherited, dict) and isinstance(value, dict)
+            merges = both and key in ("config", "training")
+            result[key] = merge(inherited, value) if merges else value  # type: ignore[arg-type]
     result.pop("extends", None)
     return result
 
@@ -250,8 +260,11 @@ class _UniqueKeyLoader(yaml.SafeLoader):
 def _mapping(loader: _UniqueKeyLoader, node: yaml.MappingNode) -> dict[Hashable, Any]:
     seen: set[str] = set()
     for key, _ in node.value:
+        line = key.start_mark.line + 1
+        if not isinstance(key, yaml.ScalarNode):
+            raise ConfigError(f"line {line}: a key must be a word, not a list or a mapping")
         if key.value in seen:
-            raise ConfigError(f"line {key.start_mark.line + 1}: {key.value!r} is given twice")
+            raise ConfigError(f"line {line}: {key.value!r} is given twice")
         seen.add(key.value)
     return loader.construct_mapping(node, deep=True)
 
@@ -264,6 +277,8 @@ def _read_yaml(path: Path) -> dict[str, Any]:
         content = yaml.load(path.read_text(encoding="utf-8"), _UniqueKeyLoader)
     except OSError as error:
         raise ConfigError(f"{path}: cannot read the registry: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: a registry is a text file in UTF-8: {error}") from error
     except yaml.YAMLError as error:
         raise ConfigError(f"{path}: not valid YAML: {error}") from error
     except ConfigError as error:
@@ -276,7 +291,24 @@ def _read_yaml(path: Path) -> dict[str, Any]:
 def _refuse_unknown_sections(content: Mapping[str, Any], where: str) -> None:
     for key in content:
         if key not in Registry.model_fields:
-            raise ConfigError(f"{where}: {UnknownNameError('section', key, Registry.model_fields)}")
+            unknown = UnknownNameError("section", str(key), Registry.model_fields)
+            raise ConfigError(f"{where}: {unknown}")
+
+
+def _mirrors(content: Mapping[str, Any], where: str) -> list[str]:
+    mirrors = content.get("mirrors") or []
+    if not isinstance(mirrors, list) or not all(isinstance(url, str) for url in mirrors):
+        raise ConfigError(f"{where}: mirrors: expected a list of addresses, got {mirrors!r}")
+    return mirrors
+
+
+def _check_name(name: object, where: str) -> None:
+    """A name is also part of file names and of a checkpoint's description."""
+    if not isinstance(name, str) or not re.fullmatch(BARE_FILE_NAME, name):
+        raise ConfigError(
+            f"{where}: {name!r} is no name: use letters, digits, '.', '_' and '-', starting with "
+            f"a letter or digit; in quotes where YAML reads something else, as in 1 or yes"
+        )
 
 
 def _section(content: Mapping[str, Any], section: str, where: str) -> dict[str, Any]:
@@ -284,6 +316,7 @@ def _section(content: Mapping[str, Any], section: str, where: str) -> dict[str, 
     if not isinstance(entries, dict):
         raise ConfigError(f"{where}: {section}: expected a mapping from names to entries")
     for name, raw in entries.items():
+        _check_name(name, f"{where}: {section}")
         if not isinstance(raw, dict):
             raise ConfigError(f"{where}: {section}.{name}: expected a mapping, got {raw!r}")
     return entries
@@ -318,21 +351,27 @@ def register(
     The class then works wherever a variant's name does (create, train, evaluate, load). It must
     be defined at the top level of a module, so that its import path can find it.
 
-    Raises ConfigError when the name is already taken by another class.
+    Raises ConfigError when the name is already taken by another class, or for a class or settings
+    that cannot be registered.
     """
 
     def decorate(cls: T) -> T:
-        path = f"{cls.__module__}:{cls.__qualname__}"
-        if name in registry().variants and registry().variants[name].model != path:
-            raise ConfigError(f"the variant name {name!r} is already taken; choose another")
-        doc = (cls.__doc__ or name).strip().splitlines()[0]
-        _registered[name] = {
-            "model": path,
-            "summary": summary or doc,
+        where = f"register({name!r})"
+        _check_name(name, where)
+        if "." in cls.__qualname__:
+            raise ConfigError(f"{where}: define {cls.__qualname__} at the top level of a module")
+        raw = {
+            "model": f"{cls.__module__}:{cls.__qualname__}",
+            "summary": summary or ((cls.__doc__ or "").strip() or name).splitlines()[0],
             "config": dict(config or {}),
             "objective": dict(objective or {"name": "elbo"}),
             "training": dict(training or {}),
         }
+        VariantSpec.parse(raw, where)  # now: later it would spoil every use of the registry
+        same = {**_entry_point_variants(), **_registered}.get(name, {}).get("model") == raw["model"]
+        if name in registry().variants and not same:
+            raise ConfigError(f"the variant name {name!r} is already taken; choose another")
+        _registered[name] = raw
         _read_all.cache_clear()
         return cls
 
@@ -344,7 +383,8 @@ def _entry_point_variants() -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for point in entry_points(group="zoo.variants"):
         origin = point.dist.name if point.dist else "an installed plugin"
-        if point.name in found and found[point.name]["model"] != point.value:
+        model = f"{point.module}:{point.attr}"
+        if point.name in found and found[point.name]["model"] != model:
             raise ConfigError(f"two plugins define the variant {point.name!r}; uninstall one")
-        found[point.name] = {"model": point.value, "summary": f"from {origin}"}
+        found[point.name] = {"model": model, "summary": f"from {origin}"}
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, get_args
 
@@ -9,13 +10,15 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 from typing_extensions import Self
 
-from zoo.errors import ConfigError, did_you_mean
+from zoo.errors import ConfigError, did_you_mean, nearest
 
 
 class Settings(BaseModel):
-    """Base of every schema in zoo: frozen, and an unknown key is an error rather than ignored."""
+    """Base of every schema in zoo: frozen; an unknown key, infinity or NaN is an error."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, protected_namespaces=(), allow_inf_nan=False
+    )
 
     @classmethod
     def parse(cls, data: Mapping[str, Any], where: str) -> Self:
@@ -36,7 +39,21 @@ def _describe(schema: type[BaseModel], detail: ErrorDetails) -> str:
         return f"unknown key {place!r}{did_you_mean(name, known)}{allowed}"
     if detail["type"] == "missing":
         return f"{place!r} is required"
-    return f"{place!r}: {detail['msg']} (got {detail['input']!r})"
+    guess = nearest(*_choice(detail))
+    hint = f"; did you mean {guess!r}?" if guess else ""
+    return f"{place!r}: {detail['msg']} (got {detail['input']!r}){hint}"
+
+
+def _choice(detail: ErrorDetails) -> tuple[str, list[str]]:
+    """What was given where one of a few words is expected, and these words; else nothing."""
+    context = detail.get("ctx", {})
+    if detail["type"] == "union_tag_invalid":
+        given, expected = context["tag"], context["expected_tags"]
+    elif detail["type"] == "literal_error":
+        given, expected = detail["input"], context["expected"]
+    else:
+        return "", []
+    return str(given), re.findall(r"'([^']*)'", expected)
 
 
 def _keys_beside(schema: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
@@ -57,6 +74,29 @@ def _tag(schema: type[BaseModel]) -> object:
 
 
 def _schemas_in(annotation: Any) -> list[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    return [found for part in get_args(annotation) for found in _schemas_in(part)]
+    if parts := get_args(annotation):  # first: Python 3.10 counts list[int] among the types
+        return [found for part in parts for found in _schemas_in(part)]
+    is_schema = isinstance(annotation, type) and issubclass(annotation, BaseModel)
+    return [annotation] if is_schema else []
+
+
+def merge(base: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """``base`` with ``overrides``, mappings merged key by key.
+
+    A mapping that names another kind (``name``) replaces the old one: their keys differ. A bare
+    name stands for the kind's defaults.
+
+    >>> merge({"a": {"name": "x", "k": 1}}, {"a": {"k": 2}})
+    {'a': {'name': 'x', 'k': 2}}
+    >>> merge({"a": {"name": "x", "k": 1}}, {"a": {"name": "y"}})
+    {'a': {'name': 'y'}}
+    """
+    if "name" in overrides and overrides["name"] != base.get("name"):
+        return dict(overrides)
+    merged = dict(base)
+    for key, value in overrides.items():
+        old = merged.get(key)
+        old = {"name": old} if isinstance(old, str) and isinstance(value, Mapping) else old
+        both = isinstance(old, Mapping) and isinstance(value, Mapping)
+        merged[key] = merge(old, value) if both else value  # type: ignore[arg-type]
+    return merged

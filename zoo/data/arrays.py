@@ -53,10 +53,10 @@ def load_arrays(path: Path) -> Splits:
 
 def _read(path: Path) -> dict[str, Array]:
     try:
-        content = np.load(path, allow_pickle=False)
-        if isinstance(content, np.ndarray):
-            return {"train": content}
-        with content:
+        with path.open("rb") as file:  # NumPy leaves a damaged file open that it opened itself
+            content = np.load(file, allow_pickle=False)
+            if isinstance(content, np.ndarray):
+                return {"train": content}
             _check_keys(content.files)
             return {key: content[key] for key in content.files}
     # NumPy's ValueError covers what is no NumPy file, and arrays of Python objects.

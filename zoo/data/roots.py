@@ -5,14 +5,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from zoo import hub
+
 
 def cache_folder() -> Path:
-    """The folder downloads go to: ``data`` in ZOO_HOME, else in ``zoo`` of the user's cache."""
-    home = os.environ.get("ZOO_HOME")
-    if home:
-        return Path(home).expanduser() / "data"
-    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(cache).expanduser() / "zoo" / "data"
+    """The folder downloads go to: ``data`` in zoo's cache folder."""
+    return hub.cache_folder() / "data"
 
 
 def data_roots(root: str | Path | None) -> list[Path]:
@@ -22,5 +20,5 @@ def data_roots(root: str | Path | None) -> list[Path]:
 
 
 def offline() -> bool:
-    """Whether ZOO_OFFLINE forbids downloads (set, and neither empty nor 0)."""
-    return os.environ.get("ZOO_OFFLINE", "0") not in ("", "0")
+    """Whether ZOO_OFFLINE forbids downloads; it is read as for checkpoints."""
+    return os.environ.get("ZOO_OFFLINE", "").lower() not in ("", "0", "false", "no", "off")

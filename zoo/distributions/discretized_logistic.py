@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -11,6 +12,8 @@ from torch.distributions.utils import broadcast_all
 from torch.nn.functional import logsigmoid, softplus
 
 LEVELS = 256
+WIDE = 5.0
+"""The log_scale from which on the whole range is narrow against the scale."""
 
 
 class DiscretizedLogistic(Distribution):
@@ -18,7 +21,7 @@ class DiscretizedLogistic(Distribution):
 
     The mass of x is the logistic mass of its bin, F((x + h - loc) / scale) - F((x - h - loc) /
     scale) with F the sigmoid and h = 1/510; the bins of 0 and 1 reach to minus and plus infinity,
-    so the 256 masses sum to one. ``log_scale`` is bounded below by -7, a tenth of a bin's width.
+    so the 256 masses sum to one. ``log_scale`` is bounded below by -7, a quarter of a bin's width.
 
     >>> d = DiscretizedLogistic(torch.tensor(0.5), torch.tensor(-2.0))
     >>> round(d.log_prob(torch.arange(256) / 255).exp().sum().item(), 4)
@@ -34,7 +37,7 @@ class DiscretizedLogistic(Distribution):
         self.loc, self.log_scale = broadcast_all(loc, log_scale.clamp(min=-7.0))
         super().__init__(self.loc.shape, validate_args=validate_args)
 
-    @constraints.dependent_property(is_discrete=True, event_dim=0)  # type: ignore[untyped-decorator]
+    @constraints.dependent_property(is_discrete=True, event_dim=0)
     def support(self) -> constraints.Constraint:
         """Intensities from 0 to 1."""
         return constraints.unit_interval
@@ -42,38 +45,51 @@ class DiscretizedLogistic(Distribution):
     def expand(self, batch_shape: Any, _instance: Any = None) -> DiscretizedLogistic:
         """The same distribution over a larger batch shape."""
         return DiscretizedLogistic(
-            self.loc.expand(batch_shape), self.log_scale.expand(batch_shape), validate_args=False
+            self.loc.expand(batch_shape), self.log_scale.expand(batch_shape), self._validate_args
         )
 
     @property
     def mean(self) -> Tensor:
-        """The location, clipped to [0, 1]: the mean up to the mass beyond the ends."""
-        return self.loc.clamp(0, 1)
+        """The mean of the logistic clipped to [0, 1]: within half a step, 1/510, of the exact one.
+
+        The mass beyond the ends pulls it inwards: ``loc`` itself may be far off.
+        """
+        scale = self.log_scale.clamp(max=WIDE).exp()
+        past_0, past_1 = self.loc.abs() / scale, (self.loc - 1).abs() / scale
+        narrow = self.loc.clamp(0, 1) + scale * (softplus(-past_0) - softplus(-past_1))
+        # Wider, the difference of the two is lost to rounding, but F is straight from 0 to 1.
+        wide = torch.sigmoid((self.loc - 0.5) * torch.exp(-self.log_scale))
+        return torch.where(self.log_scale < WIDE, narrow, wide)
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """The log mass of the bin that holds ``value``, never -inf.
+        """The log mass of the bin around ``value``, one of the 256 intensities; never -inf.
 
         With a = (x - h - loc)/scale and b = (x + h - loc)/scale the mass is
         F(b) F(-a) (1 - exp(a - b)): a product, so nothing cancels in the tails.
         """
+        if self._validate_args:
+            self._validate_sample(value)
         half_bin = 0.5 / (LEVELS - 1)
         inverse_scale = torch.exp(-self.log_scale)
         centred = value - self.loc
         lower, upper = (centred - half_bin) * inverse_scale, (centred + half_bin) * inverse_scale
-        inner = torch.log(-torch.expm1(-2 * half_bin * inverse_scale))
-        inner = logsigmoid(upper) + logsigmoid(-lower) + inner
+        # log(1 - exp(-width)) with log(width) taken out: however wide, log_scale keeps its pull.
+        width = (2 * half_bin * inverse_scale).clamp(min=1e-30)
+        share = torch.log(-torch.expm1(-width) / width) + math.log(2 * half_bin) - self.log_scale
+        inner = logsigmoid(upper) + logsigmoid(-lower) + share
         first, last = value < half_bin, value > 1 - half_bin
         outer = torch.where(first, -softplus(-upper), -softplus(lower))
         return torch.where(first | last, outer, inner)
 
     @torch.no_grad()
-    def sample(self, sample_shape: torch.Size | tuple[int, ...] = torch.Size()) -> Tensor:
+    def sample(self, sample_shape: torch.Size | list[int] | tuple[int, ...] = ()) -> Tensor:
         """Draws among 0, 1/255, ..., 1."""
         shape = self._extended_shape(torch.Size(sample_shape))
         tiny = torch.finfo(self.loc.dtype).eps
         uniform = torch.rand(shape, device=self.loc.device, dtype=self.loc.dtype)
         uniform = uniform.clamp(tiny, 1 - tiny)
-        logistic = self.loc + self.log_scale.exp() * (uniform.log() - torch.log1p(-uniform))
+        scale = self.log_scale.clamp(max=80).exp()  # finite in float32
+        logistic = self.loc + scale * (uniform.log() - torch.log1p(-uniform))
         return (logistic * (LEVELS - 1)).round().clamp(0, LEVELS - 1) / (LEVELS - 1)
 
 

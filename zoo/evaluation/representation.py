@@ -28,7 +28,7 @@ class Moments:
 
     def update(self, batch: Tensor) -> None:
         """Add the rows of ``batch``, shape (B, D)."""
-        rows = batch.detach().to("cpu", torch.float64)
+        rows = batch.detach().cpu().double()
         mean = rows.mean(0)
         scatter = (rows - mean).square().sum(0)
         if self.count == 0:

@@ -6,27 +6,42 @@ from itertools import pairwise
 from typing import Annotated, Literal
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
+from typing_extensions import Self
 
 from zoo.settings import Settings
 
 Channels = Annotated[int, Field(ge=1, le=2048)]
+Blocks = Annotated[int, Field(ge=0, le=32)]
 
 
 class ConvConfig(Settings):
-    """One entry of channels per halving of the image, from the finest map to the coarsest.
+    """One entry per halving of the image, from the finest map to the coarsest.
 
-    Each map passes through ``blocks`` residual blocks; a dense layer of ``hidden`` units joins the
-    coarsest map to the code. The decoder is separate so that it can be lighter: an importance-
-    weighted likelihood runs it thousands of times for one run of the encoder.
+    A map has so many ``channels`` and passes through so many residual ``blocks``; a dense layer of
+    ``hidden`` units joins the coarsest map to the code. The decoder has its own sizes so that it
+    can be lighter: an importance-weighted likelihood runs it thousands of times for one run of the
+    encoder.
     """
 
     name: Literal["conv"] = "conv"
-    encoder_channels: tuple[Channels, ...] = Field((32, 64, 64), min_length=1, max_length=8)
-    decoder_channels: tuple[Channels, ...] = Field((16, 32, 64), min_length=1, max_length=8)
-    blocks: int = Field(1, ge=0, le=32)
+    encoder_channels: tuple[Channels, ...] = Field((32, 64, 32), min_length=1, max_length=8)
+    encoder_blocks: tuple[Blocks, ...] = (0, 1, 0)
+    decoder_channels: tuple[Channels, ...] = Field((16, 32), min_length=1, max_length=8)
+    decoder_blocks: tuple[Blocks, ...] = (1, 2)
     hidden: int = Field(256, ge=1, le=16384)
+
+    @model_validator(mode="after")
+    def _check_lengths(self) -> Self:
+        for part in ("encoder", "decoder"):
+            channels, blocks = getattr(self, f"{part}_channels"), getattr(self, f"{part}_blocks")
+            if len(channels) != len(blocks):
+                raise ValueError(
+                    f"{part}_channels and {part}_blocks need one entry per halving each, "
+                    f"but have {len(channels)} and {len(blocks)}"
+                )
+        return self
 
 
 class ConvEncoder(nn.Module):
@@ -39,19 +54,21 @@ class ConvEncoder(nn.Module):
 
     def __init__(self, config: ConvConfig, input_shape: tuple[int, int, int]) -> None:
         super().__init__()
-        widths = (input_shape[0], *config.encoder_channels)
-        height, width = _map_sizes(input_shape, len(config.encoder_channels))[-1]
+        widths, blocks = config.encoder_channels, config.encoder_blocks
+        height, width = _map_sizes(input_shape, len(widths))[-1]
         self.out_features = config.hidden
-        self.stem = _halving(*widths[:2])
-        stages: list[nn.Module] = []
-        for fine, coarse in pairwise(config.encoder_channels):
-            stages += [*_blocks(fine, config.blocks), nn.SiLU(), _halving(fine, coarse)]
-        self.stages = nn.Sequential(*stages, *_blocks(widths[-1], config.blocks), nn.SiLU())
+        self.stem = nn.Conv2d(input_shape[0], widths[0], 5, stride=2, padding=2)
+        stages = _blocks(widths[0], blocks[0])
+        for (fine, coarse), count in zip(pairwise(widths), blocks[1:], strict=True):
+            halve = nn.Conv2d(fine, coarse, 3, stride=2, padding=1)
+            stages += [nn.SiLU(), halve, *_blocks(coarse, count)]
+        self.stages = nn.Sequential(*stages, nn.SiLU())
         self.dense = nn.Sequential(
             nn.Flatten(), nn.Linear(widths[-1] * height * width, config.hidden), nn.SiLU()
         )
 
     def forward(self, x: Tensor) -> Tensor:
+        """Features of pixels in [0, 1]."""
         # On a CPU convolutions are up to twice as fast with the channels innermost in memory. The
         # image may have one channel, for which that layout means nothing: the stem's output has it.
         maps = self.stem(x).contiguous(memory_format=torch.channels_last)
@@ -73,23 +90,21 @@ class ConvDecoder(nn.Module):
         super().__init__()
         widths = (output_shape[0], *config.decoder_channels)
         sizes = _map_sizes(output_shape, len(config.decoder_channels))
-        self.coarsest_map = (*sizes[-1], widths[-1])  # H, W, C
+        height, width = sizes[-1]
+        self.coarsest_map = (height, width, widths[-1])
         self.dense = nn.Sequential(
             nn.Linear(in_features, config.hidden),
             nn.SiLU(),
-            nn.Linear(config.hidden, widths[-1] * sizes[-1][0] * sizes[-1][1]),
+            nn.Linear(config.hidden, height * width * widths[-1]),
         )
         stages: list[nn.Module] = []
-        for (fine, coarse), size in zip(pairwise(widths), sizes, strict=False):
-            stages = [
-                *_blocks(coarse, config.blocks),
-                nn.SiLU(),
-                _doubling(coarse, fine, size),
-                *stages,
-            ]
+        levels = zip(pairwise(widths), sizes[:-1], config.decoder_blocks, strict=True)
+        for (fine, coarse), size, count in levels:
+            stages = [*_blocks(coarse, count), nn.SiLU(), *_doubling(coarse, fine, size), *stages]
         self.stages = nn.Sequential(*stages)
 
     def forward(self, z: Tensor) -> Tensor:
+        """The maps the codes decode to."""
         # Read as (B, H, W, C), the dense output is a map in channels-last layout without a copy.
         coarsest = self.dense(z).unflatten(-1, self.coarsest_map).permute(0, 3, 1, 2)
         maps: Tensor = self.stages(coarsest)
@@ -109,6 +124,7 @@ class ResidualBlock(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
+        """The maps plus their residual."""
         return x + self.residual(x)  # type: ignore[no-any-return]
 
 
@@ -120,6 +136,7 @@ class CropTo(nn.Module):
         self.size = size
 
     def forward(self, x: Tensor) -> Tensor:
+        """The part that is kept."""
         return x[..., : self.size[0], : self.size[1]]
 
 
@@ -127,16 +144,14 @@ def _blocks(channels: int, count: int) -> list[nn.Module]:
     return [ResidualBlock(channels) for _ in range(count)]
 
 
-def _halving(in_channels: int, out_channels: int) -> nn.Conv2d:
-    """(B, in, H, W) to (B, out, ceil(H / 2), ceil(W / 2))."""
-    return nn.Conv2d(in_channels, out_channels, 3, stride=2, padding=1)
-
-
-def _doubling(in_channels: int, out_channels: int, size: tuple[int, int]) -> nn.Sequential:
+def _doubling(in_channels: int, out_channels: int, size: tuple[int, int]) -> list[nn.Module]:
     """(B, in, ceil(H / 2), ceil(W / 2)) to (B, out, H, W), where ``size`` is (H, W)."""
     # Convolving before the upsampling costs a quarter of convolving after it.
-    convolution = nn.Conv2d(in_channels, 4 * out_channels, 3, padding=1)
-    return nn.Sequential(convolution, nn.PixelShuffle(2), CropTo(size))
+    return [
+        nn.Conv2d(in_channels, 4 * out_channels, 3, padding=1),
+        nn.PixelShuffle(2),
+        CropTo(size),
+    ]
 
 
 def _map_sizes(shape: tuple[int, int, int], halvings: int) -> list[tuple[int, int]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Independent, Normal
+from torch.distributions import Distribution, Independent, Normal
 from torch.nn.functional import softplus
 
 MIN_SCALE = 1e-4
@@ -27,7 +27,7 @@ class GaussianHead(nn.Module):
         super().__init__()
         self.projection = nn.Linear(in_features, 2 * latent_dim)
 
-    def forward(self, features: Tensor) -> Independent:
+    def forward(self, features: Tensor) -> Distribution:
         mean, raw_scale = full_precision(self.projection(features)).chunk(2, dim=-1)
         normal = Normal(mean, softplus(raw_scale) + MIN_SCALE, validate_args=False)
         return Independent(normal, 1, validate_args=False)
@@ -44,7 +44,7 @@ class StandardNormal(nn.Module):
         super().__init__()
         self.latent_dim = latent_dim
 
-    def forward(self, like: Tensor) -> Independent:
+    def forward(self, like: Tensor) -> Distribution:
         zero = like.new_zeros(()).expand(self.latent_dim)
         return Independent(Normal(zero, zero + 1, validate_args=False), 1, validate_args=False)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Literal
 
 import torch
@@ -69,13 +70,15 @@ class GaussianLikelihood(nn.Module):
 
     def __init__(self, config: GaussianConfig) -> None:
         super().__init__()
-        raw = torch.tensor(config.scale - MIN_SCALE).expm1().log()  # softplus inverted
-        self.raw_scale = nn.Parameter(raw, requires_grad=config.learned)
+        excess = config.scale - MIN_SCALE
+        raw = excess + math.log(-math.expm1(-excess))  # softplus inverted
+        self.raw_scale = nn.Parameter(torch.tensor(raw), requires_grad=config.learned)
 
     def forward(self, mean: Tensor) -> Distribution:
         mean = full_precision(mean)
-        scale = (softplus(self.raw_scale) + MIN_SCALE).expand_as(mean)
-        return Independent(Normal(mean, scale, validate_args=False), EVENT_DIMS)
+        scale = (softplus(full_precision(self.raw_scale)) + MIN_SCALE).expand_as(mean)
+        pixels = Normal(mean, scale, validate_args=False)
+        return Independent(pixels, EVENT_DIMS, validate_args=False)
 
 
 class DiscretizedLogisticLikelihood(nn.Module):

@@ -11,6 +11,7 @@ from typing_extensions import Self
 from zoo.errors import ConfigError, did_you_mean
 from zoo.registry import registry
 from zoo.settings import Settings
+from zoo.settings import merge as merge
 
 
 class ElboObjective(Settings):
@@ -99,37 +100,16 @@ class Experiment(Settings):
         model's settings are checked when its input shape is known, before any training.
         """
         spec = registry().variant(variant)
-        return cls(
-            variant=variant,
-            dataset=str(dataset),
-            model=merge(spec.config, model or {}),
-            objective=_parse_objective(merge(spec.objective, objective or {})),
-            train=TrainingConfig.parse({**spec.training, **(train or {})}, "training settings"),
-            data_root=data_root,
-            image_size=image_size,
-        )
-
-
-def merge(base: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """``base`` with ``overrides``, mappings merged key by key.
-
-    A mapping that names another kind (``name``) replaces the old one: their keys differ. A bare
-    name stands for the kind's defaults.
-
-    >>> merge({"a": {"name": "x", "k": 1}}, {"a": {"k": 2}})
-    {'a': {'name': 'x', 'k': 2}}
-    >>> merge({"a": {"name": "x", "k": 1}}, {"a": {"name": "y"}})
-    {'a': {'name': 'y'}}
-    """
-    if "name" in overrides and overrides["name"] != base.get("name"):
-        return dict(overrides)
-    merged = dict(base)
-    for key, value in overrides.items():
-        old = merged.get(key)
-        old = {"name": old} if isinstance(old, str) and isinstance(value, Mapping) else old
-        both = isinstance(old, Mapping) and isinstance(value, Mapping)
-        merged[key] = merge(old, value) if both else value  # type: ignore[arg-type]
-    return merged
+        settings = {
+            "variant": variant,
+            "dataset": str(dataset),
+            "model": merge(spec.config, model or {}),
+            "objective": _parse_objective(merge(spec.objective, objective or {})),
+            "train": TrainingConfig.parse({**spec.training, **(train or {})}, "training settings"),
+            "data_root": None if data_root is None else str(data_root),
+            "image_size": image_size,
+        }
+        return cls.parse(settings, f"experiment with {variant!r}")
 
 
 def _parse_objective(data: Mapping[str, Any]) -> ObjectiveConfig:

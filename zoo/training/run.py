@@ -55,11 +55,19 @@ class RunDirectory:
             raise TrainingError(f"no run in {self.path}: it has no config.yaml")
         return read_experiment(self.config.read_text(encoding="utf-8"), str(self.config))
 
+    def clear_leftovers(self) -> None:
+        """Remove files that a kill left half-written; only for the holder of the lock."""
+        for leftover in self.path.glob("*.tmp"):
+            leftover.unlink()
+
     def append_metrics(self, record: dict[str, Any]) -> None:
         """Add one line to metrics.jsonl."""
         with self.metrics.open("a", encoding="utf-8") as file:
             file.write(json.dumps(record) + "\n")
-            file.flush()
+
+    def flush_metrics(self) -> None:
+        """Wait until metrics.jsonl is on the disk: a saved state relies on the lines before it."""
+        with self.metrics.open("a", encoding="utf-8") as file:
             os.fsync(file.fileno())
 
     def read_metrics(self) -> list[dict[str, Any]]:

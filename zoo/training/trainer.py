@@ -155,6 +155,7 @@ class Trainer:
         self.optimizer = build_optimizer(self.config, self.model)
         self.guard = GradientGuard(self.model, self.config.clip_grad_norm)
         self.progress = Progress()
+        self.unsaved_best: tuple[VariationalAutoencoder, dict[str, Any]] | None = None
         self.totals = torch.zeros(4, device=device)
         self.kl_weight = torch.zeros((), device=device)
         self.forward: Callable[[Tensor], tuple[Tensor, ...]] = (
@@ -291,7 +292,7 @@ class Trainer:
         if elbo == elbo and (progress.best_elbo is None or elbo > progress.best_elbo):
             progress.best_elbo, progress.best_epoch = elbo, record["epoch"]
             progress.epochs_since_best = 0
-            self.write_best(self.validated_model, record)
+            self.unsaved_best = copy.deepcopy(self.validated_model), record
 
     def write_best(self, model: VariationalAutoencoder, record: dict[str, Any]) -> None:
         """Write the model as a checkpoint that :func:`zoo.load` reads."""
@@ -328,7 +329,15 @@ class Trainer:
         return time.monotonic() - self.last_save >= self.config.checkpoint_seconds
 
     def save(self) -> None:
-        """Write everything the rest of the run depends on, in one file."""
+        """Write the best model, and then everything the rest of the run depends on, in one file.
+
+        A kill between the two leaves a best model newer than the state: the epochs from the state
+        on are trained again, and write the same model again.
+        """
+        if self.unsaved_best is not None:
+            self.write_best(*self.unsaved_best)
+            self.unsaved_best = None
+        self.directory.flush_metrics()
         tensors = {"rng.cpu": torch.get_rng_state(), "totals": self.totals}
         if self.device.type == "cuda":
             tensors["rng.device"] = torch.cuda.get_rng_state(self.device)
@@ -343,6 +352,7 @@ class Trainer:
 
     def restore(self) -> None:
         """Go back to the last saved state, if there is one."""
+        self.directory.clear_leftovers()
         if not self.directory.last.exists():
             self.directory.cut_metrics(-1)
             return

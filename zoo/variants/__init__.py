@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from zoo.errors import ConfigError
 from zoo.model import VariationalAutoencoder
 from zoo.registry import registry, resolve
+from zoo.settings import merge
 
 
 def model_class(variant: str) -> type[VariationalAutoencoder]:
-    """The class a variant's name stands for; UnknownNameError for a name not registered."""
-    cls: type[VariationalAutoencoder] = resolve(registry().variant(variant).model)
+    """The class a variant's name stands for.
+
+    Raises UnknownNameError for a name not registered, ConfigError for one that is not a model's.
+    """
+    path = registry().variant(variant).model
+    cls = resolve(path)
+    if not (isinstance(cls, type) and issubclass(cls, VariationalAutoencoder)):
+        raise ConfigError(f"variant {variant!r}: {path} is not a VariationalAutoencoder class")
     return cls
 
 
@@ -23,9 +31,14 @@ def complete_config(
     A likelihood the settings name wins over the data's. Raises ConfigError when they do not fit.
     """
     schema = model_class(variant).Config
-    given = {**settings, "input_shape": shape}
-    if "likelihood" in schema.model_fields:
-        given.setdefault("likelihood", likelihood)
+    asked = settings.get("input_shape", shape)
+    if not isinstance(asked, Sequence) or tuple(asked) != tuple(shape):
+        raise ConfigError(
+            f"model {variant!r}: the data's images are {tuple(shape)}, 'input_shape' says "
+            f"{asked!r}; leave it out: the data decides"
+        )
+    from_data = {"likelihood": likelihood} if "likelihood" in schema.model_fields else {}
+    given = merge(from_data, {**settings, "input_shape": shape})
     return schema.parse(given, f"model {variant!r}").model_dump(mode="json")
 
 

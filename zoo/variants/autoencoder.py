@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import torch
 from pydantic import Field
 from torch import Tensor, nn
@@ -92,18 +94,27 @@ class Autoencoder(VariationalAutoencoder):
     def fit_codes(self, codes: Tensor) -> None:
         """Fit the mixture by expectation maximisation, reproducibly.
 
-        Fewer codes than components leave the surplus components with weight 0.
+        Each variance is at least 1e-4 of the codes' own. Fewer codes than components leave the
+        surplus components with weight 0.
         """
+        from sklearn.exceptions import ConvergenceWarning
         from sklearn.mixture import GaussianMixture  # a second to import, needed only here
 
+        codes = codes.detach()[:FIT_EXAMPLES].double().cpu()
+        centre = codes.mean(0)
+        spread = (codes - centre).square().mean().sqrt().clamp(min=1e-12)
+        points = ((codes - centre) / spread).repeat(2 if len(codes) == 1 else 1, 1)
         components = min(self.config.mixture_components, len(codes))
         mixture = GaussianMixture(components, reg_covar=1e-4, random_state=0)
-        mixture.fit(codes[:FIT_EXAMPLES].double().cpu().numpy())
-        covariances = torch.from_numpy(mixture.covariances_)
+        with warnings.catch_warnings():
+            # Duplicate codes, or a fit that could go on: what there is still is a mixture.
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            mixture.fit(points.numpy())
+        factors = torch.linalg.cholesky(torch.from_numpy(mixture.covariances_))
         self.mixture_weights.zero_()
         self.mixture_weights[:components] = torch.from_numpy(mixture.weights_)
-        self.mixture_means[:components] = torch.from_numpy(mixture.means_)
-        self.mixture_factors[:components] = torch.linalg.cholesky(covariances)
+        self.mixture_means[:components] = centre + spread * torch.from_numpy(mixture.means_)
+        self.mixture_factors[:components] = spread * factors
 
     def sample_codes(
         self, n: int, temperature: float = 1.0, generator: torch.Generator | None = None

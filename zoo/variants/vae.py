@@ -73,7 +73,8 @@ class VAE(VariationalAutoencoder):
     def log_weights(self, x: Tensor, samples: int) -> Tensor:
         q = self.infer(x)
         z = q.rsample(torch.Size([samples]))  # (S, B, D)
-        return self.decode(z).log_prob(x) + self.prior(z).log_prob(z) - q.log_prob(z)
+        log_prior: Tensor = self.prior(z).log_prob(z)
+        return self.decode(z).log_prob(x) + log_prior - q.log_prob(z)
 
     def infer(self, x: Tensor) -> Distribution:
         """q(z|x), batch shape (B,)."""

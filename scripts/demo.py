@@ -1,0 +1,136 @@
+"""Show every released checkpoint: samples, reconstructions, figures, on one page.
+
+    scripts/demo [FOLDER] [--samples K] [--examples N] [--data-root FOLDER]
+
+Nothing is downloaded. Checkpoints whose test images are not on this machine are shown by their
+samples and recorded figures alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+import zoo
+from zoo.data import load_dataset
+from zoo.evaluation import Comparison, Evaluation
+from zoo.registry import CheckpointSpec
+from zoo.report import (
+    Figure,
+    Section,
+    checkpoint_section,
+    grid,
+    reconstruction_grid,
+    write_page,
+)
+
+COLUMNS = 8
+SIDE = 56
+"""About how many pixels of the screen one image takes."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Write the page and print the tables."""
+    options = _parse(arguments)
+    os.environ.setdefault("ZOO_OFFLINE", "1")
+    models, notes = _load_all()
+    comparisons = _compare_all(models, notes, options)
+    evaluations = {row.model: row for comparison in comparisons for row in comparison.rows}
+    sections = [
+        _section(name, models.get(name), evaluations.get(name), notes[name], options.data_root)
+        for name in zoo.list_checkpoints()
+    ]
+    page = write_page(options.folder / "index.html", comparisons, sections, title="zoo: a tour")
+    for comparison in comparisons:
+        print(f"\n{comparison}")
+    print(f"\n{len(models)} checkpoints; the page is {page.resolve()}")
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Show every released checkpoint on one page.")
+    parser.add_argument("folder", nargs="?", type=Path, default=Path("demo-report"))
+    parser.add_argument("--samples", type=int, default=50, help="importance samples (50)")
+    parser.add_argument("--examples", type=int, default=200, help="test images of each set (200)")
+    parser.add_argument("--data-root", help="where datasets lie, looked at first")
+    return parser.parse_args(arguments)
+
+
+def _load_all() -> tuple[dict[str, zoo.VariationalAutoencoder], dict[str, list[str]]]:
+    """The models that load, and for each checkpoint what the page has to say of its troubles."""
+    models: dict[str, zoo.VariationalAutoencoder] = {}
+    notes: dict[str, list[str]] = defaultdict(list)
+    for name in zoo.list_checkpoints():
+        try:
+            models[name] = zoo.load(name)
+        except zoo.ZooError as error:
+            _note(notes, [name], f"not loaded: {error}")
+    return models, notes
+
+
+def _compare_all(
+    models: dict[str, zoo.VariationalAutoencoder],
+    notes: dict[str, list[str]],
+    options: argparse.Namespace,
+) -> list[Comparison]:
+    """One table for each dataset and kind of input: figures across these have no common scale."""
+    groups: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for name, model in models.items():
+        groups[_card(name).dataset, model.input_kind].append(name)
+    comparisons = []
+    for (dataset, _), names in sorted(groups.items()):
+        print(f"{dataset}: {', '.join(names)}", flush=True)
+        try:
+            comparisons.append(
+                zoo.compare(
+                    names,
+                    dataset=dataset,
+                    samples=options.samples,
+                    examples=options.examples,
+                    data_root=options.data_root,
+                )
+            )
+        except zoo.ZooError as error:
+            _note(notes, names, f"not evaluated here: {error}")
+    return comparisons
+
+
+def _section(
+    name: str,
+    model: zoo.VariationalAutoencoder | None,
+    evaluation: Evaluation | None,
+    notes: list[str],
+    data_root: str | None,
+) -> Section:
+    figures = []
+    if model is not None:
+        seeded = torch.Generator().manual_seed(0)
+        samples = model.sample(4 * COLUMNS, generator=seeded)
+        scale = max(1, SIDE // samples.shape[-1])
+        figures.append(Figure("Samples (means of p(x|z))", grid(samples, COLUMNS, scale=scale)))
+        if evaluation is not None:
+            test = load_dataset(evaluation.dataset, root=data_root).test
+            x = test.batch(torch.arange(2 * COLUMNS), kind=model.input_kind, generator=seeded)
+            pairs = reconstruction_grid(x, model.reconstruct(x), COLUMNS, scale=scale)
+            figures.append(Figure("Test images, each row above its reconstructions", pairs))
+    return checkpoint_section(name, _card(name), evaluation, figures=figures, notes=notes)
+
+
+def _card(name: str) -> CheckpointSpec:
+    spec = zoo.info(name)
+    assert isinstance(spec, CheckpointSpec)  # the names of checkpoints are looked up first
+    return spec
+
+
+def _note(notes: dict[str, list[str]], names: Sequence[str], text: str) -> None:
+    print(f"{', '.join(names)}: {text}")
+    for name in names:
+        notes[name].append(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,238 @@
+"""Make released checkpoints: train, measure, write the file, its card and its registry entry.
+
+    python scripts/release.py gaussian-vae-mnist --data-root DIR
+
+Everything goes through the public surface: ``zoo.train_experiment`` and ``zoo.evaluate``. A call
+that was killed goes on where it was; a finished training is not repeated. The figures are those of
+the file as released (after rounding to half precision, where a recipe asks for that), on the whole
+test set, read once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import platform
+import shlex
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+import zoo
+from zoo import checkpoint
+from zoo.evaluation import Estimate, Evaluation
+from zoo.registry import packaged_root, registry
+from zoo.report.figures import save_grid
+
+ROOT = packaged_root()
+RECIPES = Path(__file__).with_name("recipes.yaml")
+CHECKPOINTS = ROOT / "checkpoints"
+FIGURES = ("nll", "elbo", "log_likelihood", "kl", "mse_per_pixel")
+LICENSE = "MIT"
+
+
+def main() -> int:
+    """Release every name given."""
+    recipes = yaml.safe_load(RECIPES.read_text(encoding="utf-8"))
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="+", choices=sorted(recipes), metavar="NAME")
+    parser.add_argument("--data-root", help="where the dataset's files are")
+    parser.add_argument("--runs", type=Path, default=Path("runs/release"))
+    parser.add_argument("--samples", type=int, default=1000, help="importance samples")
+    arguments = parser.parse_args()
+    for name in arguments.names:
+        release(name, recipes[name], arguments)
+    return 0
+
+
+def release(name: str, recipe: dict[str, Any], arguments: argparse.Namespace) -> None:
+    """Train (or go on), measure and write one checkpoint."""
+    directory = arguments.runs / name
+    run = train(recipe, directory, arguments.data_root)
+    file = CHECKPOINTS / f"{name}.safetensors"
+    checkpoint.save(
+        file,
+        run.model,
+        variant=recipe["variant"],
+        dataset=recipe["dataset"],
+        training=run.metrics,
+        half=recipe.get("half", False),
+    )
+    evaluation = zoo.evaluate(file, samples=arguments.samples, data_root=arguments.data_root)
+    entry = registry_entry(name, recipe, file, evaluation, directory)
+    write_entry(name, entry)
+    write_card(name, entry, evaluation)
+    draw(name, file, arguments.data_root)
+    print(evaluation)
+
+
+def train(recipe: dict[str, Any], directory: Path, data_root: str | None) -> zoo.Run:
+    """The recipe's run, with the time and the revision of its start kept beside it."""
+    experiment = zoo.Experiment.build(
+        recipe["variant"],
+        recipe["dataset"],
+        model=recipe.get("model"),
+        train=recipe.get("train"),
+        objective=recipe.get("objective"),
+        data_root=data_root,
+    )
+    directory.mkdir(parents=True, exist_ok=True)
+    log = directory / "provenance.json"
+    provenance = json.loads(log.read_text()) if log.exists() else {"seconds": 0.0}
+    provenance.setdefault("revision", revision())
+    provenance.setdefault("hardware", hardware())
+    start = time.monotonic()
+    run = zoo.train_experiment(experiment, directory)
+    provenance["seconds"] += time.monotonic() - start
+    provenance["epochs"] = len(run.history)
+    log.write_text(json.dumps(provenance))
+    return run
+
+
+def registry_entry(
+    name: str, recipe: dict[str, Any], file: Path, evaluation: Evaluation, directory: Path
+) -> dict[str, Any]:
+    """What registry.yaml says of the checkpoint."""
+    content = file.read_bytes()
+    provenance = json.loads((directory / "provenance.json").read_text())
+    minutes, epochs = provenance["seconds"] / 60, provenance["epochs"]
+    return {
+        "variant": recipe["variant"],
+        "dataset": recipe["dataset"],
+        "summary": recipe["summary"],
+        "file": file.name,
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "bytes": len(content),
+        "license": LICENSE,
+        "data_license": registry().dataset(recipe["dataset"]).license,
+        "metrics": metrics(evaluation),
+        "recipe": {
+            "command": command(recipe),
+            "seed": recipe.get("train", {}).get("seed", 0),
+            "revision": provenance["revision"],
+            "hardware": provenance["hardware"],
+            "duration": f"{minutes:.1f} minutes, {epochs} epochs",
+        },
+    }
+
+
+def metrics(evaluation: Evaluation) -> dict[str, Any]:
+    """The recorded figures, each with its error and what it was measured on."""
+    recorded: dict[str, Any] = {}
+    for figure in FIGURES:
+        estimate = getattr(evaluation, figure)
+        if isinstance(estimate, Estimate):
+            recorded[figure] = {
+                "value": round(estimate.value, 5),
+                "stderr": round(estimate.stderr, 5),
+                "samples": evaluation.samples if figure == "nll" else None,
+                "test_set": evaluation.test_set,
+            }
+    recorded["active_units"] = {
+        "value": evaluation.active_units,
+        "test_set": evaluation.test_set,
+        "note": f"of {evaluation.code_dim}",
+    }
+    return {
+        figure: {key: value for key, value in entry.items() if value is not None}
+        for figure, entry in recorded.items()
+    }
+
+
+def command(recipe: dict[str, Any]) -> str:
+    """The command line that repeats the training."""
+    parts = ["zoo", "train", recipe["variant"], "--dataset", recipe["dataset"]]
+    for section in ("model", "objective", "train"):
+        for key, value in recipe.get(section, {}).items():
+            parts += ["--set", f"{section}.{key}={json.dumps(value)}"]
+    return shlex.join(parts)
+
+
+def write_entry(name: str, entry: dict[str, Any]) -> None:
+    """Replace the entry in registry.yaml, whose last section the checkpoints are."""
+    path = ROOT / "registry.yaml"
+    text = path.read_text(encoding="utf-8")
+    head, _, _ = text.partition("\ncheckpoints:")
+    entries = yaml.safe_load(text)["checkpoints"] or {}
+    entries[name] = entry
+    section = yaml.safe_dump(
+        {"checkpoints": dict(sorted(entries.items()))}, sort_keys=False, width=96
+    )
+    path.write_text(f"{head}\n{section}", encoding="utf-8")
+
+
+def write_card(name: str, entry: dict[str, Any], evaluation: Evaluation) -> None:
+    """The model card beside the file."""
+    recipe = entry["recipe"]
+    figures = "\n".join(
+        f"| {figure} | {value['value']} | {value.get('stderr', '')} | {value.get('samples', '')} |"
+        for figure, value in entry["metrics"].items()
+    )
+    card = f"""# {name}
+
+{entry["summary"]}. Variant `{entry["variant"]}`, trained on `{entry["dataset"]}`.
+
+![samples](images/{name}.png)
+
+Left: samples from the prior. Right: test images, each beside its reconstruction.
+
+| figure | value | standard error | importance samples |
+|---|---|---|---|
+{figures}
+
+{evaluation.convention.capitalize()}. Measured on {evaluation.test_set}.
+`zoo verify {name}` recomputes them.
+
+- Trained with: `{recipe["command"]}`
+- Seed {recipe["seed"]}, revision {recipe["revision"]}, {recipe["duration"]} on {recipe["hardware"]}
+- {evaluation.parameters:,} parameters, {entry["bytes"]:,} bytes, SHA-256 `{entry["sha256"]}`
+- Licence of the weights: {entry["license"]}. Licence of the data: {entry["data_license"]}
+"""
+    (CHECKPOINTS / f"{name}.md").write_text(card, encoding="utf-8")
+
+
+def draw(name: str, file: Path, data_root: str | None) -> None:
+    """Samples from the prior, and test images beside their reconstructions, in one picture."""
+    model = zoo.load(file)
+    metadata = checkpoint.read_metadata(file)
+    test = zoo.data.load_dataset(str(metadata.dataset), root=data_root).test.take(32)
+    fixed = test.binarized(0) if model.input_kind == "binary" else test
+    x = fixed.batch(torch.arange(len(fixed)), kind="unit")
+    pairs = torch.stack([x, model.reconstruct(x)], 1).flatten(0, 1)
+    samples = model.sample(64, generator=torch.Generator().manual_seed(0))
+    rows = torch.cat([samples.unflatten(0, (8, 8)), pairs.unflatten(0, (8, 8))], 1)
+    (CHECKPOINTS / "images").mkdir(exist_ok=True)
+    save_grid(CHECKPOINTS / "images" / f"{name}.png", rows.flatten(0, 1), columns=16)
+
+
+def revision() -> str:
+    """The commit that is checked out, marked when the tree differs from it."""
+    described = subprocess.run(
+        ["git", "describe", "--always", "--dirty", "--abbrev=12"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return described.stdout.strip()
+
+
+def hardware() -> str:
+    """The processor, as far as the system tells."""
+    model = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        names = [l for l in cpuinfo.read_text().splitlines() if l.startswith("model name")]
+        model = names[0].partition(":")[2].strip() if names else model
+    threads = torch.get_num_threads()
+    return f"{model} CPU, {threads} thread{'s' if threads > 1 else ''}, torch {torch.__version__}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

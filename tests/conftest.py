@@ -1,0 +1,19 @@
+"""What every test needs: no threads beside pytest-xdist's workers, and none of the user's files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+
+
+@pytest.fixture(scope="session", autouse=True)
+def isolated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Plugins, mirrors and caches of whoever runs the tests must not decide what they say."""
+    torch.set_num_threads(1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ZOO_HOME", str(tmp_path_factory.mktemp("zoo-home")))
+        for name in ("ZOO_REGISTRY", "ZOO_MIRRORS", "ZOO_OFFLINE"):
+            patch.delenv(name, raising=False)
+        yield

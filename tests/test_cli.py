@@ -1,0 +1,454 @@
+"""The command line as its users meet it: what it prints, writes and exits with."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+from typer.testing import CliRunner
+
+import zoo
+from zoo.cli import app
+from zoo.cli_support import parse_settings
+from zoo.errors import ConfigError
+from zoo.registry import registry
+
+ROOT = Path(zoo.__file__).parents[1]
+TINY = ("--set", "model.latent_dim=3", "--set", "model.backbone.hidden=[16]")
+
+
+def call(*arguments: object, code: int = 0) -> Any:
+    """Run the command in this process; its result, checked to have ended with ``code``."""
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    assert result.exit_code == code, result.output
+    return result
+
+
+def call_json(*arguments: object) -> Any:
+    return json.loads(call(*arguments, "--json").stdout)
+
+
+def start(*arguments: object, cwd: Path, **options: Any) -> subprocess.Popen[str]:
+    """Run the command in a process of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "zoo", *map(str, arguments)],
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **options,
+    )
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a small trained model."""
+    folder = tmp_path_factory.mktemp("runs") / "tiny"
+    call("train", "gaussian-vae", "--epochs", 1, *TINY, "--directory", folder)
+    return folder
+
+
+# Listing and describing
+
+
+def test_list_shows_every_name_with_its_summary() -> None:
+    known = registry()
+    listed = call_json("list")
+    for kind in ("variants", "datasets", "benchmarks", "checkpoints"):
+        specs = getattr(known, kind)
+        assert listed[kind] == {name: spec.summary for name, spec in specs.items()}
+
+
+def test_list_in_plain_text_has_one_line_for_each_name() -> None:
+    lines = call("list", "variants").stdout.splitlines()
+    assert lines[0] == "variants:"
+    assert [line.split()[0] for line in lines[1:]] == zoo.list_variants()
+
+
+def test_list_filters_by_pattern() -> None:
+    assert set(call_json("list", "variants", "beta-*")["variants"]) == {"beta-vae"}
+    assert call("list", "datasets", "no-such-*").stdout == "datasets: none\n"
+
+
+def test_list_refuses_an_unknown_kind() -> None:
+    assert "'variants'" in call("list", "variant", code=2).stderr
+
+
+def test_list_imports_nothing_slow(tmp_path: Path) -> None:
+    code = (
+        "import sys; sys.argv = ['zoo', 'list']\n"
+        "try: from zoo.cli import main; main()\n"
+        "except SystemExit: pass\n"
+        "slow = {'torch', 'torchvision', 'numpy', 'sklearn', 'matplotlib', 'rich', 'requests'}\n"
+        "print(sorted(slow & set(sys.modules)), file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stderr == "[]\n"
+    assert "gaussian-vae" in done.stdout
+
+
+def test_info_prints_the_entry_of_the_registry() -> None:
+    expected = registry().variant("beta-vae").model_dump(mode="json", exclude_none=True)
+    assert call_json("info", "beta-vae") == expected
+    assert yaml.safe_load(call("info", "beta-vae").stdout) == expected
+
+
+def test_version() -> None:
+    assert call("--version").stdout == f"zoo {zoo.__version__}\n"
+
+
+def test_every_command_has_help_with_an_example() -> None:
+    commands = [command.name or command.callback.__name__ for command in app.registered_commands]
+    assert len(commands) == 10
+    for command in commands:
+        assert f"Example: zoo {command}" in call(command, "--help").stdout
+
+
+# Training
+
+
+def test_train_writes_a_run_with_the_settings_given(run: Path) -> None:
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    assert (config["variant"], config["dataset"]) == ("gaussian-vae", "digits")
+    assert config["model"]["latent_dim"] == 3
+    assert config["model"]["backbone"]["hidden"] == [16]
+    assert config["train"]["epochs"] == 1
+
+
+def test_train_prints_its_result_as_json(tmp_path: Path) -> None:
+    result = call_json("train", "beta-vae", "--epochs", 1, "--seed", 5, *TINY,
+                       "--set", "objective.beta=2", "--set", "train.lr=2e-3",
+                       "--directory", tmp_path / "run")  # fmt: skip
+    assert result["directory"] == str(tmp_path / "run")
+    assert result["metrics"]["validation_elbo"] < 0
+    config = yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())
+    assert config["objective"] == {"name": "beta", "beta": 2.0, "free_bits": 0.0}
+    assert (config["train"]["lr"], config["train"]["seed"]) == (2e-3, 5)
+
+
+def test_a_run_remembers_the_absolute_place_of_its_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    call("train", "gaussian-vae", "--epochs", 1, *TINY, "--directory", "run", "--data-root", "here")
+    config = yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())
+    assert config["data_root"] == str(tmp_path / "here")
+
+
+def test_resuming_a_finished_run_gives_its_result_again(run: Path) -> None:
+    before = (run / "metrics.jsonl").read_text()
+    again = call_json("train", "--resume", run)
+    assert again["metrics"] == json.loads(before.splitlines()[-1])
+    assert (run / "metrics.jsonl").read_text() == before
+
+
+def test_interrupted_training_says_how_to_go_on(tmp_path: Path) -> None:
+    arguments = ("train", "gaussian-vae", *TINY, "--epochs", 3000, "--directory", "run",
+                 "--set", "train.checkpoint_seconds=0")  # fmt: skip
+    process = start(*arguments, cwd=tmp_path)
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "run" / "last.safetensors").exists():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "run the same command again" in errors
+    assert "Traceback" not in errors
+    assert len((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()) < 3000
+
+
+@pytest.mark.parametrize(
+    ("setting", "expected"),
+    [
+        ("trian.lr=1", "did you mean 'train'?"),
+        ("train.learning_rte=1", "Allowed: "),
+        ("train.batchsize=1", "did you mean 'batch_size'?"),
+        ("model.latent_dims=1", "did you mean 'latent_dim'?"),
+        ("objective.free_bit=1", "did you mean 'free_bits'?"),
+        ("train.lr", "SECTION.KEY=VALUE"),
+        ("lr=1", "SECTION.KEY=VALUE"),
+        ("train..lr=1", "SECTION.KEY=VALUE"),
+        ("train.lr=[1", "not YAML"),
+        ("train.lr=2000-99-99", "not YAML"),
+        ("train.lr=fast", "lr"),
+    ],
+)
+def test_a_wrong_setting_is_an_error_that_helps(
+    setting: str, expected: str, tmp_path: Path
+) -> None:
+    result = call("train", "gaussian-vae", "--set", setting, "--directory", tmp_path / "x", code=2)
+    assert result.stderr.startswith("error: ")
+    assert expected in result.stderr
+    assert not (tmp_path / "x").exists()
+
+
+def test_settings_are_yaml_and_nest() -> None:
+    settings = parse_settings(
+        ["train.lr=1e-3", "train.compile=true", "train.clip_grad_norm=null", "model.a.b=[1, 2.5]",
+         "model.a.c=x=y", "model.d={e: 1e2}", "objective.beta=-.5E+1", "train.epochs=3"]
+    )  # fmt: skip
+    assert settings == {
+        "train": {"lr": 0.001, "compile": True, "clip_grad_norm": None, "epochs": 3},
+        "model": {"a": {"b": [1, 2.5], "c": "x=y"}, "d": {"e": 100.0}},
+        "objective": {"beta": -5.0},
+    }
+    assert isinstance(settings["train"]["epochs"], int)
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_every_float_python_prints_is_read_as_that_float(value: float) -> None:
+    assert parse_settings([f"train.lr={value!r}"])["train"]["lr"] == value
+
+
+@given(st.text(max_size=12))
+def test_any_value_is_either_parsed_or_refused(value: str) -> None:
+    try:
+        parse_settings([f"model.key={value}"])
+    except ConfigError as error:
+        assert "not YAML" in str(error)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ["model.backbone=conv", "model.backbone.channels=[8]"],
+        ["model.backbone.channels=[8]", "model.backbone=conv"],
+    ],
+)
+def test_a_setting_given_whole_and_in_parts_is_refused(settings: list[str]) -> None:
+    with pytest.raises(ConfigError, match=r"backbone\.name=KIND"):
+        parse_settings(settings)
+
+
+def test_the_last_of_equal_settings_wins() -> None:
+    assert parse_settings(["train.lr=1", "train.lr=2"])["train"] == {"lr": 2}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["train"], "name a variant"),
+        (["train", "gausian-vae"], "did you mean 'gaussian-vae'?"),
+        (["train", "gaussian-vae", "--dataset", "digit"], "did you mean 'digits'?"),
+        (["train", "gaussian-vae", "--resume", "x", "--seed", "1"], "leave out VARIANT, --seed"),
+        (["train", "--resume", "no-such-run"], "no-such-run"),
+        (["info", "beta"], "did you mean 'beta-vae'?"),
+        (["load", "no-such-model"], "no-such-model"),
+        (["evaluate", "gaussian-vae"], "variant"),
+        (["compare", "a", "b"], "benchmark"),
+        (["verify"], "--all"),
+        (["verify", "x", "--all"], "--all"),
+    ],
+)
+def test_mistakes_exit_with_2_and_a_message(
+    arguments: list[str], expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = call(*arguments, code=2)
+    assert result.stdout == ""
+    assert result.stderr.startswith("error: ")
+    assert expected in result.stderr
+
+
+def test_a_mistake_in_a_real_process_shows_no_traceback(tmp_path: Path) -> None:
+    process = start("load", "no-such-model", cwd=tmp_path)
+    output, errors = process.communicate(timeout=60)
+    assert (process.returncode, output) == (2, "")
+    assert errors.startswith("error: ")
+    assert "Traceback" not in errors
+
+
+# Using a model
+
+
+def test_load_describes_the_checkpoint(run: Path) -> None:
+    shown = call_json("load", run)
+    model = zoo.load(run)
+    assert shown["path"] == str(run / "best.safetensors")
+    assert shown["variant"] == "gaussian-vae"
+    assert shown["config"]["latent_dim"] == 3
+    assert shown["parameters"] == sum(p.numel() for p in model.parameters())
+
+
+def test_evaluate_agrees_with_the_library(run: Path) -> None:
+    shown = call_json("evaluate", run, "--samples", 4, "--examples", 20, "--seed", 3)
+    expected = zoo.evaluate(str(run), samples=4, examples=20, seed=3)
+    assert shown == json.loads(expected.model_dump_json())
+    assert shown["examples"] == 20
+    text = call("evaluate", run, "--samples", 4, "--examples", 20, "--seed", 3).stdout
+    assert text == f"{expected}\n"
+
+
+def test_evaluate_on_another_split(run: Path) -> None:
+    shown = call_json("evaluate", run, "--samples", 2, "--split", "validation")
+    validation = registry().dataset("digits").validation
+    assert (shown["split"], shown["examples"]) == ("validation", validation)
+    assert "Invalid value for '--split'" in call("evaluate", run, "--split", "tset", code=2).stderr
+
+
+def test_compare_ranks_under_one_protocol(run: Path) -> None:
+    options = ("--benchmark", "digits", "--samples", 2, "--examples", 10)
+    rows = call_json("compare", run, run / "best.safetensors", *options)["rows"]
+    assert [row["nll"] for row in rows] == [rows[0]["nll"]] * 2
+    assert "best.safetensors" in call("compare", run, run / "best.safetensors", *options).stdout
+
+
+def test_sample_writes_a_picture(run: Path, tmp_path: Path) -> None:
+    call("sample", run, "--n", 10, "--out", tmp_path / "a.png")
+    with Image.open(tmp_path / "a.png") as picture:
+        assert (picture.format, picture.mode) == ("PNG", "L")
+        width, height = picture.size
+    assert width > height  # 4 columns, 3 rows
+    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
+
+
+def test_sample_writes_the_array_the_model_draws(run: Path, tmp_path: Path) -> None:
+    call("sample", run, "--n", 5, "--seed", 7, "--temperature", 0.5, "--out", tmp_path / "a.npy")
+    call("sample", run, "--n", 5, "--seed", 7, "--temperature", 0.5, "--out", tmp_path / "a.npz")
+    expected = zoo.load(run).sample(5, 0.5, torch.Generator().manual_seed(7)).numpy()
+    np.testing.assert_array_equal(np.load(tmp_path / "a.npy"), expected)
+    with np.load(tmp_path / "a.npz") as arrays:
+        np.testing.assert_array_equal(arrays["images"], expected)
+
+
+def test_sample_in_several_batches_draws_them_anew(run: Path, tmp_path: Path) -> None:
+    call("sample", run, "--n", 1001, "--out", tmp_path / "a.npy")
+    images = np.load(tmp_path / "a.npy")
+    assert images.shape == (1001, 1, 8, 8)
+    assert len(np.unique(images, axis=0)) == 1001
+
+
+def test_reconstruct_pairs_images_with_their_reconstructions(run: Path, tmp_path: Path) -> None:
+    call("reconstruct", run, "--n", 6, "--out", tmp_path / "pairs.npz")
+    call("reconstruct", run, "--n", 6, "--out", tmp_path / "pairs.png")
+    with np.load(tmp_path / "pairs.npz") as arrays:
+        originals, reconstructions = arrays["originals"], arrays["reconstructions"]
+    assert set(np.unique(originals)) == {0.0, 1.0}
+    expected = zoo.load(run).reconstruct(torch.from_numpy(originals))
+    np.testing.assert_array_equal(reconstructions, expected.numpy())
+    with Image.open(tmp_path / "pairs.png") as picture:
+        assert picture.format == "PNG"
+
+
+def test_encode_writes_codes_and_labels(run: Path, tmp_path: Path) -> None:
+    call("encode", run, "--split", "train", "--out", tmp_path / "codes.npz")
+    data = zoo.data.load_dataset("digits").train
+    x = data.binarized(0).batch(torch.arange(len(data)), kind="unit")
+    with np.load(tmp_path / "codes.npz") as arrays, torch.no_grad():
+        codes, labels = arrays["codes"], arrays["labels"]
+        expected = zoo.load(run).encode(x).numpy()
+    np.testing.assert_allclose(codes, expected, atol=1e-6)
+    np.testing.assert_array_equal(labels, data.labels)
+
+
+def test_encode_resizes_ones_own_images_to_the_model(run: Path, tmp_path: Path) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (30, 20, 24), dtype=np.uint8)
+    np.save(tmp_path / "mine.npy", images)
+    call("encode", run, "--dataset", tmp_path / "mine.npy", "--out", tmp_path / "codes.npz")
+    with np.load(tmp_path / "codes.npz") as arrays:
+        assert set(arrays) == {"codes"}
+        assert arrays["codes"].shape[1] == 3
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("sample", "--out", "a.jpg"), ("reconstruct", "--out", "a"), ("encode", "--out", "a.png")],
+)
+def test_a_file_of_another_kind_is_refused_first(arguments: tuple[str, ...]) -> None:
+    command, *rest = arguments
+    assert "must end in" in call(command, "no-such-model", *rest, code=2).stderr
+
+
+def test_a_place_that_cannot_be_written_is_an_error(run: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    result = call("sample", run, "--out", tmp_path / "file" / "a.png", code=2)
+    assert "cannot write" in result.stderr
+
+
+# Verifying
+
+
+@pytest.fixture
+def released(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Registers the run's model as a released checkpoint with a recorded NLL off by ``shift``."""
+    score = zoo.evaluate(str(run), samples=3)
+    assert score.nll is not None
+    content = (run / "best.safetensors").read_bytes()
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "tiny.safetensors").write_bytes(content)
+    monkeypatch.setenv("ZOO_HOME", str(tmp_path))
+
+    def register(name: str, shift: float) -> None:
+        entry = {
+            "variant": "gaussian-vae", "dataset": "digits", "summary": "for a test",
+            "file": "tiny.safetensors", "bytes": len(content),
+            "sha256": hashlib.sha256(content).hexdigest(),
+            "license": "MIT", "data_license": "CC BY 4.0",
+            "metrics": {"nll": {"value": score.nll.value + shift * score.nll.stderr,
+                                "stderr": score.nll.stderr, "samples": 3}},
+            "recipe": {"command": "", "seed": 0, "revision": "", "hardware": "", "duration": ""},
+        }  # fmt: skip
+        path = tmp_path / f"{name}.yaml"
+        path.write_text(yaml.safe_dump({"checkpoints": {name: entry}}))
+        before = os.environ.get("ZOO_REGISTRY")
+        monkeypatch.setenv("ZOO_REGISTRY", os.pathsep.join(filter(None, [before, str(path)])))
+
+    return register
+
+
+def test_verify_passes_what_it_recomputes(released: Any) -> None:
+    released("right", shift=0.5)
+    (result,) = call_json("verify", "right")
+    assert (result["passed"], result["name"]) == (True, "right")
+    assert "right" in call("verify", "right").stdout
+
+
+def test_verify_exits_with_1_for_a_wrong_figure(released: Any) -> None:
+    released("right", shift=0)
+    released("wrong", shift=2)
+    result = call("verify", "right", "wrong", "--json", code=1)
+    assert [each["passed"] for each in json.loads(result.stdout)] == [True, False]
+
+
+# What CONTRIBUTING.md says about adding a variant
+
+
+def test_the_variant_of_the_contributors_guide_works(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    guide = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    (module,) = re.findall(r"```python\n(.*?)```", guide, re.DOTALL)
+    (entry,) = re.findall(r"```yaml\n(.*?)```", guide, re.DOTALL)
+    (tmp_path / "isotropic.py").write_text(module)
+    (tmp_path / "mine.yaml").write_text(f"variants:\n{entry}".replace("zoo.variants.", ""))
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("ZOO_REGISTRY", str(tmp_path / "mine.yaml"))
+
+    call("train", "isotropic-vae", "--epochs", 1, *TINY, "--directory", tmp_path / "run")
+    shown = call_json("evaluate", tmp_path / "run", "--samples", 2, "--examples", 10)
+    assert (shown["variant"], shown["code_dim"]) == ("isotropic-vae", 3)

@@ -1,0 +1,310 @@
+"""The trainer: what it refuses, what it keeps, what it repeats bit for bit."""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from filelock import FileLock
+from torch import Tensor, nn
+
+import zoo
+from zoo import checkpoint
+from zoo.data import load_dataset
+from zoo.errors import ConfigError, TrainingError
+from zoo.model import ElboTerms
+from zoo.training.config import Experiment, TrainingConfig
+from zoo.training.optim import GradientGuard, build_optimizer, learning_rate, update_average
+from zoo.training.run import RunDirectory
+from zoo.training.trainer import Run, train_experiment
+from zoo.variants.vae import VAE
+
+STEPS_PER_EPOCH = 1297 // 128
+SMALL = {"hidden": [16], "name": "mlp"}
+
+
+def train(directory: Path, **overrides: Any) -> Run:
+    settings = {"epochs": 2, "latent_dim": 3, "backbone": SMALL, **overrides}
+    return zoo.train("gaussian-vae", directory=directory, progress=False, **settings)
+
+
+def weights(model: nn.Module) -> dict[str, Tensor]:
+    return {name: tensor.clone() for name, tensor in model.state_dict().items()}
+
+
+def same(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_training_improves_the_bound_and_leaves_everything_in_the_directory(tmp_path: Path) -> None:
+    run = train(tmp_path, epochs=8)
+    history = run.history
+    assert [record["epoch"] for record in history] == list(range(1, 9))
+    assert history[-1]["validation_elbo"] > history[0]["validation_elbo"] + 5
+    assert run.metrics["validation_elbo"] == max(r["validation_elbo"] for r in history)
+    assert yaml.safe_load((tmp_path / "config.yaml").read_text())["train"]["epochs"] == 8
+    assert list((tmp_path / "tensorboard").glob("events*"))
+    assert same(weights(zoo.load(tmp_path)), weights(run.model))
+
+
+def test_recorded_validation_elbo_is_that_of_the_released_file(tmp_path: Path) -> None:
+    run = train(tmp_path, epochs=3)
+    validation = load_dataset("digits").validation.binarized(0)
+    with torch.no_grad(), torch.random.fork_rng():
+        torch.manual_seed(0)
+        x = validation.batch(torch.arange(len(validation)), kind="unit")
+        elbo = zoo.load(tmp_path).elbo_terms(x).elbo.mean().item()
+    assert run.metrics["validation_elbo"] == pytest.approx(elbo, abs=1e-4)
+
+
+def test_a_seed_determines_everything_and_another_seed_changes_it(tmp_path: Path) -> None:
+    first, second = train(tmp_path / "a", seed=1), train(tmp_path / "b", seed=1)
+    other = train(tmp_path / "c", seed=2)
+    assert same(weights(first.model), weights(second.model))
+    assert first.history == second.history
+    assert not same(weights(first.model), weights(other.model))
+
+
+def test_the_callers_random_state_is_left_alone(tmp_path: Path) -> None:
+    before = torch.get_rng_state()
+    train(tmp_path, epochs=1)
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_a_finished_run_is_returned_without_training_again(tmp_path: Path) -> None:
+    first = train(tmp_path)
+    written = (tmp_path / "last.safetensors").stat().st_mtime_ns
+    again = zoo.resume(tmp_path, progress=False)
+    assert (tmp_path / "last.safetensors").stat().st_mtime_ns == written
+    assert same(weights(first.model), weights(again.model))
+    assert again.metrics == first.metrics
+
+
+def test_another_experiment_in_the_same_directory_is_refused_by_name(tmp_path: Path) -> None:
+    train(tmp_path)
+    with pytest.raises(ConfigError, match=r"train\.lr: 0\.001 -> 0\.01.*another directory"):
+        train(tmp_path, lr=0.01)
+
+
+def test_two_processes_never_write_the_same_run(tmp_path: Path) -> None:
+    train(tmp_path)
+    with FileLock(tmp_path / ".lock"), pytest.raises(TrainingError, match="another process"):
+        zoo.resume(tmp_path, progress=False)
+
+
+@pytest.mark.parametrize("setting", ["kl_warmup_steps", "warmup_steps"])
+def test_a_warmup_longer_than_the_run_is_refused(tmp_path: Path, setting: str) -> None:
+    steps = 2 * STEPS_PER_EPOCH
+    with pytest.raises(ConfigError, match=f"{setting} = {steps + 1} is longer than .* {steps} "):
+        train(tmp_path, **{setting: steps + 1})
+    assert not (tmp_path / "metrics.jsonl").exists()
+
+
+def test_the_best_model_is_chosen_only_after_the_kl_warmup(tmp_path: Path) -> None:
+    run = train(tmp_path, epochs=6, kl_warmup_steps=4 * STEPS_PER_EPOCH)
+    assert run.metrics["epoch"] >= 4
+    assert [r["kl_weight"] for r in run.history] == [0.25, 0.5, 0.75, 1.0, 1.0, 1.0]
+
+
+def test_validation_is_unweighted_whatever_the_objective(tmp_path: Path) -> None:
+    run = zoo.train("beta-vae", directory=tmp_path, epochs=1, beta=50.0, progress=False)
+    record = run.metrics
+    difference = record["validation_log_likelihood"] - record["validation_kl"]
+    assert record["validation_elbo"] == pytest.approx(difference)
+    assert record["train_loss"] > -record["train_elbo"]
+
+
+def test_patience_stops_a_run_that_no_longer_improves(tmp_path: Path) -> None:
+    run = train(tmp_path, epochs=50, lr=1e-30, patience=3)
+    assert run.metrics["epoch"] == 1
+    assert len(run.history) == 1 + 3
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "adamax"])
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_every_optimiser_and_precision_trains(
+    tmp_path: Path, optimizer: str, precision: str
+) -> None:
+    run = train(
+        tmp_path, epochs=3, optimizer=optimizer, precision=precision, lr=5e-3, weight_decay=1e-4
+    )
+    assert run.history[-1]["validation_elbo"] > run.history[0]["validation_elbo"]
+    assert all(p.dtype == torch.float32 for p in run.model.parameters())
+
+
+def test_a_batch_larger_than_the_dataset_is_the_dataset(tmp_path: Path) -> None:
+    run = train(tmp_path, batch_size=10_000)
+    assert run.history[-1]["step"] == 2
+
+
+def test_an_unavailable_device_is_refused_with_what_to_use(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="'nonsense' is not available.*'auto'"):
+        train(tmp_path, device="nonsense")
+
+
+def test_moving_average_matches_its_definition() -> None:
+    model = nn.Linear(3, 2)
+    average = copy.deepcopy(model)
+    expected = model.weight.detach().clone()
+    for step in range(50):
+        with torch.no_grad():
+            model.weight.add_(torch.randn_like(model.weight))
+        update_average(average, model, 0.8, step)
+        decay = min(0.8, (1 + step) / (10 + step))
+        expected = decay * expected + (1 - decay) * model.weight.detach()
+    torch.testing.assert_close(average.weight.detach(), expected)
+
+
+def test_the_moving_average_is_what_is_validated_and_released(tmp_path: Path) -> None:
+    train(tmp_path, ema_decay=0.9)
+    state, _ = checkpoint.read_tensors(tmp_path / "last.safetensors")
+    best, _ = checkpoint.read_tensors(tmp_path / "best.safetensors")
+    name = "decoder.layers.0.weight"
+    assert torch.equal(best[name], state[f"average.{name}"])
+    assert not torch.equal(best[name], state[f"model.{name}"])
+
+
+@pytest.mark.parametrize("warmup", [0, 10])
+def test_cosine_schedule_starts_high_and_ends_at_its_fraction(warmup: int) -> None:
+    config = TrainingConfig(lr=2.0, schedule="cosine", warmup_steps=warmup, final_lr_fraction=0.1)
+    rates = [learning_rate(config, step, 100) for step in range(101)]
+    assert max(rates) == pytest.approx(2.0)
+    assert rates[100] == pytest.approx(0.2)
+    assert rates[warmup:] == sorted(rates[warmup:], reverse=True)
+    assert all(rate > 0 for rate in rates)
+
+
+def test_clipping_bounds_the_norm_and_keeps_the_direction() -> None:
+    model = nn.Linear(4, 4)
+    for p in model.parameters():
+        p.grad = torch.randn_like(p) * 10
+    before = torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])
+    norm = GradientGuard(model, max_norm=1.0).check(step=0)
+    after = torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])
+    torch.testing.assert_close(norm, before.norm())
+    torch.testing.assert_close(after, before / before.norm(), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "adamax"])
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_a_step_with_a_non_finite_gradient_changes_nothing(optimizer: str, bad: float) -> None:
+    model = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3))
+    config = TrainingConfig(optimizer=optimizer, clip_grad_norm=1.0)
+    guard, optimiser = GradientGuard(model, 1.0), build_optimizer(config, model)
+
+    def step(number: int, poison: float) -> None:
+        for p in model.parameters():
+            p.grad = torch.ones_like(p)
+        model[1].bias.grad[1] += poison
+        guard.check(number)
+        guard.step(optimiser)
+
+    step(0, 0.0)
+    before, moments = weights(model), copy.deepcopy(optimiser.state_dict()["state"])
+    step(1, bad)
+    assert same(before, weights(model))
+    for index, state in optimiser.state_dict()["state"].items():
+        assert same(moments[index], state)
+    trouble = guard.report()
+    assert trouble is not None
+    assert (trouble.skipped, trouble.step, trouble.culprit) == (1, 1, "1.bias")
+    step(2, 0.0)
+    assert not same(before, weights(model))
+    assert guard.report() is None
+
+
+@zoo.register("sometimes-nan", config={"backbone": {"name": "mlp", "hidden": [8]}})
+class SometimesNaN(VAE):
+    """A VAE whose loss is not a number at chosen training steps."""
+
+    bad_steps: frozenset[int] = frozenset()
+    calls = 0
+
+    def elbo_terms(self, x: Tensor) -> ElboTerms:
+        terms = super().elbo_terms(x)
+        if not self.training:
+            return terms
+        SometimesNaN.calls += 1
+        poison = math.nan if SometimesNaN.calls - 1 in self.bad_steps else 1.0
+        return ElboTerms(terms.log_likelihood * poison, terms.kl)
+
+
+def test_bad_steps_are_skipped_counted_and_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(SometimesNaN, "calls", 0)
+    monkeypatch.setattr(SometimesNaN, "bad_steps", frozenset({3, 7}))
+    run = zoo.train("sometimes-nan", directory=tmp_path, epochs=2, latent_dim=2)
+    assert [r["skipped_steps"] for r in run.history] == [2, 0]
+    assert all(math.isfinite(value) for r in run.history for value in r.values())
+    assert "last at step 7 (learning rate 0.001) in encoder" in capsys.readouterr().err
+
+
+def test_too_many_bad_steps_end_the_run_saying_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(SometimesNaN, "calls", 0)
+    monkeypatch.setattr(SometimesNaN, "bad_steps", frozenset(range(10)))
+    with pytest.raises(TrainingError, match=r"10 steps of epoch 1 skipped.*train\.lr"):
+        zoo.train(
+            "sometimes-nan",
+            directory=tmp_path,
+            epochs=2,
+            latent_dim=2,
+            max_skipped_steps=5,
+            progress=False,
+        )
+
+
+def test_a_line_of_metrics_cut_off_by_a_kill_is_forgotten(tmp_path: Path) -> None:
+    directory = RunDirectory(tmp_path)
+    for step in (10, 20, 30):
+        directory.append_metrics({"step": step})
+    with directory.metrics.open("a") as file:
+        file.write('{"step": 4')
+    directory.cut_metrics(20)
+    assert [json.loads(line)["step"] for line in directory.metrics.read_text().splitlines()] == [
+        10,
+        20,
+    ]
+
+
+def test_resuming_where_no_run_is_says_so(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="no run in"):
+        zoo.resume(tmp_path)
+
+
+def test_a_broken_config_is_named(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("variant: gaussian-vae\nnonsense: 1\n")
+    with pytest.raises(ConfigError, match=r"config\.yaml"):
+        zoo.resume(tmp_path)
+
+
+def test_model_settings_are_checked_before_training(tmp_path: Path) -> None:
+    experiment = Experiment.build("gaussian-vae", model={"latent_dims": 3})
+    with pytest.raises(ConfigError, match="did you mean 'latent_dim'"):
+        train_experiment(experiment, tmp_path, progress=False)
+    assert not (tmp_path / "config.yaml").exists()
+
+
+def test_one_colour_image_of_odd_size_trains(tmp_path: Path) -> None:
+    import numpy as np
+
+    images = np.random.default_rng(0).integers(0, 256, (60, 9, 7, 3), dtype=np.uint8)
+    np.savez(tmp_path / "mine.npz", images=images)
+    run = zoo.train(
+        "gaussian-vae",
+        dataset=str(tmp_path / "mine.npz"),
+        directory=tmp_path / "run",
+        backbone="conv",
+        epochs=1,
+        batch_size=16,
+        progress=False,
+    )
+    assert run.model.sample(2).shape == (2, 3, 9, 7)

@@ -1,0 +1,213 @@
+"""What the commands share: settings given as text, models and their examples, files, progress."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import typer
+import yaml
+
+from zoo.errors import ConfigError, did_you_mean
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+    from torch import Tensor
+
+    from zoo.data import Split
+    from zoo.model import VariationalAutoencoder
+
+# torch and all that needs it are imported where they are used: `zoo list` does without.
+
+INTERRUPTED = 130
+"""The exit code of a process that Ctrl-C ended, by the shells' convention (128 + SIGINT)."""
+BATCH = 500
+"""Images encoded, decoded or drawn at a time."""
+SECTIONS = ("train", "model", "objective")
+
+SplitName = Literal["train", "validation", "test"]
+Progress: TypeAlias = Callable[[int, int], None]
+
+
+class _Value(yaml.SafeLoader):
+    """YAML in which 1e-3 is a number, as YAML 1.2 has it; PyYAML wants 1.0e-3."""
+
+
+_Value.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?(\d+(\.\d*)?|\.\d+)[eE][-+]?\d+$"),
+    list("-+.0123456789"),
+)
+
+
+def parse_settings(assignments: list[str]) -> dict[str, dict[str, Any]]:
+    """``SECTION.KEY=VALUE`` -> the settings of each section; dots nest, values are YAML.
+
+    Raises ConfigError, naming the nearest section, for what is not of that form.
+
+    >>> parse_settings(["train.lr=1e-3", "model.backbone.hidden=[256, 128]"])
+    {'train': {'lr': 0.001}, 'model': {'backbone': {'hidden': [256, 128]}}, 'objective': {}}
+    """
+    sections: dict[str, dict[str, Any]] = {section: {} for section in SECTIONS}
+    for text in assignments:
+        place, equals, value = text.partition("=")
+        section, *keys = place.strip().split(".")
+        if not equals or not keys or not all(keys):
+            raise ConfigError(f"--set {text}: write SECTION.KEY=VALUE, for example train.lr=1e-3")
+        if section not in SECTIONS:
+            raise ConfigError(
+                f"--set {text}: unknown section {section!r}{did_you_mean(section, SECTIONS)} "
+                "Settings are named train.KEY, model.KEY or objective.KEY."
+            )
+        _assign(sections[section], keys, _parse_value(value, text), text)
+    return sections
+
+
+def _parse_value(value: str, text: str) -> Any:
+    try:
+        return yaml.load(value, _Value)
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date such as 2000-99-99
+        reason = getattr(error, "problem", None) or str(error)
+        raise ConfigError(f"--set {text}: the value is not YAML: {reason}") from error
+
+
+def _assign(settings: dict[str, Any], keys: list[str], value: Any, text: str) -> None:
+    *parents, last = keys
+    for key in parents:
+        settings = settings.setdefault(key, {})
+        if not isinstance(settings, dict):
+            raise _whole_and_in_parts(text, key)
+    if isinstance(settings.get(last), dict):
+        raise _whole_and_in_parts(text, last)
+    settings[last] = value
+
+
+def _whole_and_in_parts(text: str, key: str) -> ConfigError:
+    return ConfigError(
+        f"--set {text}: {key} is set both as a whole and in parts; "
+        f"choose its kind with {key}.name=KIND to set other parts of it too"
+    )
+
+
+def open_source(source: str) -> tuple[VariationalAutoencoder, Path]:
+    """The model that ``source`` means, on the CPU, and the file it came from."""
+    from zoo import hub
+
+    path = hub.locate(source)  # before torch is imported: a wrong name is answered at once
+    from zoo import checkpoint
+
+    return checkpoint.load(path), path
+
+
+def examples_for(
+    model: VariationalAutoencoder,
+    path: Path,
+    dataset: str | None,
+    split: SplitName,
+    seed: int,
+    data_root: str | None,
+) -> Split:
+    """The images a model is shown: those of its dataset unless told, in its size."""
+    from zoo import checkpoint
+    from zoo.data import load_dataset
+
+    dataset = dataset or checkpoint.read_metadata(path).dataset
+    if dataset is None:
+        raise ConfigError(f"{path} does not say what it was trained on; give a --dataset")
+    height, width = model.config.input_shape[-2:]
+    data = load_dataset(dataset, root=data_root, image_size=height if height == width else None)
+    examples: Split = getattr(data, split)
+    return examples.binarized(seed) if model.input_kind == "binary" else examples
+
+
+def batches(split: Split) -> Iterator[Tensor]:
+    """Model inputs (B, C, H, W), in order."""
+    import torch
+
+    for start in range(0, len(split), BATCH):
+        yield split.batch(torch.arange(start, min(start + BATCH, len(split))), kind="unit")
+
+
+def check_suffix(path: Path, allowed: tuple[str, ...]) -> None:
+    """Raise ConfigError, before any work is done, when ``path`` does not say what to write."""
+    if path.suffix not in allowed:
+        raise ConfigError(f"--out {path}: the name must end in {' or '.join(allowed)}")
+
+
+def picture_scale(images: Tensor) -> int:
+    """How much to enlarge small images so that they can be looked at."""
+    return max(1, 56 // int(images.shape[-2]))
+
+
+def write_picture(path: Path, picture: Image) -> None:
+    """Write a PNG file, whole or not at all."""
+    from zoo.report.figures import png_bytes
+
+    _write(path, png_bytes(picture))
+
+
+def write_arrays(path: Path, arrays: Mapping[str, Tensor]) -> None:
+    """Write the arrays by name to a .npz file, or the only one to a .npy file."""
+    import numpy as np
+
+    buffer = io.BytesIO()
+    values: dict[str, Any] = {name: tensor.numpy() for name, tensor in arrays.items()}
+    if path.suffix == ".npy":
+        (value,) = values.values()
+        np.save(buffer, value)
+    else:
+        np.savez(buffer, **values)
+    _write(path, buffer.getvalue())
+
+
+def _write(path: Path, content: bytes) -> None:
+    from zoo.report.files import write_atomically
+
+    try:
+        write_atomically(path, content)
+    except OSError as error:
+        raise ConfigError(f"--out {path}: cannot write it: {error.strerror}") from error
+
+
+@contextmanager
+def hint(message: str) -> Iterator[None]:
+    """Say how to go on when Ctrl-C ends the block."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        typer.echo(message, err=True)
+        raise typer.Exit(INTERRUPTED) from None
+
+
+@contextmanager
+def progress_bar(title: str) -> Iterator[Progress | None]:
+    """A bar on a terminal, and nothing anywhere else."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import Progress as Bar
+
+    with Bar(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(title, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def echo_mapping(values: Mapping[str, Any], as_json: bool) -> None:
+    """Print values by name, as YAML or as JSON."""
+    if as_json:
+        echo_json(values)
+    else:
+        text = yaml.safe_dump(dict(values), sort_keys=False, allow_unicode=True, width=100)
+        typer.echo(text.rstrip())
+
+
+def echo_json(value: Any) -> None:
+    """Print one JSON document."""
+    typer.echo(json.dumps(value, indent=2, ensure_ascii=False))

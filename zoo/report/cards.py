@@ -1,0 +1,87 @@
+"""What the registry records of a checkpoint, beside what was measured here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from zoo.evaluation import Estimate, Evaluation
+from zoo.registry import CheckpointSpec, MetricSpec
+from zoo.report.page import Figure, Section
+
+_UNITS = {
+    "nll": "nats per example",
+    "elbo": "nats per example",
+    "log_likelihood": "nats per example",
+    "kl": "nats per example",
+    "bits_per_dim": "bits per dimension",
+    "mse_per_pixel": "squared intensity",
+    "active_units": "dimensions",
+}
+
+_DIGITS = {"bits_per_dim": 4, "mse_per_pixel": 5, "active_units": 0}
+
+
+def checkpoint_section(
+    name: str,
+    spec: CheckpointSpec,
+    evaluation: Evaluation | None = None,
+    *,
+    figures: Sequence[Figure] = (),
+    notes: Sequence[str] = (),
+) -> Section:
+    """The card of a released checkpoint: origin, licence, how it was made, and its figures.
+
+    With an ``evaluation`` the figures recomputed here stand beside the recorded ones, and a note
+    says under which protocol.
+    """
+    recipe = spec.recipe
+    facts = {
+        "variant": spec.variant,
+        "dataset": f"{spec.dataset} ({spec.data_license})",
+        "licence of the weights": spec.license,
+        "file": f"{spec.file}, {spec.bytes:,} bytes, SHA-256 {spec.sha256}",
+        "command": recipe.command,
+        "seed": str(recipe.seed),
+        "revision": recipe.revision,
+        "hardware": f"{recipe.hardware}, {recipe.duration}",
+    }
+    rows = [_row(metric, recorded, evaluation) for metric, recorded in spec.metrics.items()]
+    titles = ("figure", "unit", "recorded", "K", "recomputed here")
+    protocol = [] if evaluation is None else [_protocol(spec, evaluation)]
+    return Section(
+        title=name,
+        summary=spec.summary,
+        facts=facts,
+        table=[titles, *rows] if rows else (),
+        notes=[*protocol, *notes],
+        figures=figures,
+    )
+
+
+def _row(metric: str, recorded: MetricSpec, evaluation: Evaluation | None) -> tuple[str, ...]:
+    return (
+        metric,
+        _UNITS.get(metric, ""),
+        _text(metric, recorded),
+        "-" if recorded.samples is None else str(recorded.samples),
+        _text(metric, getattr(evaluation, metric, None)),
+    )
+
+
+def _text(metric: str, figure: MetricSpec | Estimate | float | None) -> str:
+    digits = _DIGITS.get(metric, 2)
+    if figure is None:
+        return "-"
+    if isinstance(figure, (int, float)):
+        return f"{figure:.{digits}f}"
+    error = "" if figure.stderr is None else f" ± {figure.stderr:.{digits}f}"
+    return f"{figure.value:.{digits}f}{error}"
+
+
+def _protocol(spec: CheckpointSpec, evaluation: Evaluation) -> str:
+    recorded_on = sorted({m.test_set for m in spec.metrics.values() if m.test_set is not None})
+    recorded = f"Recorded on {'; '.join(recorded_on)}. " if recorded_on else ""
+    return (
+        f"{recorded}Recomputed on {evaluation.test_set}, K = {evaluation.samples}. Fewer "
+        f"importance samples give a larger NLL, and fewer examples a larger error."
+    )

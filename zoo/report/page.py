@@ -1,0 +1,68 @@
+"""One HTML page that needs nothing beside it: tables, pictures and the facts behind them."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.resources import files
+from pathlib import Path
+
+from jinja2 import Environment, StrictUndefined
+from PIL import Image
+
+from zoo.evaluation import Comparison
+from zoo.report.figures import png_bytes
+from zoo.report.files import write_atomically
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A picture with the words under it."""
+
+    caption: str
+    image: Image.Image
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the page: words, facts by name, a table, pictures. All text is escaped.
+
+    ``table`` holds rows of cells, the first being the titles; ``notes`` stand under it.
+    """
+
+    title: str
+    summary: str = ""
+    facts: Mapping[str, str] = field(default_factory=dict)
+    table: Sequence[Sequence[str]] = ()
+    notes: Sequence[str] = ()
+    figures: Sequence[Figure] = ()
+
+
+def write_page(
+    path: str | Path,
+    comparisons: Sequence[Comparison],
+    sections: Sequence[Section],
+    *,
+    title: str = "zoo",
+) -> Path:
+    """Write the page, whole or not at all, and return its path.
+
+    First every comparison with its units and protocol, then every section. Pictures are embedded,
+    so the one file can be moved, mailed and read without a network.
+    """
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters["data_url"] = _data_url
+    source = files("zoo.report").joinpath("page.html.j2").read_text(encoding="utf-8")
+    page = environment.from_string(source).render(
+        title=title, comparisons=comparisons, sections=sections
+    )
+    path = Path(path)
+    write_atomically(path, page.encode("utf-8"))
+    return path
+
+
+def _data_url(image: Image.Image) -> str:
+    return "data:image/png;base64," + base64.b64encode(png_bytes(image)).decode("ascii")
