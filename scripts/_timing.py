@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -145,7 +145,8 @@ class Worker:
     def ask(self) -> str:
         """The answer to the next question; there is only one question."""
         assert self.process.stdin is not None
-        print("go", file=self.process.stdin, flush=True)
+        with suppress(BrokenPipeError):  # it has ended; the answer says why
+            print("go", file=self.process.stdin, flush=True)
         return self._answer()
 
     def stop(self) -> None:
@@ -199,7 +200,7 @@ def train_once(worker: Worker) -> Result:
     with measured_load() as load:
         stamps: list[float] = json.loads(worker.ask())
     seconds = (stamps[-1] - stamps[1]) / (len(stamps) - 2)
-    return Result(seconds, stamps[1] - stamps[0] - seconds, load)
+    return Result(seconds, max(0.0, stamps[1] - stamps[0] - seconds), load)
 
 
 def note(place: str, name: str, result: Result) -> None:

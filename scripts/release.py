@@ -202,7 +202,7 @@ def draw(name: str, file: Path, data_root: str | None) -> None:
     model = zoo.load(file)
     metadata = checkpoint.read_metadata(file)
     test = zoo.data.load_dataset(str(metadata.dataset), root=data_root).test.take(32)
-    fixed = test.binarized(0) if model.input_kind == "binary" else test
+    fixed = test.fixed(model.input_kind, seed=0)
     x = fixed.batch(torch.arange(len(fixed)), kind="unit")
     pairs = torch.stack([x, model.reconstruct(x)], 1).flatten(0, 1)
     samples = model.sample(64, generator=torch.Generator().manual_seed(0))
@@ -228,7 +228,7 @@ def hardware() -> str:
     model = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
-        names = [l for l in cpuinfo.read_text().splitlines() if l.startswith("model name")]
+        names = [x for x in cpuinfo.read_text().splitlines() if x.startswith("model name")]
         model = names[0].partition(":")[2].strip() if names else model
     threads = torch.get_num_threads()
     return f"{model} CPU, {threads} thread{'s' if threads > 1 else ''}, torch {torch.__version__}"

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.distributions import Bernoulli, Distribution, Independent
 
 import zoo.checkpoint as checkpoint
+import zoo.variants as variants
 from zoo.errors import CheckpointError, UnknownNameError
 from zoo.model import ElboTerms, InputKind, ModelConfig, VariationalAutoencoder
 from zoo.registry import Registry, VariantSpec
@@ -111,7 +112,7 @@ REGISTRY = Registry(
 @pytest.fixture(scope="module", autouse=True)
 def stand_in_registry() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(checkpoint, "registry", lambda: REGISTRY)
+        patch.setattr(variants, "registry", lambda: REGISTRY)
         yield
 
 

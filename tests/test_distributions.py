@@ -102,7 +102,8 @@ class TestDiscretizedLogistic:
     def test_a_scale_that_ran_away_is_pulled_back(self) -> None:
         """Far beyond the range an inner level's mass falls as 1 / scale: the slope is -1."""
         raw = torch.tensor([50.0, 90.0, 300.0], requires_grad=True)
-        DiscretizedLogistic(torch.tensor(0.5), raw).log_prob(torch.tensor(100 / 255)).sum().backward()
+        distribution = DiscretizedLogistic(torch.tensor(0.5), raw)
+        distribution.log_prob(torch.tensor(100 / 255)).sum().backward()
         assert raw.grad is not None
         torch.testing.assert_close(raw.grad, -torch.ones(3))
 
@@ -161,7 +162,8 @@ class TestDiscretizedLogistic:
         DiscretizedLogistic(half, half, validate_args=False).log_prob(torch.tensor(1.5))
 
     def test_sampling_takes_no_gradient_and_follows_the_global_seed(self) -> None:
-        distribution = DiscretizedLogistic(torch.tensor(0.5, requires_grad=True), torch.tensor(-1.0))
+        loc = torch.tensor(0.5, requires_grad=True)
+        distribution = DiscretizedLogistic(loc, torch.tensor(-1.0))
         torch.manual_seed(3)
         first = distribution.sample((20,))
         torch.manual_seed(3)
@@ -289,12 +291,12 @@ class TestHeads:
     @pytest.mark.parametrize("temperature", [0.0, 0.5, 2.0])
     def test_prior_samples_scale_with_temperature(self, temperature: float) -> None:
         prior, like = StandardNormal(3), torch.zeros((), dtype=torch.float64)
-        draw = [
-            prior.sample(5000, t, torch.Generator().manual_seed(1), like) for t in (1.0, temperature)
-        ]
-        torch.testing.assert_close(draw[1], temperature * draw[0])
-        error = 4 / math.sqrt(2 * draw[0].numel())
-        assert draw[0].std().item() == pytest.approx(1, abs=error)
+        one, scaled = (
+            prior.sample(5000, t, torch.Generator().manual_seed(1), like) for t in (1, temperature)
+        )
+        torch.testing.assert_close(scaled, temperature * one)
+        error = 4 / math.sqrt(2 * one.numel())
+        assert one.std().item() == pytest.approx(1, abs=error)
 
 
 def test_a_fully_connected_decoder_mirrors_its_encoder() -> None:

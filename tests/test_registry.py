@@ -49,7 +49,7 @@ def run_python(
     path = folder / "script.py"
     path.write_text(script, encoding="utf-8")
     return subprocess.run(
-        [sys.executable, "-W", "error::DeprecationWarning:zoo", str(path)],
+        [sys.executable, "-W", "error", str(path)],
         cwd=folder, env=environment, capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
 
@@ -154,7 +154,8 @@ ERRORS = {
         ["benchmarks.b: unknown dataset 'mnst'", "'mnist'?"],
     ),
     "benchmark's split": (
-        "benchmarks: {b: {summary: s, dataset: d, split: tset}}", ["benchmarks.b: 'split'", "'test'?"],
+        "benchmarks: {b: {summary: s, dataset: d, split: tset}}",
+        ["benchmarks.b: 'split'", "'test'?"],
     ),
 }  # fmt: skip
 
@@ -197,7 +198,7 @@ class TestErrors:
     def test_checkpoints(self, tmp_path: Path, change: dict[str, str], said: str) -> None:
         fields = {
             "variant": "vae", "dataset": "digits", "summary": "s", "file": "x.safetensors",
-            "sha256": "0" * 64, "bytes": "1", "license": "l", "data_license": "l", "metrics": "{}",
+            "sha256": "a" * 64, "bytes": "1", "license": "l", "data_license": "l", "metrics": "{}",
             "recipe": "{command: c, seed: 0, revision: r, hardware: h, duration: d}",
         }  # fmt: skip
         others = (

@@ -185,24 +185,28 @@ def test_clipping_bounds_the_norm_and_keeps_the_direction() -> None:
     for p in model.parameters():
         p.grad = torch.randn_like(p) * 10
     before = torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])
-    norm = GradientGuard(model, max_norm=1.0).check(step=0)
+    guard = GradientGuard(model, max_norm=1.0)
+    guard.check(0, torch.tensor(1.0))
     after = torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])
-    torch.testing.assert_close(norm, before.norm())
+    torch.testing.assert_close(guard.norm, before.norm())
     torch.testing.assert_close(after, before / before.norm(), rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "adamw", "adamax"])
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
-def test_a_step_with_a_non_finite_gradient_changes_nothing(optimizer: str, bad: float) -> None:
+@pytest.mark.parametrize("clip", [None, 1.0])
+def test_a_step_with_a_non_finite_gradient_changes_nothing(
+    optimizer: str, bad: float, clip: float | None
+) -> None:
     model = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3))
-    config = TrainingConfig(optimizer=optimizer, clip_grad_norm=1.0)
-    guard, optimiser = GradientGuard(model, 1.0), build_optimizer(config, model)
+    config = TrainingConfig(optimizer=optimizer)
+    guard, optimiser = GradientGuard(model, clip), build_optimizer(config, model)
 
     def step(number: int, poison: float) -> None:
         for p in model.parameters():
             p.grad = torch.ones_like(p)
         model[1].bias.grad[1] += poison
-        guard.check(number)
+        guard.check(number, torch.tensor(1.0))
         guard.step(optimiser)
 
     step(0, 0.0)
@@ -217,6 +221,27 @@ def test_a_step_with_a_non_finite_gradient_changes_nothing(optimizer: str, bad: 
     step(2, 0.0)
     assert not same(before, weights(model))
     assert guard.report() is None
+
+
+@pytest.mark.parametrize("layer", [0, 2])
+def test_what_spoils_a_weights_gradient_is_seen_without_reading_it(layer: int) -> None:
+    """Without clipping only biases and the loss are read; a bad output or input shows in them."""
+    model = nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 4))
+
+    def spoil(module: nn.Module, gradients: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        return (torch.full_like(gradients[0], math.inf),)
+
+    model[layer].register_full_backward_pre_hook(spoil)
+    loss = model(torch.rand(3, 4)).sum()
+    loss.backward()
+    guard = GradientGuard(model, None)
+    guard.check(0, loss)
+    assert guard.found_inf == 1
+    model.zero_grad()
+    loss = model(torch.full((3, 4), math.nan)).sum()
+    loss.backward()
+    guard.check(1, loss)
+    assert guard.skipped == 2
 
 
 @zoo.register("sometimes-nan", config={"backbone": {"name": "mlp", "hidden": [8]}})

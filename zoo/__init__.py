@@ -14,7 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from zoo.api import compare, create, evaluate, load, train, verify
+    from zoo.api import compare, create, evaluate, train, verify
     from zoo.catalogue import (
         info,
         list_benchmarks,
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         list_variants,
     )
     from zoo.errors import ZooError
+    from zoo.hub import load
     from zoo.model import ElboTerms, VariationalAutoencoder
     from zoo.registry import register
     from zoo.training.config import Experiment
@@ -31,11 +32,12 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOME = {
-    "zoo.api": ("compare", "create", "evaluate", "load", "train", "verify"),
+    "zoo.api": ("compare", "create", "evaluate", "train", "verify"),
     "zoo.catalogue": (
         "info", "list_benchmarks", "list_checkpoints", "list_datasets", "list_variants",
     ),
     "zoo.errors": ("ZooError",),
+    "zoo.hub": ("load",),
     "zoo.model": ("ElboTerms", "VariationalAutoencoder"),
     "zoo.registry": ("register",),
     "zoo.training.config": ("Experiment",),

@@ -1,12 +1,13 @@
-"""The verbs of the public surface: load, create, train, evaluate, compare, verify."""
+"""The verbs of the public surface that work on data: create, train, evaluate, compare, verify.
+
+``load`` stands in :mod:`zoo.hub`, which needs far less to be imported.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeAlias
-
-import torch
 
 from zoo import checkpoint, hub
 from zoo.data import load_dataset
@@ -24,19 +25,6 @@ Progress: TypeAlias = Callable[[int, int], None]
 
 DEFAULT_DATASET = "digits"
 DEFAULT_SAMPLES = 1000
-
-
-def load(source: str | Path, *, device: str | torch.device = "cpu") -> VariationalAutoencoder:
-    """A trained model, ready to use: a released checkpoint's name, a file or a run's folder.
-
-    A name is looked for among the packaged files, in the cache, then at the mirrors; its SHA-256
-    is always checked. Raises UnknownNameError or CheckpointError.
-
-    >>> model = load("gaussian-vae-digits")
-    >>> model.sample(4).shape
-    torch.Size([4, 1, 8, 8])
-    """
-    return checkpoint.load(hub.locate(source), device=device)
 
 
 def create(

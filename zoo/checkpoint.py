@@ -27,8 +27,9 @@ from torch import Tensor, nn
 import zoo
 from zoo.errors import CheckpointError, ConfigError, ZooError
 from zoo.model import ModelConfig, VariationalAutoencoder
-from zoo.registry import BARE_FILE_NAME, registry, resolve
+from zoo.registry import BARE_FILE_NAME
 from zoo.settings import Settings
+from zoo.variants import model_class
 
 SCHEMA_VERSION = 1
 HEADER_CAP = 4 * 2**20
@@ -88,7 +89,7 @@ def save(
     of that variant, when ``training`` is not JSON, when a weight is beyond the range of float16,
     or when the file cannot be written.
     """
-    cls = _model_class(variant)
+    cls = model_class(variant)
     if not isinstance(model, cls):
         raise CheckpointError(
             f"the variant {variant!r} is a {cls.__name__}, got a {type(model).__name__}; "
@@ -132,7 +133,7 @@ def load(path: str | Path, *, device: str | torch.device = "cpu") -> Variational
     with _opened(path) as file:
         metadata = _metadata_of(file, path)
         try:
-            cls = _model_class(metadata.variant)
+            cls = model_class(metadata.variant)
             config = cls.Config.parse(metadata.config, f"{path}: config")
         except ZooError as error:  # an unknown variant, a plugin that is gone, a wrong setting
             raise CheckpointError(f"{path} cannot be loaded here: {error}") from error
@@ -192,11 +193,6 @@ def read_tensors(
         # A copy, so that nothing that later happens to the mapped file reaches the tensors.
         tensors = {name: file.get_tensor(name).to(device, copy=True) for name in file.keys()}  # noqa: SIM118
         return tensors, file.metadata() or {}
-
-
-def _model_class(variant: str) -> type[VariationalAutoencoder]:
-    cls: type[VariationalAutoencoder] = resolve(registry().variant(variant).model)
-    return cls
 
 
 def _first_names(model: nn.Module) -> dict[str, str]:

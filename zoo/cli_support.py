@@ -123,7 +123,7 @@ def examples_for(
     height, width = model.config.input_shape[-2:]
     data = load_dataset(dataset, root=data_root, image_size=height if height == width else None)
     examples: Split = getattr(data, split)
-    return examples.binarized(seed) if model.input_kind == "binary" else examples
+    return examples.fixed(model.input_kind, seed)
 
 
 def batches(split: Split) -> Iterator[Tensor]:

@@ -84,6 +84,10 @@ class Split:
         drawn = pixels.lt(self.images.cpu()).to(torch.uint8).mul_(255)
         return Split(drawn.to(self.images.device), self.labels)
 
+    def fixed(self, kind: InputKind, seed: int) -> Split:
+        """The examples a model is measured on: binarised once where it reads binary pixels."""
+        return self.binarized(seed) if kind == "binary" else self
+
 
 @dataclass(frozen=True, eq=False)
 class Dataset:

@@ -31,9 +31,7 @@ class DiscretizedLogistic(Distribution):
     arg_constraints = {"loc": constraints.real, "log_scale": constraints.real}
     has_rsample = False
 
-    def __init__(
-        self, loc: Tensor, log_scale: Tensor, validate_args: bool | None = None
-    ) -> None:
+    def __init__(self, loc: Tensor, log_scale: Tensor, validate_args: bool | None = None) -> None:
         self.loc, self.log_scale = broadcast_all(loc, log_scale.clamp(min=-7.0))
         super().__init__(self.loc.shape, validate_args=validate_args)
 
@@ -91,5 +89,3 @@ class DiscretizedLogistic(Distribution):
         scale = self.log_scale.clamp(max=80).exp()  # finite in float32
         logistic = self.loc + scale * (uniform.log() - torch.log1p(-uniform))
         return (logistic * (LEVELS - 1)).round().clamp(0, LEVELS - 1) / (LEVELS - 1)
-
-

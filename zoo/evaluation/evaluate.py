@@ -54,7 +54,7 @@ def evaluate_model(
     finite.
     """
     _check(model, split, samples, batch_size)
-    fixed = split.binarized(seed) if model.input_kind == "binary" else split
+    fixed = split.fixed(model.input_kind, seed)
     protocol = {
         "model": name,
         "variant": variant,

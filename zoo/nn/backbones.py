@@ -15,9 +15,7 @@ def by_name(value: Any) -> Any:
     return {"name": value} if isinstance(value, str) else value
 
 
-Backbone = Annotated[
-    MLPConfig | ConvConfig, Field(discriminator="name"), BeforeValidator(by_name)
-]
+Backbone = Annotated[MLPConfig | ConvConfig, Field(discriminator="name"), BeforeValidator(by_name)]
 
 
 def build_encoder(

@@ -8,10 +8,10 @@ from typing import Annotated, Literal
 import torch
 from pydantic import BeforeValidator, Field
 from torch import Tensor, nn
-from torch.distributions import Bernoulli, Distribution, Independent, Normal
+from torch.distributions import Distribution, Independent, Normal
 from torch.nn.functional import softplus
 
-from zoo.distributions import DiscretizedLogistic
+from zoo.distributions import BernoulliImage, DiscretizedLogistic
 from zoo.model import InputKind
 from zoo.nn.backbones import by_name
 from zoo.nn.heads import MIN_SCALE, full_precision
@@ -58,8 +58,7 @@ class BernoulliLikelihood(nn.Module):
     parameters_per_channel = 1
 
     def forward(self, logits: Tensor) -> Distribution:
-        pixels = Bernoulli(logits=full_precision(logits), validate_args=False)
-        return Independent(pixels, EVENT_DIMS, validate_args=False)
+        return BernoulliImage(full_precision(logits), validate_args=False)
 
 
 class GaussianLikelihood(nn.Module):

@@ -61,7 +61,7 @@ class Reporter:
         self.images_per_second = (step - self.shown_step) * self.batch_size / (now - self.shown)
         self.shown, self.shown_step = now, step
         if self.bar is not None:
-            _, log_likelihood, kl, _ = (totals / steps_in_epoch).tolist()
+            _, log_likelihood, kl = (totals / steps_in_epoch).tolist()
             text = f"ELBO {log_likelihood - kl:.2f}  KL {kl:.2f}  {self.images_per_second:,.0f}/s"
             self.bar.update(self.task, completed=step, description=text)
 
@@ -104,7 +104,18 @@ class Reporter:
 
 def _bar() -> Bar:
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
 
-    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
+    columns = (
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.description}"),
+    )
     return Progress(*columns, console=Console(stderr=True))

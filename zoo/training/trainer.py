@@ -147,7 +147,7 @@ class Trainer:
         self.model = build(experiment.variant, experiment.model).to(device)
         self.average = copy.deepcopy(self.model) if self.config.ema_decay else None
         self.train_split = data.train.to(device)
-        self.validation = _fixed(data.validation, self.model).to(device)
+        self.validation = data.validation.fixed(self.model.input_kind, NOISE_SEED).to(device)
         self.batch_size = min(self.config.batch_size, len(data.train))
         self.steps_per_epoch = len(data.train) // self.batch_size
         self.total_steps = self.steps_per_epoch * self.config.epochs
@@ -156,7 +156,7 @@ class Trainer:
         self.guard = GradientGuard(self.model, self.config.clip_grad_norm)
         self.progress = Progress()
         self.unsaved_best: tuple[VariationalAutoencoder, dict[str, Any]] | None = None
-        self.totals = torch.zeros(4, device=device)
+        self.totals = torch.zeros(3, device=device)
         self.kl_weight = torch.zeros((), device=device)
         self.forward: Callable[[Tensor], tuple[Tensor, ...]] = (
             torch.compile(self._forward) if self.config.compile else self._forward
@@ -210,13 +210,13 @@ class Trainer:
             group["lr"] = learning_rate(self.config, step, self.total_steps)
         self.kl_weight.fill_(kl_weight(self.config, step))
         value, log_likelihood, kl = self.forward(x)
-        self.optimizer.zero_grad(set_to_none=True)
         value.backward()  # type: ignore[no-untyped-call]
-        norm = self.guard.check(step)
+        ends_epoch = (step + 1) % self.steps_per_epoch == 0
+        self.guard.check(step, value, measure=ends_epoch)
         self.guard.step(self.optimizer)
         if self.average is not None and self.config.ema_decay is not None:
             update_average(self.average, self.model, self.config.ema_decay, step)
-        figures = torch.stack([value.detach(), log_likelihood, kl, norm])
+        figures = torch.stack([value.detach(), log_likelihood, kl])
         self.totals += torch.where(self.guard.found_inf > 0, 0.0, figures)
         self.progress.step += 1
 
@@ -254,12 +254,13 @@ class Trainer:
                 raise TrainingError(f"{message}. Lower train.lr or set train.clip_grad_norm.")
             self.reporter.warn(message)
         means = (self.totals / max(1, self.steps_per_epoch - skipped)).tolist()
-        names = ("train_loss", "train_log_likelihood", "train_kl", "gradient_norm")
+        names = ("train_loss", "train_log_likelihood", "train_kl")
         return {
             "epoch": self.epoch,
             "step": step,
             **dict(zip(names, means, strict=True)),
             "train_elbo": means[1] - means[2],
+            "gradient_norm": self.guard.norm.item(),
             "kl_weight": kl_weight(self.config, step - 1),
             "lr": rate,
             "skipped_steps": skipped,
@@ -322,7 +323,7 @@ class Trainer:
     @torch.no_grad()
     def training_codes(self, model: VariationalAutoencoder) -> Tensor:
         """The codes (N, D) of the training set, binarised once where the model needs it."""
-        split = _fixed(self.train_split, model).to(self.device)
+        split = self.train_split.fixed(model.input_kind, NOISE_SEED)
         return torch.cat([model.encode(x) for x in _batches(split)])
 
     def save_is_due(self) -> bool:
@@ -341,7 +342,7 @@ class Trainer:
         tensors = {"rng.cpu": torch.get_rng_state(), "totals": self.totals}
         if self.device.type == "cuda":
             tensors["rng.device"] = torch.cuda.get_rng_state(self.device)
-        tensors["guard.skipped"] = self.guard.skipped
+        tensors |= {"guard.skipped": self.guard.skipped, "guard.norm": self.guard.norm}
         for prefix, model in self._models():
             tensors |= {f"{prefix}.{name}": t for name, t in model.state_dict().items()}
         for index, state in self.optimizer.state_dict()["state"].items():
@@ -370,6 +371,7 @@ class Trainer:
         self.optimizer.load_state_dict({"state": states, "param_groups": groups})
         self.totals.copy_(tensors["totals"])
         self.guard.skipped.copy_(tensors["guard.skipped"])
+        self.guard.norm.copy_(tensors["guard.norm"])
         torch.set_rng_state(tensors["rng.cpu"].cpu())
         if self.device.type == "cuda":
             torch.cuda.set_rng_state(tensors["rng.device"].cpu(), self.device)
@@ -390,14 +392,11 @@ def _check_warmup(config: TrainingConfig, total_steps: int) -> None:
             )
 
 
-def _fixed(split: Split, model: VariationalAutoencoder) -> Split:
-    return split.binarized(NOISE_SEED) if model.input_kind == "binary" else split
-
-
 def _batches(split: Split) -> Iterator[Tensor]:
     """The examples in order, as model inputs; a split in {0, 255} is already binarised."""
-    for index in torch.arange(len(split), device=split.images.device).split(EVALUATION_BATCH):
-        yield split.batch(index, kind="unit")
+    index = torch.arange(len(split), device=split.images.device)
+    for start in range(0, len(split), EVALUATION_BATCH):
+        yield split.batch(index[start : start + EVALUATION_BATCH], kind="unit")
 
 
 def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

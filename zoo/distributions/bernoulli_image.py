@@ -1,0 +1,84 @@
+"""Images of independent Bernoulli pixels, with a log-probability in as few passes as possible."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+from torch.distributions import Distribution, constraints
+from torch.nn.functional import softplus
+
+EVENT_DIMS = 3  # channels, height, width
+
+
+class BernoulliImage(Distribution):
+    r"""A probability mass on binary images: log p(x) = sum over pixels of x l - log(1 + e^l).
+
+    ``logits`` l has shape (..., C, H, W). The same as ``Independent(Bernoulli(logits=l), 3)``,
+    which makes several tensors of the images' size on the way; forward and backward here make one.
+
+    >>> pixels = BernoulliImage(torch.zeros(5, 1, 2, 2))
+    >>> pixels.log_prob(torch.ones(1, 2, 2)).exp()
+    tensor([0.0625, 0.0625, 0.0625, 0.0625, 0.0625])
+    """
+
+    arg_constraints = {"logits": constraints.independent(constraints.real, EVENT_DIMS)}  # type: ignore[no-untyped-call]
+    support = constraints.independent(constraints.boolean, EVENT_DIMS)  # type: ignore[no-untyped-call]
+
+    def __init__(self, logits: Tensor, validate_args: bool | None = None) -> None:
+        self.logits = logits
+        shape = logits.shape
+        super().__init__(shape[:-EVENT_DIMS], shape[-EVENT_DIMS:], validate_args=validate_args)
+
+    def expand(self, batch_shape: Any, _instance: Any = None) -> BernoulliImage:
+        """The same distribution over a larger batch shape."""
+        shape = torch.Size(batch_shape) + self.event_shape
+        return BernoulliImage(self.logits.expand(shape), validate_args=False)
+
+    @property
+    def mean(self) -> Tensor:
+        """The probability of a 1, for each pixel."""
+        return torch.sigmoid(self.logits)
+
+    @property
+    def variance(self) -> Tensor:
+        """p (1 - p) for each pixel."""
+        return self.mean * (1 - self.mean)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """Summed over pixels: shape (...), for images (..., C, H, W) in {0, 1}."""
+        if self._validate_args:
+            self._validate_sample(value)
+        logits, x = self.logits.flatten(-EVENT_DIMS), value.flatten(-EVENT_DIMS)
+        return _LogProb.apply(logits, x)  # type: ignore[no-any-return, no-untyped-call]
+
+    def entropy(self) -> Tensor:
+        """Summed over pixels: shape (...)."""
+        per_pixel = softplus(self.logits) - self.logits * self.mean
+        return per_pixel.flatten(-EVENT_DIMS).sum(-1)
+
+    @torch.no_grad()
+    def sample(self, sample_shape: torch.Size | list[int] | tuple[int, ...] = ()) -> Tensor:
+        """Images in {0, 1}."""
+        return torch.bernoulli(self.mean.expand(self._extended_shape(torch.Size(sample_shape))))
+
+
+class _LogProb(torch.autograd.Function):
+    """x . l - sum log(1 + e^l) over the last dimension; x may lack leading dimensions of l."""
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, x: Tensor) -> Tensor:
+        ctx.save_for_backward(logits, x)
+        x = x.to(logits.dtype)
+        log_prob: Tensor = torch.linalg.vecdot(x, logits) - softplus(logits).sum(-1)
+        return log_prob
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor | None]:
+        logits, x = ctx.saved_tensors
+        gradient = gradient.unsqueeze(-1)
+        for_x = (gradient * logits).sum_to_size(x.shape) if ctx.needs_input_grad[1] else None
+        return (x - torch.sigmoid(logits)).mul_(gradient), for_x
