@@ -268,8 +268,8 @@ def test_sizes_no_memory_could_hold_are_refused(saved: Path, size: int) -> None:
 
 
 LOAD_AND_MEASURE = """
-import resource, zoo.checkpoint as c, test_checkpoint as t
-c.registry = lambda: t.REGISTRY
+import resource, zoo.checkpoint as c, zoo.variants, test_checkpoint as t
+zoo.variants.registry = lambda: t.REGISTRY
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 try:
     c.load(sys.argv[1])

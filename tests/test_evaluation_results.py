@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from zoo.errors import ConfigError
+from zoo.errors import ConfigError, DataError
 from zoo.evaluation import Comparison, Estimate, Evaluation, Verification, verify_figures
 from zoo.registry import MetricSpec
 
@@ -143,3 +143,12 @@ def test_a_recorded_figure_that_cannot_be_recomputed_fails() -> None:
     plain = evaluation("plain", None)
     result = verify_figures("plain", {"nll": MetricSpec(value=90.0, stderr=0.25)}, plain)
     assert not result.passed
+
+
+def test_a_checkpoint_without_figures_is_not_verified() -> None:
+    assert not verify().passed
+
+
+def test_figures_of_other_examples_are_refused() -> None:
+    with pytest.raises(DataError, match="recorded on 'elsewhere'"):
+        verify(nll={"value": 90.0, "stderr": 0.25, "test_set": "elsewhere"})

@@ -232,13 +232,13 @@ def test_what_spoils_a_weights_gradient_is_seen_without_reading_it(layer: int) -
         return (torch.full_like(gradients[0], math.inf),)
 
     model[layer].register_full_backward_pre_hook(spoil)
-    loss = model(torch.rand(3, 4)).sum()
+    loss = model(torch.rand(3, 4, requires_grad=True)).sum()
     loss.backward()
     guard = GradientGuard(model, None)
     guard.check(0, loss)
     assert guard.found_inf == 1
     model.zero_grad()
-    loss = model(torch.full((3, 4), math.nan)).sum()
+    loss = model(torch.full((3, 4), math.nan, requires_grad=True)).sum()
     loss.backward()
     guard.check(1, loss)
     assert guard.skipped == 2

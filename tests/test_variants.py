@@ -314,7 +314,6 @@ class TestContract:
             with pytest.raises(DataError, match=r"shape \(batch, 1, 8, 8\) .* got torch\."):
                 ask(given)
 
-    @pytest.mark.xfail(reason="log_prob uses x before it checks it", raises=RuntimeError)
     @pytest.mark.parametrize("case", WITH_EVIDENCE[:1], ids=str)
     def test_log_prob_refuses_wrong_input_too(self, case: Case) -> None:
         model, x = case.model(), case.pixels(2)

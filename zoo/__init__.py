@@ -23,7 +23,7 @@ if TYPE_CHECKING:
         list_variants,
     )
     from zoo.errors import ZooError
-    from zoo.hub import load
+    from zoo.loading import load
     from zoo.model import ElboTerms, VariationalAutoencoder
     from zoo.registry import register
     from zoo.training.config import Experiment
@@ -37,7 +37,7 @@ _HOME = {
         "info", "list_benchmarks", "list_checkpoints", "list_datasets", "list_variants",
     ),
     "zoo.errors": ("ZooError",),
-    "zoo.hub": ("load",),
+    "zoo.loading": ("load",),
     "zoo.model": ("ElboTerms", "VariationalAutoencoder"),
     "zoo.registry": ("register",),
     "zoo.training.config": ("Experiment",),

@@ -1,6 +1,6 @@
 """The verbs of the public surface that work on data: create, train, evaluate, compare, verify.
 
-``load`` stands in :mod:`zoo.hub`, which needs far less to be imported.
+``load`` stands in :mod:`zoo.loading`, which needs far less to be imported.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from zoo.data import load_dataset
 from zoo.errors import ConfigError
 from zoo.evaluation import Comparison, Evaluation, Verification, evaluate_model, verify_figures
 from zoo.model import VariationalAutoencoder
-from zoo.registry import registry
+from zoo.registry import BenchmarkSpec, registry
 from zoo.training.config import Experiment, merge, route
 from zoo.training.trainer import Run, train_experiment
 from zoo.variants import build, complete_config, model_class
@@ -102,9 +102,10 @@ def evaluate(
 ) -> Evaluation:
     """Measure a model on a split: likelihoods in nats per example with standard errors.
 
-    ``source`` is a model, a checkpoint's name or a path. The dataset defaults to the one the
-    checkpoint was trained on; ``examples`` takes the first so many. ``progress`` is called with
-    the number of decoded examples so far and in all.
+    ``source`` is a model, measured where it is, or a checkpoint's name or path, loaded to
+    ``device``. The dataset defaults to the one the checkpoint was trained on; ``examples`` takes
+    the first so many. ``progress`` is called with the number of decoded examples so far and in
+    all.
 
     Raises UnknownNameError, ConfigError, DataError or CheckpointError.
 
@@ -158,15 +159,20 @@ def compare(
         raise ConfigError("nothing to compare: name at least one model")
     if (benchmark is None) == (dataset is None):
         raise ConfigError("give either a benchmark or a dataset to compare on")
-    spec = registry().benchmark(benchmark) if benchmark is not None else None
+    if benchmark is not None:
+        protocol = registry().benchmark(benchmark)
+    else:
+        protocol = BenchmarkSpec(summary="as asked", dataset=str(dataset))
+    given = {"samples": samples, "examples": examples, "seed": seed}
+    protocol = protocol.model_copy(update={k: v for k, v in given.items() if v is not None})
     rows = tuple(
         evaluate(
             source,
-            dataset=dataset or (spec.dataset if spec else None),
-            split=spec.split if spec else "test",
-            samples=samples or (spec.samples if spec else DEFAULT_SAMPLES),
-            examples=examples or (spec.examples if spec else None),
-            seed=seed if seed is not None else (spec.seed if spec else 0),
+            dataset=protocol.dataset,
+            split=protocol.split,
+            samples=protocol.samples,
+            examples=protocol.examples,
+            seed=protocol.seed,
             data_root=data_root,
             device=device,
         )
@@ -205,7 +211,7 @@ def _open(
 ) -> tuple[VariationalAutoencoder, str, str | None, str | None]:
     """The model, a name to show, its variant and the dataset it was trained on, where known."""
     if isinstance(source, VariationalAutoencoder):
-        return source.to(device), type(source).__name__, None, None
+        return source, type(source).__name__, None, None
     path = hub.locate(source)
     metadata = checkpoint.read_metadata(path)
     model = checkpoint.load(path, device=device)

@@ -26,11 +26,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 from urllib.request import url2pathname
 
-import torch
-
-from zoo import checkpoint
 from zoo.errors import CheckpointError, UnknownNameError
-from zoo.model import VariationalAutoencoder
 from zoo.registry import BARE_FILE_NAME, CheckpointSpec, packaged_root, registry
 
 if TYPE_CHECKING:
@@ -61,19 +57,6 @@ def cache_folder() -> Path:
         return Path(home).expanduser()
     base = os.environ.get("XDG_CACHE_HOME")
     return (Path(base) if base else Path.home() / ".cache") / "zoo"
-
-
-def load(source: str | Path, *, device: str | torch.device = "cpu") -> VariationalAutoencoder:
-    """A trained model, ready to use: a released checkpoint's name, a file or a run's folder.
-
-    A name is looked for among the packaged files, in the cache, then at the mirrors; its SHA-256
-    is always checked. Raises UnknownNameError or CheckpointError.
-
-    >>> model = load("gaussian-vae-digits")
-    >>> model.sample(4).shape
-    torch.Size([4, 1, 8, 8])
-    """
-    return checkpoint.load(locate(source), device=device)
 
 
 def fetch(name: str) -> Path:

@@ -130,6 +130,7 @@ class VariationalAutoencoder(nn.Module, ABC):
         """
         if samples < 1:
             raise UnsupportedError(f"samples must be at least 1, got {samples}")
+        self.check_input(x)
         total = x.new_full((len(x),), -math.inf)
         for part in _chunks(samples, max(1, chunk // max(1, len(x)))):
             total = torch.logaddexp(total, self.log_weights(x, part).logsumexp(0))

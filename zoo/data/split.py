@@ -51,6 +51,7 @@ class Split:
 
     def take(self, n: int) -> Split:
         """The first ``n`` examples, or all where there are fewer."""
+        n = max(n, 0)
         return Split(self.images[:n], None if self.labels is None else self.labels[:n])
 
     def select(self, index: Tensor) -> Split:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from zoo.errors import DataError
 from zoo.evaluation.results import Estimate, Evaluation
 from zoo.registry import MetricSpec
 from zoo.settings import Settings
@@ -33,8 +34,8 @@ class Verification(Settings):
 
     @property
     def passed(self) -> bool:
-        """Whether every figure was reproduced."""
-        return all(check.passed for check in self.checks)
+        """Whether there are figures and every one was reproduced."""
+        return bool(self.checks) and all(check.passed for check in self.checks)
 
     def __str__(self) -> str:
         lines = [f"{self.name}: {'verified' if self.passed else 'NOT reproduced'}"]
@@ -56,7 +57,15 @@ def verify_figures(
     A figure may differ by its recorded standard error over examples. The examples are the same
     ones, so what really varies is Monte Carlo noise and rounding, far less than that; a figure
     without an error is a count and must agree exactly.
+
+    Raises DataError when a figure was recorded on other examples.
     """
+    for metric, spec in recorded.items():
+        if spec.test_set not in (None, evaluation.test_set):
+            raise DataError(
+                f"{name}: {metric} was recorded on {spec.test_set!r}, but what was measured is "
+                f"{evaluation.test_set!r}; use the data it was recorded on"
+            )
     checks = tuple(
         Check(
             metric=metric,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError
@@ -102,7 +103,7 @@ class Experiment(Settings):
         spec = registry().variant(variant)
         settings = {
             "variant": variant,
-            "dataset": str(dataset),
+            "dataset": _from_anywhere(dataset),
             "model": merge(spec.config, model or {}),
             "objective": _parse_objective(merge(spec.objective, objective or {})),
             "train": TrainingConfig.parse({**spec.training, **(train or {})}, "training settings"),
@@ -110,6 +111,13 @@ class Experiment(Settings):
             "image_size": image_size,
         }
         return cls.parse(settings, f"experiment with {variant!r}")
+
+
+def _from_anywhere(dataset: str) -> str:
+    """A path made absolute: a run may be resumed from another folder. A name stays a name."""
+    path = Path(dataset).expanduser()
+    is_path = dataset not in registry().datasets and path.exists()
+    return str(path.absolute()) if is_path else str(dataset)
 
 
 def _parse_objective(data: Mapping[str, Any]) -> ObjectiveConfig:

@@ -34,7 +34,8 @@ from zoo.variants import build, complete_config
 NOISE_SEED = 0
 """Seeds the validation set's binarisation and the draws z ~ q(z|x): the same for every run."""
 EVALUATION_BATCH = 500
-STATE_KEY = "zoo-run"
+STATE_KEY = "zoo-run-2"
+"""Names the layout of last.safetensors; a change of what it holds changes the number."""
 
 
 @dataclass(frozen=True)
@@ -158,9 +159,10 @@ class Trainer:
         self.unsaved_best: tuple[VariationalAutoencoder, dict[str, Any]] | None = None
         self.totals = torch.zeros(3, device=device)
         self.kl_weight = torch.zeros((), device=device)
-        self.forward: Callable[[Tensor], tuple[Tensor, ...]] = (
-            torch.compile(self._forward) if self.config.compile else self._forward
-        )
+        self.forward: Callable[[Tensor], tuple[Tensor, ...]] = self._forward
+        if self.config.compile:
+            torch.compiler.reset()  # else the ninth run in a process would quietly not compile
+            self.forward = torch.compile(self._forward)
         self.reporter = Reporter(run.path, self.total_steps, self.batch_size, progress)
         self.last_save = time.monotonic()
 
@@ -359,7 +361,10 @@ class Trainer:
             return
         tensors, metadata = checkpoint.read_tensors(self.directory.last, device=self.device)
         if STATE_KEY not in metadata:
-            raise CheckpointError(f"{self.directory.last} is not a run's state; remove it")
+            raise CheckpointError(
+                f"{self.directory.last} is not the state of a run of this version of zoo; go on "
+                f"with the version that wrote it, or remove the folder and train again"
+            )
         self.progress = Progress(**json.loads(metadata[STATE_KEY]))
         for prefix, model in self._models():
             model.load_state_dict(_part(tensors, prefix))
