@@ -28,7 +28,7 @@ import zoo
 from zoo import checkpoint
 from zoo.evaluation import Estimate, Evaluation
 from zoo.registry import packaged_root, registry
-from zoo.report.figures import save_grid
+from zoo.report.figures import enlargement, save_grid
 
 ROOT = packaged_root()
 RECIPES = Path(__file__).with_name("recipes.yaml")
@@ -208,7 +208,9 @@ def draw(name: str, file: Path, data_root: str | None) -> None:
     samples = model.sample(64, generator=torch.Generator().manual_seed(0))
     rows = torch.cat([samples.unflatten(0, (8, 8)), pairs.unflatten(0, (8, 8))], 1)
     (CHECKPOINTS / "images").mkdir(exist_ok=True)
-    save_grid(CHECKPOINTS / "images" / f"{name}.png", rows.flatten(0, 1), columns=16)
+    picture = rows.flatten(0, 1)
+    path = CHECKPOINTS / "images" / f"{name}.png"
+    save_grid(path, picture, columns=16, scale=enlargement(picture))
 
 
 def revision() -> str:

@@ -10,6 +10,9 @@ it is first used.
 
 from __future__ import annotations
 
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -71,9 +74,25 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _MODULE_OF:
         raise AttributeError(f"module 'zoo' has no attribute {name!r}")
-    value = getattr(import_module(_MODULE_OF[name]), name)
+    with _collector_paused():
+        value = getattr(import_module(_MODULE_OF[name]), name)
     globals()[name] = value
     return value
+
+
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    """An import allocates much and frees nothing, which sets off the garbage collector.
+
+    Its full passes over torch's objects would take longer than all of zoo's own import.
+    """
+    was_running = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_running:
+            gc.enable()
 
 
 def __dir__() -> list[str]:

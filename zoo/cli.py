@@ -28,7 +28,6 @@ from zoo.cli_support import (
     hint,
     open_source,
     parse_settings,
-    picture_scale,
     progress_bar,
     write_arrays,
     write_picture,
@@ -291,14 +290,14 @@ def sample(
     check_suffix(out, (".png", ".npy", ".npz"))
     import torch
 
-    from zoo.report.figures import grid
+    from zoo.report.figures import enlargement, grid
 
     model, _ = open_source(source)
     generator = torch.Generator().manual_seed(seed)
     sizes = [min(BATCH, n - start) for start in range(0, n, BATCH)]
     images = torch.cat([model.sample(size, temperature, generator) for size in sizes])
     if out.suffix == ".png":
-        write_picture(out, grid(images, math.isqrt(n - 1) + 1, scale=picture_scale(images)))
+        write_picture(out, grid(images, math.isqrt(n - 1) + 1, scale=enlargement(images)))
     else:
         write_arrays(out, {"images": images})
 
@@ -317,7 +316,7 @@ def reconstruct(
     check_suffix(out, (".png", ".npz"))
     import torch
 
-    from zoo.report.figures import reconstruction_grid
+    from zoo.report.figures import enlargement, reconstruction_grid
 
     model, path = open_source(source)
     originals = list(batches(examples_for(model, path, dataset, split, seed, data_root).take(n)))
@@ -325,7 +324,7 @@ def reconstruct(
     after = torch.cat([model.reconstruct(x) for x in originals])
     if out.suffix == ".png":
         columns = max(8, math.isqrt(n))
-        write_picture(out, reconstruction_grid(before, after, columns, scale=picture_scale(before)))
+        write_picture(out, reconstruction_grid(before, after, columns, scale=enlargement(before)))
     else:
         write_arrays(out, {"originals": before, "reconstructions": after})
 

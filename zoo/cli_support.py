@@ -140,11 +140,6 @@ def check_suffix(path: Path, allowed: tuple[str, ...]) -> None:
         raise ConfigError(f"--out {path}: the name must end in {' or '.join(allowed)}")
 
 
-def picture_scale(images: Tensor) -> int:
-    """How much to enlarge small images so that they can be looked at."""
-    return max(1, 56 // int(images.shape[-2]))
-
-
 def write_picture(path: Path, picture: Image) -> None:
     """Write a PNG file, whole or not at all."""
     from zoo.report.figures import png_bytes

@@ -80,6 +80,11 @@ def save_grid(path: str | Path, images: Tensor, columns: int, *, scale: int = 1)
     return path
 
 
+def enlargement(images: Tensor) -> int:
+    """How much to enlarge images (N, C, H, W) so that small ones can be looked at."""
+    return max(1, 56 // int(images.shape[-2]))
+
+
 def png_bytes(image: Image.Image) -> bytes:
     """The picture as the content of a PNG file."""
     buffer = io.BytesIO()
