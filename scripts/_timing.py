@@ -221,6 +221,13 @@ def epoch_stamps(directory: Path) -> list[float]:
     return [event.wall_time for event in events.Scalars("train/loss")]
 
 
+def training_seconds(directory: Path, epochs: int) -> float:
+    """What the epochs took: their number times the median, so that interruptions do not count."""
+    stamps = epoch_stamps(directory)
+    gaps = [later - earlier for earlier, later in zip(stamps, stamps[1:], strict=False)]
+    return statistics.median(gaps) * epochs if gaps else 0.0
+
+
 def available_cores() -> int:
     """How many cores this process may use."""
     affinity = getattr(os, "sched_getaffinity", None)
@@ -232,7 +239,7 @@ def environment() -> dict[str, str]:
     import torch
 
     return {
-        "hardware": f"{available_cores()} cores of {_processor()}",
+        "hardware": f"{available_cores()} cores of {processor()}",
         "platform": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
         "torch": torch.__version__,
@@ -249,13 +256,15 @@ def revision() -> str:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
     try:
-        changes = "+changes" if git("status", "--porcelain", "--untracked-files=no") else ""
+        # Releasing writes registry.yaml and checkpoints/, which change no figure.
+        changed = git("status", "--porcelain", "--untracked-files=no", "--", "zoo", "scripts")
+        changes = "+changes" if changed else ""
         return git("rev-parse", "--short=12", "HEAD") + changes
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
 
 
-def _processor() -> str:
+def processor() -> str:
     information = PROC / "cpuinfo"
     if information.exists():
         for line in information.read_text().splitlines():
@@ -266,7 +275,7 @@ def _processor() -> str:
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write ``content`` for other programs; the file is replaced at once."""
+    from zoo.files import write_atomically  # here: the other trainers' processes have no zoo
+
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    beside.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    beside.replace(path)
+    write_atomically(path, (json.dumps(content, indent=2) + "\n").encode())

@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 
 import zoo
-from zoo.data import load_dataset
+from zoo.data import load_for_model
 from zoo.evaluation import Comparison, Evaluation
 from zoo.registry import CheckpointSpec
 from zoo.report import (
@@ -28,10 +28,9 @@ from zoo.report import (
     reconstruction_grid,
     write_page,
 )
+from zoo.report.figures import enlargement
 
 COLUMNS = 8
-SIDE = 56
-"""About how many pixels of the screen one image takes."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -110,10 +109,11 @@ def _section(
     if model is not None:
         seeded = torch.Generator().manual_seed(0)
         samples = model.sample(4 * COLUMNS, generator=seeded)
-        scale = max(1, SIDE // samples.shape[-1])
+        scale = enlargement(samples)
         figures.append(Figure("Samples (means of p(x|z))", grid(samples, COLUMNS, scale=scale)))
         if evaluation is not None:
-            test = load_dataset(evaluation.dataset, root=data_root).test
+            shape = model.config.input_shape
+            test = load_for_model(shape, evaluation.dataset, root=data_root).test
             x = test.batch(torch.arange(2 * COLUMNS), kind=model.input_kind, generator=seeded)
             pairs = reconstruction_grid(x, model.reconstruct(x), COLUMNS, scale=scale)
             figures.append(Figure("Test images, each row above its reconstructions", pairs))

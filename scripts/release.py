@@ -13,20 +13,21 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import platform
 import shlex
-import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import torch
 import yaml
+from _timing import processor, revision, training_seconds, write_json
+from filelock import FileLock
 
 import zoo
 from zoo import checkpoint
+from zoo.data import load_dataset
 from zoo.evaluation import Estimate, Evaluation
+from zoo.files import write_atomically
 from zoo.registry import packaged_root, registry
 from zoo.report.figures import enlargement, save_grid
 
@@ -65,15 +66,15 @@ def release(name: str, recipe: dict[str, Any], arguments: argparse.Namespace) ->
         half=recipe.get("half", False),
     )
     evaluation = zoo.evaluate(file, samples=arguments.samples, data_root=arguments.data_root)
-    entry = registry_entry(name, recipe, file, evaluation, directory)
+    entry = registry_entry(recipe, file, evaluation, run)
     write_entry(name, entry)
-    write_card(name, entry, evaluation)
+    write_card(name, entry, evaluation, recipe.get("half", False))
     draw(name, file, arguments.data_root)
     print(evaluation)
 
 
 def train(recipe: dict[str, Any], directory: Path, data_root: str | None) -> zoo.Run:
-    """The recipe's run, with the time and the revision of its start kept beside it."""
+    """The recipe's run. Revision and hardware are those of its start, noted beside it."""
     experiment = zoo.Experiment.build(
         recipe["variant"],
         recipe["dataset"],
@@ -84,24 +85,19 @@ def train(recipe: dict[str, Any], directory: Path, data_root: str | None) -> zoo
     )
     directory.mkdir(parents=True, exist_ok=True)
     log = directory / "provenance.json"
-    provenance = json.loads(log.read_text()) if log.exists() else {"seconds": 0.0}
-    provenance.setdefault("revision", revision())
-    provenance.setdefault("hardware", hardware())
-    start = time.monotonic()
-    run = zoo.train_experiment(experiment, directory)
-    provenance["seconds"] += time.monotonic() - start
-    provenance["epochs"] = len(run.history)
-    log.write_text(json.dumps(provenance))
-    return run
+    if not log.exists():
+        write_json(log, {"revision": revision(), "hardware": training_hardware()})
+    return zoo.train_experiment(experiment, directory)
 
 
 def registry_entry(
-    name: str, recipe: dict[str, Any], file: Path, evaluation: Evaluation, directory: Path
+    recipe: dict[str, Any], file: Path, evaluation: Evaluation, run: zoo.Run
 ) -> dict[str, Any]:
     """What registry.yaml says of the checkpoint."""
-    content = file.read_bytes()
+    content, directory = file.read_bytes(), run.directory
     provenance = json.loads((directory / "provenance.json").read_text())
-    minutes, epochs = provenance["seconds"] / 60, provenance["epochs"]
+    epochs = len(run.history)
+    minutes = training_seconds(directory, epochs) / 60
     return {
         "variant": recipe["variant"],
         "dataset": recipe["dataset"],
@@ -157,17 +153,16 @@ def command(recipe: dict[str, Any]) -> str:
 def write_entry(name: str, entry: dict[str, Any]) -> None:
     """Replace the entry in registry.yaml, whose last section the checkpoints are."""
     path = ROOT / "registry.yaml"
-    text = path.read_text(encoding="utf-8")
-    head, _, _ = text.partition("\ncheckpoints:")
-    entries = yaml.safe_load(text)["checkpoints"] or {}
-    entries[name] = entry
-    section = yaml.safe_dump(
-        {"checkpoints": dict(sorted(entries.items()))}, sort_keys=False, width=96
-    )
-    path.write_text(f"{head}\n{section}", encoding="utf-8")
+    with FileLock(path.with_suffix(".lock")):
+        text = path.read_text(encoding="utf-8")
+        head, _, _ = text.partition("\ncheckpoints:")
+        entries = {**(yaml.safe_load(text)["checkpoints"] or {}), name: entry}
+        section = {"checkpoints": dict(sorted(entries.items()))}
+        tail = yaml.safe_dump(section, sort_keys=False, width=96)
+        write_atomically(path, f"{head}\n{tail}".encode())
 
 
-def write_card(name: str, entry: dict[str, Any], evaluation: Evaluation) -> None:
+def write_card(name: str, entry: dict[str, Any], evaluation: Evaluation, half: bool) -> None:
     """The model card beside the file."""
     recipe = entry["recipe"]
     figures = "\n".join(
@@ -186,12 +181,14 @@ Left: samples from the prior. Right: test images, each beside its reconstruction
 |---|---|---|---|
 {figures}
 
-{evaluation.convention.capitalize()}. Measured on {evaluation.test_set}.
+{evaluation.convention[0].upper()}{evaluation.convention[1:]}. Measured on {evaluation.test_set}.
 `zoo verify {name}` recomputes them.
 
 - Trained with: `{recipe["command"]}`
 - Seed {recipe["seed"]}, revision {recipe["revision"]}, {recipe["duration"]} on {recipe["hardware"]}
-- {evaluation.parameters:,} parameters, {entry["bytes"]:,} bytes, SHA-256 `{entry["sha256"]}`
+- {evaluation.parameters:,} parameters stored as {"float16" if half else "float32"}
+- {entry["bytes"]:,} bytes
+- SHA-256 `{entry["sha256"]}`
 - Licence of the weights: {entry["license"]}. Licence of the data: {entry["data_license"]}
 """
     (CHECKPOINTS / f"{name}.md").write_text(card, encoding="utf-8")
@@ -201,7 +198,7 @@ def draw(name: str, file: Path, data_root: str | None) -> None:
     """Samples from the prior, and test images beside their reconstructions, in one picture."""
     model = zoo.load(file)
     metadata = checkpoint.read_metadata(file)
-    test = zoo.data.load_dataset(str(metadata.dataset), root=data_root).test.take(32)
+    test = load_dataset(str(metadata.dataset), root=data_root).test.take(32)
     fixed = test.fixed(model.input_kind, seed=0)
     x = fixed.batch(torch.arange(len(fixed)), kind="unit")
     pairs = torch.stack([x, model.reconstruct(x)], 1).flatten(0, 1)
@@ -213,27 +210,11 @@ def draw(name: str, file: Path, data_root: str | None) -> None:
     save_grid(path, picture, columns=16, scale=enlargement(picture))
 
 
-def revision() -> str:
-    """The commit that is checked out, marked when the tree differs from it."""
-    described = subprocess.run(
-        ["git", "describe", "--always", "--dirty", "--abbrev=12"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return described.stdout.strip()
-
-
-def hardware() -> str:
-    """The processor, as far as the system tells."""
-    model = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        names = [x for x in cpuinfo.read_text().splitlines() if x.startswith("model name")]
-        model = names[0].partition(":")[2].strip() if names else model
+def training_hardware() -> str:
+    """The processor and the number of threads; float arithmetic depends on both."""
     threads = torch.get_num_threads()
-    return f"{model} CPU, {threads} thread{'s' if threads > 1 else ''}, torch {torch.__version__}"
+    plural = "s" if threads > 1 else ""
+    return f"{processor()} CPU, {threads} thread{plural}, torch {torch.__version__}"
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from _timing import environment, epoch_stamps, positive, write_json
+from _timing import environment, positive, training_seconds, write_json
 
 import zoo
 from zoo.data import load_dataset
@@ -87,7 +87,7 @@ def reproduce(
         "epochs": len(run.history),
         "best_epoch": run.metrics["epoch"],
         "validation_elbo": run.metrics["validation_elbo"],
-        "seconds": training_seconds(run),
+        "seconds": training_seconds(run.directory, len(run.history)),
         "settings": {"epochs": options.epochs, "patience": options.patience,
                      "kl_warmup_steps": options.warmup_epochs * steps_per_epoch},
         "command": shlex.join(["python", "scripts/reproduce_nvae.py", *options.given]),
@@ -104,13 +104,6 @@ def figures_of(score: Evaluation) -> dict[str, dict[str, float]]:
         "kl": score.kl,
     }
     return {name: found.model_dump() for name, found in named.items() if found is not None}
-
-
-def training_seconds(run: zoo.Run) -> float:
-    """What the epochs took: their number times the median, so that interruptions do not count."""
-    stamps = epoch_stamps(run.directory)
-    gaps = [later - earlier for earlier, later in zip(stamps, stamps[1:], strict=False)]
-    return statistics.median(gaps) * len(run.history) if gaps else 0.0
 
 
 def add_record(path: Path, record: dict[str, Any]) -> list[dict[str, Any]]:

@@ -203,6 +203,17 @@ class TestEvaluate:
             assert zoo.evaluate(run.directory, **(base | change)).nll != first.nll
         assert zoo.evaluate(run.directory, **base) == first
 
+    def test_images_are_resized_to_what_the_model_reads(self, tmp_path: Path) -> None:
+        run = zoo.train("gaussian-vae", directory=tmp_path, epochs=1, image_size=12,
+                        progress=False, **TINY)  # fmt: skip
+        score = zoo.evaluate(tmp_path, samples=2, examples=20)
+        assert score.dims == 12 * 12
+        assert "resized to 12x12" in score.test_set
+        asked = zoo.evaluate(tmp_path, samples=2, examples=20, image_size=12)
+        assert (asked.nll, asked.test_set_sha256) == (score.nll, score.test_set_sha256)
+        table = zoo.compare([tmp_path, run.model], dataset="digits", samples=2, examples=20)
+        assert [row.nll for row in table.rows] == [score.nll] * 2
+
     def test_progress_counts_to_the_end(self, run: Run) -> None:
         seen: list[tuple[int, int]] = []
         zoo.evaluate(
@@ -234,6 +245,14 @@ class TestEvaluate:
 
 
 class TestCompare:
+    def test_mixed_kinds_of_input_are_refused_before_any_evaluation(
+        self, run: Run, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("zoo.api.evaluate", lambda *_, **__: pytest.fail("evaluated"))
+        unit = zoo.create("gaussian-vae", likelihood={"name": "gaussian"}, **TINY)
+        with pytest.raises(ConfigError, match=r"input_kind differs \('binary' and 'unit'\)"):
+            zoo.compare([run.directory, unit], benchmark="digits")
+
     def test_a_benchmark_sets_the_protocol_and_arguments_replace_it(self, run: Run) -> None:
         table = zoo.compare([run.directory, run.model], benchmark="digits", samples=2, examples=40)
         spec = registry().benchmark("digits")

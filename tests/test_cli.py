@@ -110,6 +110,32 @@ def test_list_imports_nothing_slow(tmp_path: Path) -> None:
     assert "gaussian-vae" in done.stdout
 
 
+def test_one_more_registry_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ZOO_REGISTRY", "")  # and afterwards as it was
+    file = tmp_path / "mine.yaml"
+    file.write_text("variants: {mine: {extends: gaussian-vae, summary: My own.}}")
+    assert call_json("--registry", file, "list", "variants", "mine") == {
+        "variants": {"mine": "My own."}
+    }
+    run = tmp_path / "run"
+    process = start("--registry", "mine.yaml", "train", "mine", "--epochs", "1", *TINY,
+                    "--directory", run, cwd=tmp_path)  # fmt: skip
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    assert call_json("--registry", file, "load", run)["variant"] == "mine"
+
+
+def test_a_bad_registry_file_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ZOO_REGISTRY", "")
+    file = tmp_path / "mine.yaml"
+    file.write_text("variants: {mine: {extends: gausian-vae}}")
+    result = call("--registry", file, "list", code=2)
+    assert result.stdout == ""
+    assert result.stderr.startswith(f"error: {file}: variants.mine.extends: ")
+    assert "did you mean 'gaussian-vae'?" in result.stderr
+    assert "mine" not in call_json("list")["variants"]
+
+
 def test_info_prints_the_entry_of_the_registry() -> None:
     expected = registry().variant("beta-vae").model_dump(mode="json", exclude_none=True)
     assert call_json("info", "beta-vae") == expected
@@ -433,6 +459,30 @@ def test_verify_exits_with_1_for_a_wrong_figure(released: Any) -> None:
     released("wrong", shift=2)
     result = call("verify", "right", "wrong", "--json", code=1)
     assert [each["passed"] for each in json.loads(result.stdout)] == [True, False]
+
+
+def test_verify_goes_on_after_an_error(
+    released: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    released("right", shift=0)
+    released("wrong", shift=2)
+    text = (tmp_path / "right.yaml").read_text()
+    away = tmp_path / "away.yaml"
+    away.write_text(text.replace("right:", "away:").replace("dataset: digits", "dataset: mnist"))
+    monkeypatch.setenv("ZOO_REGISTRY", f"{away}{os.pathsep}{os.environ['ZOO_REGISTRY']}")
+    monkeypatch.setenv("ZOO_OFFLINE", "1")
+    monkeypatch.delenv("ZOO_DATA", raising=False)
+
+    result = call("verify", "away", "wrong", "right", "--json", code=2)
+    shown = json.loads(result.stdout)
+    assert [each["name"] for each in shown] == ["away", "wrong", "right"]
+    assert [each["passed"] for each in shown] == [False, False, True]
+    assert "ZOO_OFFLINE" in shown[0]["error"]
+    assert result.stderr.startswith("error: away: ")
+    monkeypatch.setattr(zoo, "list_checkpoints", lambda: ["away", "right"])
+    result = call("verify", "--all", code=2)
+    assert result.stdout.startswith("right: verified")
+    assert result.stderr.startswith("error: away: ")
 
 
 # What CONTRIBUTING.md says about adding a variant

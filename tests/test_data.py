@@ -10,9 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from zoo.data import Dataset, Split, load_dataset
+from zoo.data import Dataset, Split, load_dataset, load_for_model
+from zoo.data.loading import existing_path
 from zoo.data.partition import complete, hold_out
-from zoo.errors import DataError, UnknownNameError
+from zoo.errors import DataError, UnknownNameError, ZooError
+from zoo.model import InputKind
 from zoo.registry import registry
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -164,6 +166,18 @@ def test_a_unit_batch_is_the_image_over_255() -> None:
     assert torch.equal(batch.flatten(), torch.tensor([1, 0, 0.2, 0.2]))
 
 
+@pytest.mark.parametrize("kind", ["unit", "binary"])
+@pytest.mark.parametrize("size", [1, 3, 7, 10])
+def test_batches_are_all_examples_in_order(kind: InputKind, size: int) -> None:
+    split = Split(torch.arange(7 * 6, dtype=torch.uint8).view(7, 1, 2, 3)).fixed(kind, 0)
+    batches = list(split.batches(size, kind))
+    assert [len(x) for x in batches[:-1]] == [size] * (len(batches) - 1)
+    assert torch.equal(torch.cat(batches), split.images / 255)
+    before = torch.get_rng_state()
+    assert torch.equal(torch.cat(list(split.batches(size, "unit"))), split.images / 255)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
 def test_take_and_select_keep_labels_with_images() -> None:
     split = numbered(10)
     assert len(split) == 10
@@ -289,6 +303,38 @@ def test_an_unknown_name_suggests_the_nearest() -> None:
 def test_a_path_that_does_not_exist_says_so(path: str | Path) -> None:
     with pytest.raises(DataError, match=r"cats(\.npy)? does not exist; give a folder .* digits"):
         load_dataset(path)
+
+
+@pytest.mark.parametrize("name", ["~nobody-of-that-name/x", "x" * 300, Path("y" * 300)])
+def test_a_name_that_no_path_can_be_is_a_mistake_to_mend(name: str | Path) -> None:
+    with pytest.raises(ZooError, match=r"digits"):  # what can be given instead
+        load_dataset(name)
+
+
+def test_existing_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "images.npy").touch()
+    assert existing_path("~/images.npy") == tmp_path / "images.npy"
+    assert existing_path(tmp_path) == tmp_path
+    assert existing_path("~/image.npy") is None
+    with pytest.raises(DataError, match="~nobody-of-that-name cannot be a path"):
+        existing_path("~nobody-of-that-name")
+
+
+@pytest.mark.parametrize(
+    ("shape", "image_size", "expected"),
+    [
+        ((1, 8, 8), None, (1, 8, 8)),
+        ((1, 12, 12), None, (1, 12, 12)),
+        ((1, 12, 12), 10, (1, 10, 10)),
+        ((1, 12, 14), None, (1, 8, 8)),
+        ((64,), None, (1, 8, 8)),
+    ],
+)
+def test_images_come_in_the_size_a_model_reads(
+    shape: tuple[int, ...], image_size: int | None, expected: tuple[int, int, int]
+) -> None:
+    assert load_for_model(shape, "digits", image_size=image_size).test.shape == expected
 
 
 @pytest.mark.parametrize("size", [0, -3])

@@ -368,5 +368,7 @@ def test_the_printed_evaluation_states_its_units_and_protocol() -> None:
     text = str(evaluate(Binary(), images(20), samples=3, seed=4))
     assert "nats per example, summed over pixels, averaged over 20 examples" in text
     assert "K = 3 importance samples; test images binarised once with seed 4" in text
+    train = evaluate_model(Binary(), images(20), name="a", dataset="b", split_name="train")
+    assert "; train images binarised once with seed 0" in str(train)
     assert "of 2 (variance of the code over examples > 0.01)" in text
     assert "bits per dimension" in text

@@ -504,6 +504,16 @@ def test_locate_names(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert hub.locate("tiny-digits") == place
     (tmp_path / "tiny-digits").mkdir()  # an unrelated folder does not hide the name
     assert hub.locate("tiny-digits") == place
+    (tmp_path / "tiny-digits" / "best.safetensors").touch()  # nor does a run's
+    assert hub.locate("tiny-digits") == place
+    own = hub.locate("./tiny-digits")
+    assert own.resolve() == (tmp_path / "tiny-digits" / "best.safetensors").resolve()
+    assert hub.locate(Path("tiny-digits")).resolve() == own.resolve()
+    own.unlink()
+    own.parent.rmdir()
+    (tmp_path / "tiny-digits").write_bytes(WRONG)  # nor does a file
+    assert hub.locate("tiny-digits") == place
+    assert hub.locate("./tiny-digits").read_bytes() == WRONG
     with pytest.raises(UnknownNameError, match="did you mean 'tiny-digits'"):
         hub.locate("tiny-digit")
     with pytest.raises(UnknownNameError):

@@ -456,6 +456,56 @@ class TestExtraFiles:
         monkeypatch.delenv("ZOO_REGISTRY")
         assert "one" not in zoo.list_variants()
 
+    def test_one_more_may_be_used_in_this_process(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("ZOO_REGISTRY", "")  # and afterwards as it was
+        monkeypatch.chdir(tmp_path)
+        Path("one.yaml").write_text("variants: {one: {extends: gaussian-vae}}")
+        Path("two.yaml").write_text("variants: {two: {extends: one}}")
+        zoo.use_registry("one.yaml")
+        zoo.use_registry(tmp_path / "two.yaml")
+        zoo.use_registry("one.yaml")  # again: no name is given twice
+        monkeypatch.chdir("/")
+        assert zoo.list_variants("one") + zoo.list_variants("two") == ["one", "two"]
+        assert os.environ["ZOO_REGISTRY"].split(os.pathsep) == [
+            str(tmp_path / name) for name in ("one.yaml", "two.yaml")
+        ]
+
+    @pytest.mark.parametrize(
+        ("name", "content", "said"),
+        [
+            ("missing.yaml", None, r"missing\.yaml: cannot read the registry"),
+            ("~nobody-of-that-name/x.yaml", None, "cannot read the registry"),
+            (f"a{os.pathsep}b.yaml", None, "may not hold"),
+            (
+                "a.yaml",
+                "variants: {gaussian-vae: {}}",
+                r"a\.yaml: variants\.gaussian-vae is already",
+            ),
+            ("a.yaml", "variants: {mine: {extends: gausian-vae}}", "did you mean 'gaussian-vae'"),
+            ("a.yaml", "variant: {}", r"a\.yaml: unknown section 'variant'"),
+            ("a.yaml", "{", r"a\.yaml: not valid YAML"),
+        ],
+    )
+    def test_a_bad_one_leaves_the_registry_as_it_was(
+        self,
+        name: str,
+        content: str | None,
+        said: str,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.setenv("ZOO_REGISTRY", "")
+        monkeypatch.chdir(tmp_path)
+        if content is not None:
+            Path(name).write_text(content)
+        before = registry()
+        with pytest.raises(ConfigError, match=said):
+            zoo.use_registry(name)
+        assert registry() is before
+        assert os.environ["ZOO_REGISTRY"] == ""
+
     def test_must_exist(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("ZOO_REGISTRY", str(tmp_path / "missing.yaml"))
         with pytest.raises(ConfigError, match=r"missing\.yaml: cannot read the registry"):

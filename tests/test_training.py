@@ -8,6 +8,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -20,7 +21,7 @@ from zoo.data import load_dataset
 from zoo.errors import ConfigError, TrainingError
 from zoo.model import ElboTerms
 from zoo.training.config import Experiment, TrainingConfig
-from zoo.training.optim import GradientGuard, build_optimizer, learning_rate, update_average
+from zoo.training.optim import GradientGuard, MovingAverage, build_optimizer, learning_rate
 from zoo.training.run import RunDirectory
 from zoo.training.trainer import Run, train_experiment
 from zoo.variants.vae import VAE
@@ -149,16 +150,17 @@ def test_an_unavailable_device_is_refused_with_what_to_use(tmp_path: Path) -> No
 
 
 def test_moving_average_matches_its_definition() -> None:
-    model = nn.Linear(3, 2)
-    average = copy.deepcopy(model)
-    expected = model.weight.detach().clone()
+    model = zoo.create("gaussian-vae", latent_dim=2, backbone=SMALL)
+    weight = model.decoder.layers[0].weight
+    average = MovingAverage(model, 0.8)
+    expected = weight.detach().clone()
     for step in range(50):
         with torch.no_grad():
-            model.weight.add_(torch.randn_like(model.weight))
-        update_average(average, model, 0.8, step)
+            weight.add_(torch.randn_like(weight))
+        average.update(step)
         decay = min(0.8, (1 + step) / (10 + step))
-        expected = decay * expected + (1 - decay) * model.weight.detach()
-    torch.testing.assert_close(average.weight.detach(), expected)
+        expected = decay * expected + (1 - decay) * weight.detach()
+    torch.testing.assert_close(average.model.decoder.layers[0].weight.detach(), expected)
 
 
 def test_the_moving_average_is_what_is_validated_and_released(tmp_path: Path) -> None:
@@ -305,6 +307,54 @@ def test_resuming_where_no_run_is_says_so(tmp_path: Path) -> None:
         zoo.resume(tmp_path)
 
 
+def test_only_what_zoo_left_behind_is_cleared_away(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tmp").write_text("mine")
+    (tmp_path / ".zoo-1234.tmp").write_text("half a checkpoint")
+    train(tmp_path, epochs=1)
+    assert (tmp_path / "thesis.tmp").read_text() == "mine"
+    assert not (tmp_path / ".zoo-1234.tmp").exists()
+
+
+def test_a_run_does_not_go_on_with_other_images(tmp_path: Path) -> None:
+    def save(seed: int) -> None:
+        images = np.random.default_rng(seed).integers(0, 256, (80, 4, 4), dtype=np.uint8)
+        np.save(tmp_path / "mine.npy", images)
+
+    save(0)
+    dataset = str(tmp_path / "mine.npy")
+    train(tmp_path / "run", dataset=dataset, epochs=1)
+    save(1)
+    with pytest.raises(TrainingError, match="the images are not those"):
+        train(tmp_path / "run", dataset=dataset, epochs=1)
+
+
+@pytest.mark.parametrize("bad", ["a file", "below a file"])
+def test_a_directory_that_cannot_be_one_is_refused(tmp_path: Path, bad: str) -> None:
+    (tmp_path / "file").write_text("")
+    directory = tmp_path / "file" if bad == "a file" else tmp_path / "file" / "run"
+    with pytest.raises(TrainingError, match="choose another directory"):
+        train(directory)
+
+
+def test_an_infinite_validation_elbo_is_never_the_best(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="never finite"):
+        train(tmp_path, lr=1e30, epochs=1, max_skipped_steps=1000)
+
+
+def test_a_run_remembers_absolute_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    np.save(tmp_path / "mine.npy", np.zeros((80, 4, 4), dtype=np.uint8))
+    monkeypatch.chdir(tmp_path)
+    experiment = Experiment.build("gaussian-vae", "mine.npy", data_root="data")
+    assert experiment.dataset == str(tmp_path / "mine.npy")
+    assert experiment.data_root == str(tmp_path / "data")
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32])
+def test_a_seed_no_generator_takes_is_refused(seed: int) -> None:
+    with pytest.raises(ConfigError, match="'seed'"):
+        Experiment.build("gaussian-vae", train={"seed": seed})
+
+
 def test_a_broken_config_is_named(tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text("variant: gaussian-vae\nnonsense: 1\n")
     with pytest.raises(ConfigError, match=r"config\.yaml"):
@@ -319,8 +369,6 @@ def test_model_settings_are_checked_before_training(tmp_path: Path) -> None:
 
 
 def test_one_colour_image_of_odd_size_trains(tmp_path: Path) -> None:
-    import numpy as np
-
     images = np.random.default_rng(0).integers(0, 256, (60, 9, 7, 3), dtype=np.uint8)
     np.savez(tmp_path / "mine.npz", images=images)
     run = zoo.train(

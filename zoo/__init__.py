@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from zoo.errors import ZooError
     from zoo.loading import load
     from zoo.model import ElboTerms, VariationalAutoencoder
-    from zoo.registry import register
+    from zoo.registry import register, use_registry
     from zoo.training.config import Experiment
     from zoo.training.trainer import Run, resume, train_experiment
 
@@ -42,7 +42,7 @@ _HOME = {
     "zoo.errors": ("ZooError",),
     "zoo.loading": ("load",),
     "zoo.model": ("ElboTerms", "VariationalAutoencoder"),
-    "zoo.registry": ("register",),
+    "zoo.registry": ("register", "use_registry"),
     "zoo.training.config": ("Experiment",),
     "zoo.training.trainer": ("Run", "resume", "train_experiment"),
 }  # fmt: skip
@@ -67,6 +67,7 @@ __all__ = [
     "resume",
     "train",
     "train_experiment",
+    "use_registry",
     "verify",
 ]
 

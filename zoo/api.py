@@ -10,12 +10,20 @@ from pathlib import Path
 from typing import TypeAlias
 
 from zoo import checkpoint, hub
-from zoo.data import load_dataset
+from zoo.data import load_dataset, load_for_model
 from zoo.errors import ConfigError
-from zoo.evaluation import Comparison, Evaluation, Verification, evaluate_model, verify_figures
-from zoo.model import VariationalAutoencoder
+from zoo.evaluation import (
+    Comparison,
+    Evaluation,
+    Verification,
+    evaluate_model,
+    refuse_mixed_kinds,
+    verify_figures,
+)
+from zoo.model import InputKind, VariationalAutoencoder
 from zoo.registry import BenchmarkSpec, registry
-from zoo.training.config import Experiment, merge, route
+from zoo.settings import merge
+from zoo.training.config import Experiment, route
 from zoo.training.trainer import Run, train_experiment
 from zoo.variants import build, complete_config, model_class
 
@@ -103,9 +111,9 @@ def evaluate(
     """Measure a model on a split: likelihoods in nats per example with standard errors.
 
     ``source`` is a model, measured where it is, or a checkpoint's name or path, loaded to
-    ``device``. The dataset defaults to the one the checkpoint was trained on; ``examples`` takes
-    the first so many. ``progress`` is called with the number of decoded examples so far and in
-    all.
+    ``device``. The dataset defaults to the one the checkpoint was trained on; its images are
+    resized to what the model reads where they differ, or to ``image_size``. ``examples`` takes the
+    first so many. ``progress`` is called with the number of decoded examples so far and in all.
 
     Raises UnknownNameError, ConfigError, DataError or CheckpointError.
 
@@ -117,7 +125,8 @@ def evaluate(
     dataset = dataset or trained_on
     if dataset is None:
         raise ConfigError("say which dataset to evaluate on, for example dataset='mnist'")
-    data = load_dataset(dataset, root=data_root, image_size=image_size)
+    shape = model.config.input_shape
+    data = load_for_model(shape, dataset, root=data_root, image_size=image_size)
     splits = {"train": data.train, "validation": data.validation, "test": data.test}
     if split not in splits:
         raise ConfigError(f"unknown split {split!r}; choose among {', '.join(splits)}")
@@ -150,7 +159,7 @@ def compare(
 
     The protocol is a registered ``benchmark``, or a ``dataset``'s test split; arguments given
     beside a benchmark replace its own. Raises what :func:`evaluate` raises, and ConfigError when
-    the figures could not be compared (different pixels or measures).
+    the figures could not be compared (different kinds of input, pixels or measures).
 
     >>> print(compare(["gaussian-vae-digits", "beta-vae-digits"], benchmark="digits", samples=10))
     digits...
@@ -165,6 +174,7 @@ def compare(
         protocol = BenchmarkSpec(summary="as asked", dataset=str(dataset))
     given = {"samples": samples, "examples": examples, "seed": seed}
     protocol = protocol.model_copy(update={k: v for k, v in given.items() if v is not None})
+    refuse_mixed_kinds([_kind(source) for source in sources])  # before any long evaluation
     rows = tuple(
         evaluate(
             source,
@@ -204,6 +214,12 @@ def verify(
         progress=progress,
     )
     return verify_figures(name, spec.metrics, evaluation)
+
+
+def _kind(source: Source) -> tuple[str, InputKind]:
+    """The name to show and the kind of input, of a model that is not kept."""
+    model, name, _, _ = _open(source, "cpu")
+    return name, model.input_kind
 
 
 def _open(

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import os
-import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from itertools import chain
@@ -26,6 +25,7 @@ from torch import Tensor, nn
 
 import zoo
 from zoo.errors import CheckpointError, ConfigError, ZooError
+from zoo.files import write_atomically
 from zoo.model import ModelConfig, VariationalAutoencoder
 from zoo.registry import BARE_FILE_NAME
 from zoo.settings import Settings
@@ -163,23 +163,14 @@ def write_tensors(
     ({'x': tensor([0, 1, 2])}, {'unit': 'm'})
     """
     path = Path(path)
-    temporary = path.parent / f".zoo-{uuid.uuid4().hex}.tmp"  # the same disk: a rename is atomic
     try:
         # safetensors' own save_file makes files that no other user may read, whatever the umask.
-        content = serialize(_separated(tensors), dict(metadata))
-        with temporary.open("xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        _flush_folder(path.parent)
+        write_atomically(path, serialize(_separated(tensors), dict(metadata)))
     except (OSError, SafetensorError) as error:
         raise CheckpointError(
             f"cannot write {path}: {error}; choose an existing folder you may write to, with "
             f"room on its disk"
         ) from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def read_tensors(
@@ -235,17 +226,6 @@ def _separated(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         seen.add(own.untyped_storage().data_ptr())
         result[name] = own
     return result
-
-
-def _flush_folder(folder: Path) -> None:
-    """Wait until the folder's list of names is on the disk: a power cut might undo a rename."""
-    if os.name == "nt":  # Windows opens no folders
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager

@@ -20,7 +20,6 @@ from zoo.cli_support import (
     BATCH,
     INTERRUPTED,
     SplitName,
-    batches,
     check_suffix,
     echo_json,
     echo_mapping,
@@ -33,7 +32,7 @@ from zoo.cli_support import (
     write_picture,
 )
 from zoo.errors import ConfigError, ZooError
-from zoo.registry import registry
+from zoo.registry import registry, use_registry
 
 if TYPE_CHECKING:
     from zoo.training.config import Experiment
@@ -103,8 +102,12 @@ def _options(
     version: Annotated[
         bool, typer.Option("--version", help="Print it.", callback=_print_version, is_eager=True)
     ] = False,
+    registry_file: Annotated[
+        str | None, typer.Option("--registry", metavar="FILE", help="One more registry file.")
+    ] = None,
 ) -> None:
-    pass
+    if registry_file is not None:
+        use_registry(registry_file)
 
 
 @app.command("list", epilog="Example: zoo list checkpoints '*mnist*'")
@@ -319,7 +322,8 @@ def reconstruct(
     from zoo.report.figures import enlargement, reconstruction_grid
 
     model, path = open_source(source)
-    originals = list(batches(examples_for(model, path, dataset, split, seed, data_root).take(n)))
+    examples = examples_for(model, path, dataset, split, seed, data_root).take(n)
+    originals = list(examples.batches(BATCH, "unit"))
     before = torch.cat(originals)
     after = torch.cat([model.reconstruct(x) for x in originals])
     if out.suffix == ".png":
@@ -345,7 +349,7 @@ def encode(
     model, path = open_source(source)
     examples = examples_for(model, path, dataset, split, seed, data_root)
     with torch.no_grad():
-        arrays = {"codes": torch.cat([model.encode(x) for x in batches(examples)])}
+        arrays = {"codes": torch.cat([model.encode(x) for x in examples.batches(BATCH, "unit")])}
     if examples.labels is not None:
         arrays["labels"] = examples.labels
     write_arrays(out, arrays)
@@ -358,16 +362,25 @@ def verify(
     data_root: RootOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Recompute released figures; exit with 1 when one is outside its error."""
+    """Recompute released figures; exit with 1 when one is outside its error.
+
+    What cannot be recomputed here is an error, reported while the others go on; exit with 2 then.
+    """
     if bool(names) == everything:
         raise ConfigError("name the checkpoints to verify, or use --all")
-    results = []
+    results: list[dict[str, Any]] = []
     for name in names or zoo.list_checkpoints():
-        with progress_bar(name) as progress:
-            results.append(zoo.verify(name, data_root=data_root, progress=progress))
+        try:
+            with progress_bar(name) as progress:
+                result = zoo.verify(name, data_root=data_root, progress=progress)
+        except ZooError as error:
+            typer.echo(f"error: {name}: {error}", err=True)
+            results.append({"passed": False, "name": name, "error": str(error)})
+            continue
+        results.append({"passed": result.passed, **result.model_dump(mode="json")})
         if not as_json:
-            typer.echo(results[-1])
+            typer.echo(result)
     if as_json:
-        echo_json([{"passed": r.passed, **r.model_dump(mode="json")} for r in results])
-    if not all(result.passed for result in results):
-        raise typer.Exit(1)
+        echo_json(results)
+    if not all(result["passed"] for result in results):
+        raise typer.Exit(2 if any("error" in result for result in results) else 1)

@@ -15,6 +15,7 @@ import typer
 import yaml
 
 from zoo.errors import ConfigError, did_you_mean
+from zoo.files import write_atomically
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -115,23 +116,14 @@ def examples_for(
 ) -> Split:
     """The images a model is shown: those of its dataset unless told, in its size."""
     from zoo import checkpoint
-    from zoo.data import load_dataset
+    from zoo.data import load_for_model
 
     dataset = dataset or checkpoint.read_metadata(path).dataset
     if dataset is None:
         raise ConfigError(f"{path} does not say what it was trained on; give a --dataset")
-    height, width = model.config.input_shape[-2:]
-    data = load_dataset(dataset, root=data_root, image_size=height if height == width else None)
+    data = load_for_model(model.config.input_shape, dataset, root=data_root)
     examples: Split = getattr(data, split)
     return examples.fixed(model.input_kind, seed)
-
-
-def batches(split: Split) -> Iterator[Tensor]:
-    """Model inputs (B, C, H, W), in order."""
-    import torch
-
-    for start in range(0, len(split), BATCH):
-        yield split.batch(torch.arange(start, min(start + BATCH, len(split))), kind="unit")
 
 
 def check_suffix(path: Path, allowed: tuple[str, ...]) -> None:
@@ -162,9 +154,8 @@ def write_arrays(path: Path, arrays: Mapping[str, Tensor]) -> None:
 
 
 def _write(path: Path, content: bytes) -> None:
-    from zoo.report.files import write_atomically
-
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, content)
     except OSError as error:
         raise ConfigError(f"--out {path}: cannot write it: {error.strerror}") from error

@@ -59,6 +59,11 @@ def cache_folder() -> Path:
     return (Path(base) if base else Path.home() / ".cache") / "zoo"
 
 
+def offline() -> bool:
+    """Whether ZOO_OFFLINE forbids downloads, of checkpoints and of datasets."""
+    return os.environ.get("ZOO_OFFLINE", "").lower() not in ("", "0", "false", "no", "off")
+
+
 def fetch(name: str) -> Path:
     """The verified local file of the checkpoint registered as ``name``, downloaded if need be.
 
@@ -86,12 +91,16 @@ def fetch(name: str) -> Path:
 
 
 def locate(source: str | Path) -> Path:
-    """The file that ``source`` means: a file, a folder, or the name of a released checkpoint.
+    """The file that ``source`` means: the name of a released checkpoint, a file, or a folder.
 
-    Of a folder it is its ``best.safetensors`` (a training run), or else its only .safetensors file.
+    A string that is a released name always means the released, verified file; write ``./name``
+    for a file or folder of that name. Of a folder it is its ``best.safetensors`` (a training run),
+    or else its only .safetensors file.
 
     Raises CheckpointError or UnknownNameError, saying which of these came nearest.
     """
+    if isinstance(source, str) and source in registry().checkpoints:
+        return fetch(source)
     path = Path(source)
     try:
         path = path.expanduser()
@@ -103,8 +112,6 @@ def locate(source: str | Path) -> Path:
         raise CheckpointError(f"cannot read {path}: {error}") from error
     if len(inside) == 1:
         return inside[0]
-    if isinstance(source, str) and source in registry().checkpoints:
-        return fetch(source)
     if is_folder:
         raise CheckpointError(_about_folder(path, inside))
     raise _unknown(source)
@@ -251,7 +258,7 @@ def _chunks(url: str, spec: CheckpointSpec) -> Generator[bytes, None, None]:
         return _file_chunks(Path(url2pathname(parts.path)), spec)
     if parts.scheme not in ("http", "https"):
         raise _MirrorError("not an address of the form http://, https:// or file:///")
-    if os.environ.get("ZOO_OFFLINE", "").lower() not in ("", "0", "false", "no", "off"):
+    if offline():
         raise _MirrorError("not tried, for ZOO_OFFLINE is set; unset it to download")
     return _http_chunks(url, spec)
 

@@ -1,8 +1,9 @@
 """Names to typed specs: variants, datasets, benchmarks and checkpoints. Never imports torch.
 
 The packaged ``registry.yaml`` is read first, then what plugins add, three ways: the files named in
-``ZOO_REGISTRY`` (separated as in ``PATH``), installed distributions with an entry point in the
-group ``zoo.variants``, and classes decorated with :func:`register`. A name may be given only once.
+``ZOO_REGISTRY`` (separated as in ``PATH``; :func:`use_registry` adds one), installed distributions
+with an entry point in the group ``zoo.variants``, and classes decorated with :func:`register`. A
+name may be given only once.
 """
 
 from __future__ import annotations
@@ -10,17 +11,17 @@ from __future__ import annotations
 import importlib
 import os
 import re
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-import yaml
 from pydantic import Field, field_validator
 
 from zoo.errors import ConfigError, UnknownNameError, ZooError
 from zoo.settings import Settings, merge
+from zoo.yaml_files import read_mapping
 
 T = TypeVar("T", bound=type)
 SpecT = TypeVar("SpecT")
@@ -150,10 +151,34 @@ def registry() -> Registry:
     return _read_all(os.environ.get("ZOO_REGISTRY", ""), len(_registered))
 
 
+def use_registry(path: str | Path) -> None:
+    """Know the names of one more registry file, in this process and those it starts.
+
+    It is what adding the file to ZOO_REGISTRY does, checked at once. A file in use is not read
+    again. Raises ConfigError for a file that cannot be read, is wrong or gives a name a second
+    time; the registry then stays as it was.
+
+    >>> use_registry("no-such-file.yaml")
+    Traceback (most recent call last):
+    zoo.errors.ConfigError: ...no-such-file.yaml: cannot read the registry: No such file...
+    """
+    try:
+        file = str(Path(path).expanduser().absolute())
+    except RuntimeError as error:  # "~name" of a user there is not
+        raise ConfigError(f"{path}: cannot read the registry: {error}") from error
+    if os.pathsep in file:
+        raise ConfigError(f"{file}: a registry file's path may not hold {os.pathsep!r}; rename it")
+    files = [part for part in os.environ.get("ZOO_REGISTRY", "").split(os.pathsep) if part]
+    if file not in files:
+        joined = os.pathsep.join([*files, file])
+        _read_all(joined, len(_registered))
+        os.environ["ZOO_REGISTRY"] = joined
+
+
 @lru_cache(maxsize=8)
 def _read_all(extra_files: str, registered: int) -> Registry:
     paths = [packaged_root() / "registry.yaml"]
-    paths += [Path(part).expanduser() for part in extra_files.split(os.pathsep) if part]
+    paths += [Path(part) for part in extra_files.split(os.pathsep) if part]
     plugins = {**_entry_point_variants(), **dict(list(_registered.items())[:registered])}
     return read_registry(paths, plugins)
 
@@ -169,7 +194,7 @@ def read_registry(
     merged: dict[str, dict[str, Any]] = {}
     origin: dict[tuple[str, str], str] = {}
     mirrors: list[str] = []
-    sources = [(str(path), _read_yaml(path)) for path in paths]
+    sources = [(str(path), read_mapping(path)) for path in paths]
     sources += [(f"plugin {name!r}", {"variants": {name: raw}}) for name, raw in
                 (plugins or {}).items()]  # fmt: skip
     for where, content in sources:
@@ -251,45 +276,6 @@ def _inherit(name: str, variants: Mapping[str, Any], where: str) -> dict[str, An
             result[key] = merge(inherited, value) if merges else value  # type: ignore[arg-type]
     result.pop("extends", None)
     return result
-
-
-_SafeLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times faster, if built
-
-
-class _UniqueKeyLoader(_SafeLoader):  # type: ignore[misc]
-    """YAML whose mappings may not give a key twice (the last would silently win)."""
-
-
-def _mapping(loader: _UniqueKeyLoader, node: yaml.MappingNode) -> dict[Hashable, Any]:
-    seen: set[str] = set()
-    for key, _ in node.value:
-        line = key.start_mark.line + 1
-        if not isinstance(key, yaml.ScalarNode):
-            raise ConfigError(f"line {line}: a key must be a word, not a list or a mapping")
-        if key.value in seen:
-            raise ConfigError(f"line {line}: {key.value!r} is given twice")
-        seen.add(key.value)
-    mapping: dict[Hashable, Any] = loader.construct_mapping(node, deep=True)
-    return mapping
-
-
-_UniqueKeyLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
-
-
-def _read_yaml(path: Path) -> dict[str, Any]:
-    try:
-        content = yaml.load(path.read_text(encoding="utf-8"), _UniqueKeyLoader)
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot read the registry: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: a registry is a text file in UTF-8: {error}") from error
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: not valid YAML: {error}") from error
-    except ConfigError as error:
-        raise ConfigError(f"{path}: {error}") from error
-    if not isinstance(content, dict):
-        raise ConfigError(f"{path}: expected a mapping of sections, got {type(content).__name__}")
-    return content
 
 
 def _refuse_unknown_sections(content: Mapping[str, Any], where: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from torch import Tensor
@@ -45,21 +46,55 @@ def load_dataset(
     return _load_path(path, image_size)
 
 
+def load_for_model(
+    input_shape: Sequence[int],
+    name_or_path: str | Path,
+    *,
+    root: str | Path | None = None,
+    image_size: int | None = None,
+) -> Dataset:
+    """:func:`load_dataset` with the images at the size that a model of ``input_shape`` reads.
+
+    A model of square images may have been trained on resized ones: these are resized alike. An
+    ``image_size`` that is given is used instead.
+
+    >>> load_for_model((1, 16, 16), "digits").test.shape
+    (1, 16, 16)
+    """
+    if image_size is None and len(input_shape) == 3 and input_shape[1] == input_shape[2]:
+        image_size = input_shape[-1]
+    return load_dataset(name_or_path, root=root, image_size=image_size)
+
+
+def existing_path(name: str | Path) -> Path | None:
+    """The file or folder of that name, ``~`` expanded, or None where there is none.
+
+    Raises DataError for what no path can be: of a user there is not, or too long.
+    """
+    try:
+        path = Path(name).expanduser()
+        return path if path.exists() else None
+    except (OSError, RuntimeError) as error:  # RuntimeError: "~name" of a user there is not
+        raise DataError(f"{name} cannot be a path: {error}; {_choices()}") from error
+
+
 def _as_path(name_or_path: str | Path) -> Path | None:
     """The existing path that is meant, or None for a name."""
     if isinstance(name_or_path, str) and name_or_path in registry().datasets:
         return None
-    path = Path(name_or_path).expanduser()
-    if path.exists():
+    path = existing_path(name_or_path)
+    if path is not None:
         return path
     text = str(name_or_path)
     is_path = isinstance(name_or_path, Path) or "/" in text or "\\" in text
-    if is_path or text.startswith(("~", ".")) or path.suffix in ARRAY_SUFFIXES:
-        raise DataError(
-            f"{path} does not exist; give a folder of images, a .npy or .npz file, "
-            f"or one of the names {', '.join(sorted(registry().datasets))}"
-        )
+    if is_path or text.startswith(("~", ".")) or text.endswith(ARRAY_SUFFIXES):
+        raise DataError(f"{text} does not exist; {_choices()}")
     return None
+
+
+def _choices() -> str:
+    names = ", ".join(sorted(registry().datasets))
+    return f"give a folder of images, a .npy or .npz file, or one of the names {names}"
 
 
 def _load_registered(name: str, root: str | Path | None, image_size: int | None) -> Dataset:

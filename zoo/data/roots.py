@@ -17,8 +17,3 @@ def data_roots(root: str | Path | None) -> list[Path]:
     """The folders looked at, in order: ``root``, ZOO_DATA, the cache folder."""
     given = [str(root) if root is not None else None, os.environ.get("ZOO_DATA")]
     return [*(Path(place).expanduser() for place in given if place), cache_folder()]
-
-
-def offline() -> bool:
-    """Whether ZOO_OFFLINE forbids downloads; it is read as for checkpoints."""
-    return os.environ.get("ZOO_OFFLINE", "").lower() not in ("", "0", "false", "no", "off")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -70,6 +72,20 @@ class Split:
         images = self.images.index_select(0, index)
         return images / 255 if kind == "unit" else _binarise(images, generator)
 
+    def batches(self, size: int, kind: InputKind) -> Iterator[Tensor]:
+        """All examples in order, at most ``size`` at a time, prepared for a model as by `batch`.
+
+        A fixed split (see :meth:`fixed`) is read with kind ``"unit"`` or the model's own: both
+        give the same pixels, but ``"binary"`` draws random numbers for them, ``"unit"`` none.
+
+        >>> split = Split(torch.zeros(5, 1, 2, 2, dtype=torch.uint8))
+        >>> [len(x) for x in split.batches(2, "unit")]
+        [2, 2, 1]
+        """
+        index = torch.arange(len(self), device=self.images.device)
+        for start in range(0, len(self), size):
+            yield self.batch(index[start : start + size], kind=kind)
+
     def binarized(self, seed: int) -> Split:
         """A split of pixels in {0, 255}, drawn once from Bernoulli(image / 255).
 
@@ -115,6 +131,13 @@ class Dataset:
                     f"{self.name}: images are {_describe(self.train)} in train "
                     f"but {_describe(split)} in {split_name}; all splits must have one shape"
                 )
+
+    def digest(self) -> str:
+        """SHA-256 of the images a training reads, in hexadecimal."""
+        digest = hashlib.sha256()
+        for split in (self.train, self.validation):
+            digest.update(split.images.cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()
 
 
 def _describe(split: Split) -> str:

@@ -70,9 +70,10 @@ class _LogProb(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, logits: Tensor, x: Tensor) -> Tensor:
-        ctx.save_for_backward(logits, x)
         x = x.to(logits.dtype)
-        log_prob: Tensor = torch.linalg.vecdot(x, logits) - softplus(logits).sum(-1)
+        ctx.save_for_backward(logits, x)
+        with torch.autocast(logits.device.type, enabled=False):  # it would round the dot product
+            log_prob: Tensor = torch.linalg.vecdot(x, logits) - softplus(logits).sum(-1)
         return log_prob
 
     @staticmethod

@@ -1,6 +1,6 @@
 """One harness for every variant: the same quantities, units, protocol and errors."""
 
-from zoo.evaluation.comparison import Comparison
+from zoo.evaluation.comparison import Comparison, refuse_mixed_kinds
 from zoo.evaluation.evaluate import evaluate_model
 from zoo.evaluation.representation import Moments, active_units
 from zoo.evaluation.results import Estimate, Evaluation
@@ -15,5 +15,6 @@ __all__ = [
     "Verification",
     "active_units",
     "evaluate_model",
+    "refuse_mixed_kinds",
     "verify_figures",
 ]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from pydantic import field_validator
 
 from zoo.errors import ConfigError
 from zoo.evaluation.results import Evaluation, shown
+from zoo.model import InputKind
 from zoo.settings import Settings
 
 _PROTOCOL = {
@@ -87,14 +90,29 @@ class Comparison(Settings):
         return self.model_dump_json(indent=2)
 
 
+def refuse_mixed_kinds(kinds: Sequence[tuple[str, InputKind]]) -> None:
+    """Raise ConfigError when models, each a name and its kind of input, cannot be compared.
+
+    >>> refuse_mixed_kinds([("a", "unit"), ("b", "unit")])
+    """
+    for name, kind in kinds[1:]:
+        first, wanted = kinds[0]
+        if kind != wanted:
+            raise _difference("input_kind", (first, wanted), (name, kind))
+
+
 def _refuse_difference(first: Evaluation, other: Evaluation) -> None:
-    for field, remedy in _PROTOCOL.items():
+    for field in _PROTOCOL:
         ours, theirs = getattr(first, field), getattr(other, field)
         if ours != theirs:
-            raise ConfigError(
-                f"cannot compare {first.model!r} with {other.model!r}: their {field} differs "
-                f"({ours!r} and {theirs!r}); {remedy}"
-            )
+            raise _difference(field, (first.model, ours), (other.model, theirs))
+
+
+def _difference(field: str, first: tuple[str, object], other: tuple[str, object]) -> ConfigError:
+    return ConfigError(
+        f"cannot compare {first[0]!r} with {other[0]!r}: their {field} differs "
+        f"({first[1]!r} and {other[1]!r}); {_PROTOCOL[field]}"
+    )
 
 
 def _rank(row: Evaluation) -> tuple[bool, float]:

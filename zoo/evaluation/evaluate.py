@@ -17,6 +17,8 @@ from zoo.errors import ConfigError, DataError, ZooError
 from zoo.evaluation.representation import ACTIVE_THRESHOLD, Moments, active_units
 from zoo.evaluation.results import Estimate, Evaluation, Measure
 from zoo.model import VariationalAutoencoder
+from zoo.randomness import seeded
+from zoo.registry import registry
 
 if TYPE_CHECKING:
     from zoo.data import Split
@@ -60,7 +62,7 @@ def evaluate_model(
         "variant": variant,
         "dataset": dataset,
         "split": split_name,
-        "test_set": _describe(model, len(split), dataset, split_name, seed),
+        "test_set": _describe(model, split, dataset, split_name, seed),
         "test_set_sha256": hashlib.sha256(fixed.images.cpu().numpy().tobytes()).hexdigest()[:16],
         "samples": samples,
         "seed": seed,
@@ -85,10 +87,13 @@ def _check(model: VariationalAutoencoder, split: Split, samples: int, batch_size
 
 
 def _describe(
-    model: VariationalAutoencoder, examples: int, dataset: str, split_name: str, seed: int
+    model: VariationalAutoencoder, split: Split, dataset: str, split_name: str, seed: int
 ) -> str:
     pixels = f"binarised with seed {seed}" if model.input_kind == "binary" else "in [0, 1]"
-    return f"{dataset}/{split_name}, {examples} examples, {pixels}"
+    known = registry().datasets.get(dataset)
+    if known is not None and known.shape != split.shape:
+        pixels = f"resized to {split.shape[1]}x{split.shape[2]}, {pixels}"
+    return f"{dataset}/{split_name}, {len(split)} examples, {pixels}"
 
 
 def _measure_model(
@@ -103,11 +108,11 @@ def _measure_model(
     split = split.to(device)
     steps = _Steps(progress, len(split) * (1 + samples * model.has_evidence))
     with torch.no_grad(), _eval_mode(model):
-        with _seeded(seed, device):
+        with seeded(seed, device):
             first = _first_pass(model, split, batch_size, steps)
         nll = None
         if model.has_evidence:
-            with _seeded(seed, device):
+            with seeded(seed, device):
                 nll = _nll(model, split, samples, batch_size, steps)
         measure = _measure_of(model, split)
     return {
@@ -156,12 +161,14 @@ def _first_pass(
 ) -> _FirstPass:
     log_likelihood, kl, squared_error = [], [], []
     codes, by_dimension = Moments(), Moments()
-    for x in _batches(model, split, batch_size):
+    for x in split.batches(batch_size, model.input_kind):
         terms = model.elbo_terms(x)
         log_likelihood.append(terms.log_likelihood)
         kl.append(terms.kl)
-        squared_error.append((x - model.reconstruct(x)).square().flatten(1).mean(1))
-        codes.update(model.encode(x).flatten(1))
+        code = model.encode(x)
+        reconstruction = model.decode(code).mean.clamp(0, 1)
+        squared_error.append((x - reconstruction).square().flatten(1).mean(1))
+        codes.update(code.flatten(1))
         kl_of_dimensions = model.kl_by_dimension(x)
         if kl_of_dimensions is not None:
             by_dimension.update(kl_of_dimensions)
@@ -185,16 +192,10 @@ def _nll(
     """
     images = min(batch_size, max(_SMALLEST_BATCH, batch_size // samples))
     parts = []
-    for x in _batches(model, split, images):
+    for x in split.batches(images, model.input_kind):
         parts.append(-model.log_prob(x, samples, batch_size))
         steps.advance(len(x) * samples)
     return torch.cat(parts).cpu().double()
-
-
-def _batches(model: VariationalAutoencoder, split: Split, size: int) -> Iterator[Tensor]:
-    index = torch.arange(len(split), device=split.images.device)
-    for start in range(0, len(split), size):
-        yield split.batch(index[start : start + size], kind=model.input_kind)
 
 
 def _estimate(quantity: str, values: Tensor | None) -> Estimate | None:
@@ -213,7 +214,7 @@ def _estimate(quantity: str, values: Tensor | None) -> Estimate | None:
 
 
 def _measure_of(model: VariationalAutoencoder, split: Split) -> Measure:
-    likelihood = model.decode(model.encode(next(_batches(model, split, 1))))
+    likelihood = model.decode(model.encode(next(split.batches(1, "unit"))))
     while isinstance(likelihood, Independent):
         likelihood = likelihood.base_dist
     # Asked of the class: an instance binned over an interval says only "interval".
@@ -238,21 +239,6 @@ def _eval_mode(model: torch.nn.Module) -> Iterator[None]:
     finally:
         for module, mode in modes.items():
             module.training = mode
-
-
-@contextmanager
-def _seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """Noise from ``seed`` on the CPU and on ``device``, the generators restored afterwards.
-
-    torch.manual_seed is not used: it reseeds every accelerator, also those not restored here.
-    """
-    devices = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices):
-        torch.default_generator.manual_seed(seed)
-        if devices:
-            with torch.cuda.device(device):
-                torch.cuda.manual_seed(seed)
-        yield
 
 
 class _Steps:

@@ -84,9 +84,9 @@ class Evaluation(Settings):
     def convention(self) -> str:
         """The units and the protocol in one line, to be printed wherever the figures are."""
         images = (
-            f"test images binarised once with seed {self.seed}"
+            f"{self.split} images binarised once with seed {self.seed}"
             if self.input_kind == "binary"
-            else f"test images as intensities in [0, 1], noise seeded with {self.seed}"
+            else f"{self.split} images as intensities in [0, 1], noise seeded with {self.seed}"
         )
         return (
             f"nats per example, summed over pixels, averaged over {self.examples} examples; "

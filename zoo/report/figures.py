@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from zoo.errors import ConfigError, DataError
-from zoo.report.files import write_atomically
+from zoo.files import write_atomically
 
 _GAP = 1
 _PAPER = 0.5
@@ -74,8 +74,12 @@ def reconstruction_grid(
 
 
 def save_grid(path: str | Path, images: Tensor, columns: int, *, scale: int = 1) -> Path:
-    """Write :func:`grid` as a PNG file, whole or not at all; returns its path."""
+    """Write :func:`grid` as a PNG file, whole or not at all; returns its path.
+
+    Its folder is made if need be.
+    """
     path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, png_bytes(grid(images, columns, scale=scale)))
     return path
 

@@ -12,8 +12,8 @@ from jinja2 import Environment, StrictUndefined
 from PIL import Image
 
 from zoo.evaluation import Comparison
+from zoo.files import write_atomically
 from zoo.report.figures import png_bytes
-from zoo.report.files import write_atomically
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def write_page(
     *,
     title: str = "zoo",
 ) -> Path:
-    """Write the page, whole or not at all, and return its path.
+    """Write the page, whole or not at all, and return its path; its folder is made if need be.
 
     First every comparison with its units and protocol, then every section. Pictures are embedded,
     so the one file can be moved, mailed and read without a network.
@@ -60,6 +60,7 @@ def write_page(
         title=title, comparisons=comparisons, sections=sections
     )
     path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, page.encode("utf-8"))
     return path
 

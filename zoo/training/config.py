@@ -9,10 +9,10 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, TypeAdapter, ValidationError
 from typing_extensions import Self
 
+from zoo.data.loading import existing_path
 from zoo.errors import ConfigError, did_you_mean
 from zoo.registry import registry
-from zoo.settings import Settings
-from zoo.settings import merge as merge
+from zoo.settings import Settings, merge
 
 
 class ElboObjective(Settings):
@@ -62,7 +62,7 @@ class TrainingConfig(Settings):
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     device: str = "auto"
     compile: bool = False
-    seed: int = 0
+    seed: int = Field(0, ge=0, lt=2**32)
     checkpoint_seconds: float = Field(30.0, ge=0)
     """A kill loses at most this much work; 0 saves after every epoch and every step."""
     sample_every_epochs: int = Field(10, ge=1)
@@ -107,7 +107,9 @@ class Experiment(Settings):
             "model": merge(spec.config, model or {}),
             "objective": _parse_objective(merge(spec.objective, objective or {})),
             "train": TrainingConfig.parse({**spec.training, **(train or {})}, "training settings"),
-            "data_root": None if data_root is None else str(data_root),
+            "data_root": None
+            if data_root is None
+            else str(Path(data_root).expanduser().absolute()),
             "image_size": image_size,
         }
         return cls.parse(settings, f"experiment with {variant!r}")
@@ -115,9 +117,8 @@ class Experiment(Settings):
 
 def _from_anywhere(dataset: str) -> str:
     """A path made absolute: a run may be resumed from another folder. A name stays a name."""
-    path = Path(dataset).expanduser()
-    is_path = dataset not in registry().datasets and path.exists()
-    return str(path.absolute()) if is_path else str(dataset)
+    path = None if dataset in registry().datasets else existing_path(dataset)
+    return str(dataset if path is None else path.absolute())
 
 
 def _parse_objective(data: Mapping[str, Any]) -> ObjectiveConfig:

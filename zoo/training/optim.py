@@ -5,6 +5,7 @@ Nothing here waits for the device: counters live beside the weights and are read
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from zoo.model import VariationalAutoencoder
 from zoo.training.config import TrainingConfig
 
 
@@ -51,16 +53,26 @@ def kl_weight(config: TrainingConfig, step: int) -> float:
     return min(1.0, (step + 1) / max(1, config.kl_warmup_steps))
 
 
-@torch.no_grad()
-def update_average(average: nn.Module, model: nn.Module, decay: float, step: int) -> None:
-    """Move ``average`` towards ``model``: a <- d a + (1 - d) w, with d small at first.
+class MovingAverage:
+    """A copy of a model that follows it: a <- d a + (1 - d) w after every step.
 
     d = min(decay, (1 + step) / (10 + step)), so that the first, random weights are soon forgotten.
     """
-    weight = 1 - min(decay, (1 + step) / (10 + step))
-    torch._foreach_lerp_(list(average.parameters()), list(model.parameters()), weight)
-    for kept, buffer in zip(average.buffers(), model.buffers(), strict=True):
-        kept.copy_(buffer)
+
+    def __init__(self, model: VariationalAutoencoder, decay: float) -> None:
+        self.model, self.decay = copy.deepcopy(model), decay
+        # Walking the modules for these at every step would take as long as the update itself.
+        self.averages: list[Tensor] = list(self.model.parameters())
+        self.weights: list[Tensor] = list(model.parameters())
+        self.buffers = list(zip(self.model.buffers(), model.buffers(), strict=True))
+
+    @torch.no_grad()
+    def update(self, step: int) -> None:
+        """Follow the model after its optimiser's step number ``step``, from 0."""
+        weight = 1 - min(self.decay, (1 + step) / (10 + step))
+        torch._foreach_lerp_(self.averages, self.weights, weight)
+        for average, buffer in self.buffers:
+            average.copy_(buffer)
 
 
 @dataclass
@@ -117,15 +129,25 @@ class GradientGuard:
         norms = watch.norms()
         norm = torch.linalg.vector_norm(norms)
         finite = torch.isfinite(norm + loss.detach())
-        self.found_inf = (~finite).float()
+        torch.logical_not(finite, out=self.found_inf)
         self.skipped += self.found_inf
-        self.last_bad_step = torch.where(finite, self.last_bad_step, float(step))
-        watch.bad = torch.where(finite, watch.bad, ~torch.isfinite(norms))
+        self.last_bad_step.copy_(torch.where(finite, self.last_bad_step, float(step)))
+        watch.bad.copy_(torch.where(finite, watch.bad, ~torch.isfinite(norms)))
         if thorough:
-            self.norm = torch.where(finite, norm, self.norm)
+            self.norm.copy_(torch.where(finite, norm, self.norm))
         if self.max_norm is not None:
             gradients = [p.grad for p in watch.parameters if p.grad is not None]
             torch._foreach_mul_(gradients, (self.max_norm / (norm + 1e-6)).clamp(max=1.0))
+
+    def counters(self) -> dict[str, Tensor]:
+        """What a resumed run must know to report the whole of its epoch."""
+        return {
+            "skipped": self.skipped,
+            "last_bad_step": self.last_bad_step,
+            "norm": self.norm,
+            "bad": self.everything.bad,
+            "bad_sentinels": self.sentinels.bad,
+        }
 
     def step(self, optimizer: torch.optim.Optimizer) -> None:
         """Take the optimiser's step unless the gradient was bad, and forget the gradients."""

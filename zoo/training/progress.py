@@ -79,9 +79,8 @@ class Reporter:
         self._line(record)
 
     def warn(self, message: str) -> None:
-        """A line above the bar, or on standard error."""
-        if self.visible:
-            self._print(f"warning: {message}")
+        """A line above the bar, or on standard error; never kept quiet."""
+        self._print(f"warning: {message}")
 
     def _line(self, record: dict[str, Any]) -> None:
         now = time.monotonic()

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ import yaml
 from filelock import FileLock, Timeout
 
 from zoo.errors import ConfigError, TrainingError
+from zoo.files import write_atomically
 from zoo.training.config import Experiment, read_experiment
 
 
@@ -28,26 +31,38 @@ class RunDirectory:
         self.last = path / "last.safetensors"
         self.best = path / "best.safetensors"
 
-    def lock(self) -> FileLock:
-        """A lock held while training, so that two processes never write the same run."""
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Make the folder and hold it, so that two processes never write the same run.
+
+        Raises TrainingError when another process holds it, or it cannot be used.
+        """
         lock = FileLock(self.path / ".lock")
         try:
+            self.path.mkdir(parents=True, exist_ok=True)
             lock.acquire(timeout=0)
         except Timeout as error:
             raise TrainingError(f"another process is training in {self.path}") from error
-        return lock
+        except OSError as error:
+            raise TrainingError(
+                f"cannot use {self.path} for a run: {error.strerror}; choose another directory"
+            ) from error
+        try:
+            yield
+        finally:
+            lock.release()
 
     def claim(self, experiment: Experiment) -> None:
         """Write the configuration of a new run, or check that of the run already here.
 
-        Raises ConfigError, naming the settings that differ, when another experiment lives here.
+        Only for the holder of the lock. Raises ConfigError, naming the settings that differ, when
+        another experiment lives here.
         """
-        self.path.mkdir(parents=True, exist_ok=True)
         if self.config.exists():
             _refuse_difference(self.read_config(), experiment, self.path)
         else:
             text = yaml.safe_dump(experiment.model_dump(mode="json"), sort_keys=False)
-            write_text(self.config, text)
+            write_atomically(self.config, text.encode())
 
     def read_config(self) -> Experiment:
         """The experiment of the run that lives here."""
@@ -57,7 +72,7 @@ class RunDirectory:
 
     def clear_leftovers(self) -> None:
         """Remove files that a kill left half-written; only for the holder of the lock."""
-        for leftover in self.path.glob("*.tmp"):
+        for leftover in self.path.glob(".zoo-*.tmp"):
             leftover.unlink()
 
     def append_metrics(self, record: dict[str, Any]) -> None:
@@ -80,17 +95,8 @@ class RunDirectory:
     def cut_metrics(self, step: int) -> None:
         """Forget what was recorded after ``step``: it will be recorded again."""
         kept = [record for record in self.read_metrics() if record["step"] <= step]
-        write_text(self.metrics, "".join(json.dumps(record) + "\n" for record in kept))
-
-
-def write_text(path: Path, text: str) -> None:
-    """Replace a file's content at once: a reader sees the old text or the new."""
-    beside = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    with beside.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
+        text = "".join(json.dumps(record) + "\n" for record in kept)
+        write_atomically(self.metrics, text.encode())
 
 
 def _refuse_difference(old: Experiment, new: Experiment, path: Path) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import copy
-import json
+import math
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,27 +15,28 @@ import torch
 from torch import Tensor
 
 from zoo import checkpoint
-from zoo.data import Dataset, Split, load_dataset
-from zoo.errors import CheckpointError, ConfigError, TrainingError
+from zoo.data import Dataset, load_dataset
+from zoo.errors import ConfigError, TrainingError
 from zoo.model import VariationalAutoencoder
+from zoo.randomness import seeded
 from zoo.training.config import Experiment, TrainingConfig
 from zoo.training.objectives import loss
 from zoo.training.optim import (
     GradientGuard,
+    MovingAverage,
+    Trouble,
     build_optimizer,
     kl_weight,
     learning_rate,
-    update_average,
 )
 from zoo.training.progress import Reporter
 from zoo.training.run import RunDirectory
+from zoo.training.state import Progress, RunState
 from zoo.variants import build, complete_config
 
 NOISE_SEED = 0
 """Seeds the validation set's binarisation and the draws z ~ q(z|x): the same for every run."""
 EVALUATION_BATCH = 500
-STATE_KEY = "zoo-run-2"
-"""Names the layout of last.safetensors; a change of what it holds changes the number."""
 
 
 @dataclass(frozen=True)
@@ -52,17 +53,6 @@ class Run:
         return RunDirectory(self.directory).read_metrics()
 
 
-@dataclass
-class Progress:
-    """How far a run has come; saved with its weights."""
-
-    step: int = 0
-    best_elbo: float | None = None
-    best_epoch: int = 0
-    epochs_since_best: int = 0
-    stopped: bool = False
-
-
 def train_experiment(
     experiment: Experiment, directory: str | Path | None = None, progress: bool = True
 ) -> Run:
@@ -77,14 +67,10 @@ def train_experiment(
     experiment = complete(experiment, data)
     default = f"runs/{experiment.variant}-{data.name}-s{experiment.train.seed}"
     run = RunDirectory(Path(directory or default))
-    run.claim(experiment)
     device = choose_device(experiment.train.device)
-    lock = run.lock()
-    try:
-        with isolated_random_state(device, experiment.train.seed):
-            return Trainer(experiment, data, run, device, progress).run()
-    finally:
-        lock.release()
+    with run.locked(), seeded(experiment.train.seed, device):
+        run.claim(experiment)
+        return Trainer(experiment, data, run, device, progress).run()
 
 
 def resume(directory: str | Path, progress: bool = True) -> Run:
@@ -101,27 +87,24 @@ def complete(experiment: Experiment, data: Dataset) -> Experiment:
 
 
 def choose_device(name: str) -> torch.device:
-    """``auto`` is the first accelerator there is, else the CPU; ConfigError for one that is not."""
+    """``auto`` is a CUDA device where there is one, else the CPU.
+
+    Raises ConfigError for a device that is not there, or of a kind whose random state cannot be
+    saved, so that a run on it could not be resumed.
+    """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0]
         raise ConfigError(
-            f"device {name!r} is not available here: {str(error).splitlines()[0]} "
-            "Use 'auto' or 'cpu'."
+            f"device {name!r} is not available here: {reason} Use 'auto' or 'cpu'."
         ) from error
+    if device.type not in ("cpu", "cuda"):
+        raise ConfigError(f"zoo trains on 'cpu' or 'cuda', not on {name!r}; use 'auto'")
     return device
-
-
-@contextmanager
-def isolated_random_state(device: torch.device, seed: int) -> Iterator[None]:
-    """Seed everything inside, and give the caller's random state back afterwards."""
-    accelerators = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=accelerators):
-        torch.manual_seed(seed)
-        yield
 
 
 def autocast(config: TrainingConfig, device: torch.device) -> AbstractContextManager[Any]:
@@ -146,7 +129,8 @@ class Trainer:
         self.experiment, self.config, self.directory = experiment, experiment.train, run
         self.device = device
         self.model = build(experiment.variant, experiment.model).to(device)
-        self.average = copy.deepcopy(self.model) if self.config.ema_decay else None
+        decay = self.config.ema_decay
+        self.average = MovingAverage(self.model, decay) if decay is not None else None
         self.train_split = data.train.to(device)
         self.validation = data.validation.fixed(self.model.input_kind, NOISE_SEED).to(device)
         self.batch_size = min(self.config.batch_size, len(data.train))
@@ -163,13 +147,17 @@ class Trainer:
         if self.config.compile:
             torch.compiler.reset()  # else the ninth run in a process would quietly not compile
             self.forward = torch.compile(self._forward)
+        self.state = RunState(
+            self.device, data.digest(), self.model, self.average, self.optimizer, self.guard,
+            self.totals,
+        )  # fmt: skip
         self.reporter = Reporter(run.path, self.total_steps, self.batch_size, progress)
         self.last_save = time.monotonic()
 
     @property
     def validated_model(self) -> VariationalAutoencoder:
         """The moving average where there is one: what is validated is what is released."""
-        return self.average if self.average is not None else self.model
+        return self.average.model if self.average is not None else self.model
 
     @property
     def epoch(self) -> int:
@@ -183,10 +171,11 @@ class Trainer:
     def run(self) -> Run:
         """Train to the end and return the best model."""
         self.restore()
-        with self.reporter.open(self.progress.step), _deterministic_convolutions():
-            while not self.done:
-                self.train_epoch()
-                self.finish_epoch()
+        if not self.done:
+            with self.reporter.open(self.progress.step), _deterministic_convolutions():
+                while not self.done:
+                    self.train_epoch()
+                    self.finish_epoch()
         return self.finish()
 
     def train_epoch(self) -> None:
@@ -216,8 +205,8 @@ class Trainer:
         ends_epoch = (step + 1) % self.steps_per_epoch == 0
         self.guard.check(step, value, measure=ends_epoch)
         self.guard.step(self.optimizer)
-        if self.average is not None and self.config.ema_decay is not None:
-            update_average(self.average, self.model, self.config.ema_decay, step)
+        if self.average is not None:
+            self.average.update(step)
         figures = torch.stack([value.detach(), log_likelihood, kl])
         self.totals += torch.where(self.guard.found_inf > 0, 0.0, figures)
         self.progress.step += 1
@@ -246,15 +235,8 @@ class Trainer:
         trouble = self.guard.report()
         step = self.progress.step
         skipped = trouble.skipped if trouble else 0
-        rate = learning_rate(self.config, step - 1, self.total_steps)
         if trouble:
-            message = (
-                f"{trouble.skipped} steps of epoch {self.epoch} skipped: gradient not finite, "
-                f"last at step {trouble.step} (learning rate {rate:.3g}) in {trouble.culprit}"
-            )
-            if trouble.skipped > self.config.max_skipped_steps:
-                raise TrainingError(f"{message}. Lower train.lr or set train.clip_grad_norm.")
-            self.reporter.warn(message)
+            self.report_trouble(trouble)
         means = (self.totals / max(1, self.steps_per_epoch - skipped)).tolist()
         names = ("train_loss", "train_log_likelihood", "train_kl")
         return {
@@ -264,17 +246,28 @@ class Trainer:
             "train_elbo": means[1] - means[2],
             "gradient_norm": self.guard.norm.item(),
             "kl_weight": kl_weight(self.config, step - 1),
-            "lr": rate,
+            "lr": learning_rate(self.config, step - 1, self.total_steps),
             "skipped_steps": skipped,
         }
+
+    def report_trouble(self, trouble: Trouble) -> None:
+        """Say which steps were skipped and why; TrainingError when there were too many."""
+        rate = learning_rate(self.config, trouble.step, self.total_steps)
+        message = (
+            f"{trouble.skipped} steps of epoch {self.epoch} skipped: gradient not finite, "
+            f"last at step {trouble.step} (learning rate {rate:.3g}) in {trouble.culprit}"
+        )
+        if trouble.skipped > self.config.max_skipped_steps:
+            raise TrainingError(f"{message}. Lower train.lr or set train.clip_grad_norm.")
+        self.reporter.warn(message)
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
         """The unweighted ELBO and its terms on the validation split, with fixed noise."""
         model = self.validated_model.eval()
         total = torch.zeros(2, device=self.device)
-        with isolated_random_state(self.device, NOISE_SEED):
-            for x in _batches(self.validation):
+        with seeded(NOISE_SEED, self.device):
+            for x in self.validation.batches(EVALUATION_BATCH, kind="unit"):
                 with autocast(self.config, self.device):
                     terms = model.elbo_terms(x)
                 total += torch.stack([terms.log_likelihood.sum(), terms.kl.sum()])
@@ -292,7 +285,7 @@ class Trainer:
             return
         elbo = record["validation_elbo"]
         progress.epochs_since_best += 1
-        if elbo == elbo and (progress.best_elbo is None or elbo > progress.best_elbo):
+        if math.isfinite(elbo) and (progress.best_elbo is None or elbo > progress.best_elbo):
             progress.best_elbo, progress.best_epoch = elbo, record["epoch"]
             progress.epochs_since_best = 0
             self.unsaved_best = copy.deepcopy(self.validated_model), record
@@ -318,21 +311,24 @@ class Trainer:
         model = checkpoint.load(self.directory.best, device=self.device)
         history = self.directory.read_metrics()
         record = next(r for r in history if r["epoch"] == self.progress.best_epoch)
-        model.fit_codes(self.training_codes(model))
-        self.write_best(model, record)
+        if not self.progress.fitted:
+            model.fit_codes(self.training_codes(model))
+            self.write_best(model, record)
+            self.progress.fitted = True
+            self.save()
         return Run(model, self.directory.path, record)
 
     @torch.no_grad()
     def training_codes(self, model: VariationalAutoencoder) -> Tensor:
         """The codes (N, D) of the training set, binarised once where the model needs it."""
         split = self.train_split.fixed(model.input_kind, NOISE_SEED)
-        return torch.cat([model.encode(x) for x in _batches(split)])
+        return torch.cat([model.encode(x) for x in split.batches(EVALUATION_BATCH, kind="unit")])
 
     def save_is_due(self) -> bool:
         return time.monotonic() - self.last_save >= self.config.checkpoint_seconds
 
     def save(self) -> None:
-        """Write the best model, and then everything the rest of the run depends on, in one file.
+        """Write the best model, and then everything the rest of the run depends on.
 
         A kill between the two leaves a best model newer than the state: the epochs from the state
         on are trained again, and write the same model again.
@@ -341,50 +337,15 @@ class Trainer:
             self.write_best(*self.unsaved_best)
             self.unsaved_best = None
         self.directory.flush_metrics()
-        tensors = {"rng.cpu": torch.get_rng_state(), "totals": self.totals}
-        if self.device.type == "cuda":
-            tensors["rng.device"] = torch.cuda.get_rng_state(self.device)
-        tensors |= {"guard.skipped": self.guard.skipped, "guard.norm": self.guard.norm}
-        for prefix, model in self._models():
-            tensors |= {f"{prefix}.{name}": t for name, t in model.state_dict().items()}
-        for index, state in self.optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer.{index}.{key}": value for key, value in state.items()}
-        metadata = {STATE_KEY: json.dumps(asdict(self.progress))}
-        checkpoint.write_tensors(self.directory.last, tensors, metadata)
+        self.state.save(self.directory.last, self.progress)
         self.last_save = time.monotonic()
 
     def restore(self) -> None:
         """Go back to the last saved state, if there is one."""
         self.directory.clear_leftovers()
-        if not self.directory.last.exists():
-            self.directory.cut_metrics(-1)
-            return
-        tensors, metadata = checkpoint.read_tensors(self.directory.last, device=self.device)
-        if STATE_KEY not in metadata:
-            raise CheckpointError(
-                f"{self.directory.last} is not the state of a run of this version of zoo; go on "
-                f"with the version that wrote it, or remove the folder and train again"
-            )
-        self.progress = Progress(**json.loads(metadata[STATE_KEY]))
-        for prefix, model in self._models():
-            model.load_state_dict(_part(tensors, prefix))
-        groups = self.optimizer.state_dict()["param_groups"]
-        states: dict[int, dict[str, Tensor]] = {}
-        for key, value in _part(tensors, "optimizer").items():
-            index, _, name = key.partition(".")
-            states.setdefault(int(index), {})[name] = value
-        self.optimizer.load_state_dict({"state": states, "param_groups": groups})
-        self.totals.copy_(tensors["totals"])
-        self.guard.skipped.copy_(tensors["guard.skipped"])
-        self.guard.norm.copy_(tensors["guard.norm"])
-        torch.set_rng_state(tensors["rng.cpu"].cpu())
-        if self.device.type == "cuda":
-            torch.cuda.set_rng_state(tensors["rng.device"].cpu(), self.device)
+        if self.directory.last.exists():
+            self.progress = self.state.restore(self.directory.last)
         self.directory.cut_metrics(self.progress.step)
-
-    def _models(self) -> list[tuple[str, VariationalAutoencoder]]:
-        average = [("average", self.average)] if self.average is not None else []
-        return [("model", self.model), *average]
 
 
 def _check_warmup(config: TrainingConfig, total_steps: int) -> None:
@@ -395,18 +356,6 @@ def _check_warmup(config: TrainingConfig, total_steps: int) -> None:
                 f"train.{name} = {steps} is longer than the run of {total_steps} steps; "
                 f"train for more epochs or set train.{name} to at most {total_steps}"
             )
-
-
-def _batches(split: Split) -> Iterator[Tensor]:
-    """The examples in order, as model inputs; a split in {0, 255} is already binarised."""
-    index = torch.arange(len(split), device=split.images.device)
-    for start in range(0, len(split), EVALUATION_BATCH):
-        yield split.batch(index[start : start + EVALUATION_BATCH], kind="unit")
-
-
-def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    start = f"{prefix}."
-    return {k.removeprefix(start): v for k, v in tensors.items() if k.startswith(start)}
 
 
 def _deterministic_convolutions() -> AbstractContextManager[None]:

@@ -7,34 +7,27 @@ import warnings
 import torch
 from pydantic import Field
 from torch import Tensor, nn
-from torch.distributions import Distribution
 
 from zoo.errors import UnsupportedError
-from zoo.model import ElboTerms, InputKind, ModelConfig, VariationalAutoencoder
-from zoo.nn.backbones import Backbone, build_decoder, build_encoder
+from zoo.model import ElboTerms
 from zoo.nn.heads import full_precision
-from zoo.nn.likelihoods import BernoulliConfig, Likelihood, build_likelihood
-from zoo.nn.mlp import MLPConfig
+from zoo.variants.single_latent import SingleLatentConfig, SingleLatentModel
 
 FIT_EXAMPLES = 20_000
 """Enough codes to place a mixture; more would only make the fit slower."""
 
 
-class AutoencoderConfig(ModelConfig):
+class AutoencoderConfig(SingleLatentConfig):
     """A deterministic code. The likelihood names the loss.
 
     ``bernoulli`` is cross-entropy; ``gaussian`` is squared error up to a factor and a constant.
     ``mixture_components`` Gaussians are fitted to the codes after training; 1 is one Gaussian.
     """
 
-    input_shape: tuple[int, int, int]
-    latent_dim: int = Field(20, ge=1, le=4096)
-    backbone: Backbone = MLPConfig()
-    likelihood: Likelihood = BernoulliConfig()
     mixture_components: int = Field(10, ge=1, le=1000)
 
 
-class Autoencoder(VariationalAutoencoder):
+class Autoencoder(SingleLatentModel):
     """x -> code -> p(x|code), trained on log p(x|code) alone (Hinton & Salakhutdinov 2006).
 
     It has no posterior density, so log p(x) is not defined and :meth:`log_weights` refuses.
@@ -53,24 +46,13 @@ class Autoencoder(VariationalAutoencoder):
 
     def __init__(self, config: AutoencoderConfig) -> None:
         super().__init__(config)
-        channels, height, width = config.input_shape
-        self.likelihood = build_likelihood(config.likelihood)
-        maps = (channels * self.likelihood.parameters_per_channel, height, width)
-        self.encoder = build_encoder(config.backbone, config.input_shape)
-        self.to_code = nn.Linear(self.encoder.out_features, config.latent_dim)
-        self.decoder = build_decoder(config.backbone, config.latent_dim, maps)
         components, dim = config.mixture_components, config.latent_dim
         self.register_buffer("mixture_weights", torch.full((components,), 1 / components))
         self.register_buffer("mixture_means", torch.zeros(components, dim))
         self.register_buffer("mixture_factors", torch.eye(dim).repeat(components, 1, 1))
 
-    @property
-    def input_kind(self) -> InputKind:
-        return self.likelihood.input_kind
-
-    @property
-    def code_dim(self) -> int:
-        return self.config.latent_dim
+    def build_code(self, in_features: int) -> None:
+        self.to_code = nn.Linear(in_features, self.config.latent_dim)
 
     def elbo_terms(self, x: Tensor) -> ElboTerms:
         log_likelihood = self.decode(self.encode(x)).log_prob(x)
@@ -85,11 +67,6 @@ class Autoencoder(VariationalAutoencoder):
     def encode(self, x: Tensor) -> Tensor:
         self.check_input(x)
         return full_precision(self.to_code(self.encoder(x)))
-
-    def decode(self, z: Tensor) -> Distribution:
-        maps = self.decoder(z.flatten(0, -2)).unflatten(0, z.shape[:-1])
-        likelihood: Distribution = self.likelihood(maps)
-        return likelihood
 
     def fit_codes(self, codes: Tensor) -> None:
         """Fit the mixture by expectation maximisation, reproducibly.

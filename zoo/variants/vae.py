@@ -3,27 +3,19 @@
 from __future__ import annotations
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Normal, kl_divergence
 
-from zoo.model import ElboTerms, InputKind, ModelConfig, VariationalAutoencoder
-from zoo.nn.backbones import Backbone, build_decoder, build_encoder
+from zoo.model import ElboTerms
 from zoo.nn.heads import GaussianHead, StandardNormal
-from zoo.nn.likelihoods import BernoulliConfig, Likelihood, build_likelihood
-from zoo.nn.mlp import MLPConfig
+from zoo.variants.single_latent import SingleLatentConfig, SingleLatentModel
 
 
-class VAEConfig(ModelConfig):
-    """One latent vector between an encoder and a decoder."""
-
-    input_shape: tuple[int, int, int]
-    latent_dim: int = Field(20, ge=1, le=4096)
-    backbone: Backbone = MLPConfig()
-    likelihood: Likelihood = BernoulliConfig()
+class VAEConfig(SingleLatentConfig):
+    """A latent vector with a prior and a posterior."""
 
 
-class VAE(VariationalAutoencoder):
+class VAE(SingleLatentModel):
     r"""p(x|z) p(z) with q(z|x), all three chosen in the configuration.
 
     The bound is E_q[log p(x|z)] - KL(q(z|x) || p(z)). A variant with another posterior or prior
@@ -38,15 +30,9 @@ class VAE(VariationalAutoencoder):
     Config = VAEConfig
     config: VAEConfig
 
-    def __init__(self, config: VAEConfig) -> None:
-        super().__init__(config)
-        channels, height, width = config.input_shape
-        self.likelihood = build_likelihood(config.likelihood)
-        maps = (channels * self.likelihood.parameters_per_channel, height, width)
-        self.encoder = build_encoder(config.backbone, config.input_shape)
-        self.posterior = self.build_posterior(self.encoder.out_features)
+    def build_code(self, in_features: int) -> None:
+        self.posterior = self.build_posterior(in_features)
         self.prior = self.build_prior()
-        self.decoder = build_decoder(config.backbone, self.code_dim, maps)
 
     def build_posterior(self, in_features: int) -> nn.Module:
         """The module from features (B, F) to q(z|x)."""
@@ -55,14 +41,6 @@ class VAE(VariationalAutoencoder):
     def build_prior(self) -> StandardNormal:
         """The module that returns p(z)."""
         return StandardNormal(self.config.latent_dim)
-
-    @property
-    def input_kind(self) -> InputKind:
-        return self.likelihood.input_kind
-
-    @property
-    def code_dim(self) -> int:
-        return self.config.latent_dim
 
     def elbo_terms(self, x: Tensor) -> ElboTerms:
         q = self.infer(x)
@@ -84,12 +62,6 @@ class VAE(VariationalAutoencoder):
 
     def encode(self, x: Tensor) -> Tensor:
         return self.infer(x).mean
-
-    def decode(self, z: Tensor) -> Distribution:
-        """p(x|z) for codes (..., D), batch shape (...)."""
-        maps = self.decoder(z.flatten(0, -2)).unflatten(0, z.shape[:-1])
-        likelihood: Distribution = self.likelihood(maps)
-        return likelihood
 
     def sample_codes(
         self, n: int, temperature: float = 1.0, generator: torch.Generator | None = None

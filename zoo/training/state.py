@@ -1,0 +1,106 @@
+"""What a run's future depends on, in one file: enough to go on bit for bit after a kill."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from zoo import checkpoint
+from zoo.errors import CheckpointError, TrainingError
+from zoo.model import VariationalAutoencoder
+from zoo.training.optim import GradientGuard, MovingAverage
+
+LAYOUT = "zoo-run-3"
+"""The metadata key; a change of what the file holds changes the number."""
+
+
+@dataclass
+class Progress:
+    """How far a run has come."""
+
+    step: int = 0
+    best_elbo: float | None = None
+    best_epoch: int = 0
+    epochs_since_best: int = 0
+    stopped: bool = False
+    fitted: bool = False
+
+
+class RunState:
+    """The tensors of a run: weights, moments, averages, counters, random state.
+
+    ``data_digest`` identifies the images: a run goes on only with those it began with.
+    """
+
+    def __init__(
+        self,
+        device: torch.device,
+        data_digest: str,
+        model: VariationalAutoencoder,
+        average: MovingAverage | None,
+        optimizer: torch.optim.Optimizer,
+        guard: GradientGuard,
+        totals: Tensor,
+    ) -> None:
+        self.device, self.data_digest, self.optimizer = device, data_digest, optimizer
+        self.models = {"model": model}
+        if average is not None:
+            self.models["average"] = average.model
+        self.counters = {"totals": totals, **guard.counters()}
+
+    def save(self, path: Path, progress: Progress) -> None:
+        """Write everything, whole or not at all."""
+        tensors = {f"counter.{name}": tensor for name, tensor in self.counters.items()}
+        tensors["rng.cpu"] = torch.get_rng_state()
+        if self.device.type == "cuda":
+            tensors["rng.device"] = torch.cuda.get_rng_state(self.device)
+        for prefix, model in self.models.items():
+            tensors |= {f"{prefix}.{name}": t for name, t in model.state_dict().items()}
+        for index, moments in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{index}.{name}": value for name, value in moments.items()}
+        content = {"progress": asdict(progress), "data": self.data_digest}
+        checkpoint.write_tensors(path, tensors, {LAYOUT: json.dumps(content)})
+
+    def restore(self, path: Path) -> Progress:
+        """Put everything back in place.
+
+        Raises CheckpointError for another version's file, TrainingError when the images changed.
+        """
+        tensors, metadata = checkpoint.read_tensors(path, device=self.device)
+        if LAYOUT not in metadata:
+            raise CheckpointError(
+                f"{path} is not the state of a run of this version of zoo; go on with the version "
+                f"that wrote it, or remove the folder and train again"
+            )
+        content = json.loads(metadata[LAYOUT])
+        if content["data"] != self.data_digest:
+            raise TrainingError(
+                f"the images are not those the run in {path.parent} began with; restore them, or "
+                f"choose another directory"
+            )
+        for prefix, model in self.models.items():
+            model.load_state_dict(_part(tensors, prefix))
+        for name, counter in self.counters.items():
+            counter.copy_(tensors[f"counter.{name}"])
+        self._restore_moments(_part(tensors, "optimizer"))
+        torch.set_rng_state(tensors["rng.cpu"].cpu())
+        if self.device.type == "cuda":
+            torch.cuda.set_rng_state(tensors["rng.device"].cpu(), self.device)
+        return Progress(**content["progress"])
+
+    def _restore_moments(self, tensors: dict[str, Tensor]) -> None:
+        state: dict[int, dict[str, Tensor]] = {}
+        for key, value in tensors.items():
+            index, _, name = key.partition(".")
+            state.setdefault(int(index), {})[name] = value
+        groups = self.optimizer.state_dict()["param_groups"]
+        self.optimizer.load_state_dict({"state": state, "param_groups": groups})
+
+
+def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    start = f"{prefix}."
+    return {k.removeprefix(start): v for k, v in tensors.items() if k.startswith(start)}
