@@ -16,6 +16,7 @@ from torch.distributions import Independent
 from zoo.errors import ConfigError, DataError, ZooError
 from zoo.evaluation.representation import ACTIVE_THRESHOLD, Moments, active_units
 from zoo.evaluation.results import Estimate, Evaluation, Measure
+from zoo.memory import keep_freed_memory
 from zoo.model import VariationalAutoencoder
 from zoo.randomness import seeded
 from zoo.registry import registry
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 Progress: TypeAlias = Callable[[int, int], None]
 """Called with the number of decoded examples so far and in all."""
 
-_SMALLEST_BATCH = 16
+_SMALLEST_BATCH = 4
 """Images weighted together at the least: encoding fewer at a time is mostly overhead."""
 
 
@@ -40,7 +41,7 @@ def evaluate_model(
     split_name: str = "test",
     samples: int = 1000,
     seed: int = 0,
-    batch_size: int = 1024,
+    batch_size: int = 2048,
     progress: Progress | None = None,
 ) -> Evaluation:
     """Every figure of :class:`Evaluation` for all examples of ``split``, in nats per example.
@@ -104,6 +105,7 @@ def _measure_model(
     batch_size: int,
     progress: Progress | None,
 ) -> dict[str, Any]:
+    keep_freed_memory()
     device = _device_of(model)
     split = split.to(device)
     steps = _Steps(progress, len(split) * (1 + samples * model.has_evidence))

@@ -17,6 +17,7 @@ from torch import Tensor
 from zoo import checkpoint
 from zoo.data import Dataset, load_dataset
 from zoo.errors import ConfigError, TrainingError
+from zoo.memory import keep_freed_memory
 from zoo.model import VariationalAutoencoder
 from zoo.randomness import seeded
 from zoo.training.config import Experiment, TrainingConfig
@@ -68,6 +69,7 @@ def train_experiment(
     default = f"runs/{experiment.variant}-{data.name}-s{experiment.train.seed}"
     run = RunDirectory(Path(directory or default))
     device = choose_device(experiment.train.device)
+    keep_freed_memory()
     with run.locked(), seeded(experiment.train.seed, device):
         run.claim(experiment)
         return Trainer(experiment, data, run, device, progress).run()
