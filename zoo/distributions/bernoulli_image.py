@@ -6,9 +6,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 from torch.distributions import Distribution, constraints
-from torch.nn.functional import softplus
+from torch.nn.functional import binary_cross_entropy_with_logits, softplus
 
 EVENT_DIMS = 3  # channels, height, width
 
@@ -16,8 +15,8 @@ EVENT_DIMS = 3  # channels, height, width
 class BernoulliImage(Distribution):
     r"""A probability mass on binary images: log p(x) = sum over pixels of x l - log(1 + e^l).
 
-    ``logits`` l has shape (..., C, H, W). The same as ``Independent(Bernoulli(logits=l), 3)``,
-    which makes several tensors of the images' size on the way; forward and backward here make one.
+    ``logits`` l has shape (..., C, H, W). The same as ``Independent(Bernoulli(logits=l), 3)``, but
+    faster: pixels lie in one dimension, and without gradients x l is a dot product.
 
     >>> pixels = BernoulliImage(torch.zeros(5, 1, 2, 2))
     >>> pixels.log_prob(torch.ones(1, 2, 2)).exp()
@@ -52,7 +51,14 @@ class BernoulliImage(Distribution):
         if self._validate_args:
             self._validate_sample(value)
         logits, x = self.logits.flatten(-EVENT_DIMS), value.flatten(-EVENT_DIMS)
-        return _LogProb.apply(logits, x)  # type: ignore[no-any-return, no-untyped-call]
+        x = x.to(logits.dtype)
+        if logits.requires_grad:  # the fewest passes forward and backward together
+            x, logits = torch.broadcast_tensors(x, logits)  # type: ignore[no-untyped-call]
+            losses = binary_cross_entropy_with_logits(logits, x, reduction="none")
+            return -losses.sum(-1)
+        with torch.autocast(logits.device.type, enabled=False):  # it would round the dot product
+            log_prob: Tensor = torch.linalg.vecdot(x, logits) - softplus(logits).sum(-1)
+        return log_prob
 
     def entropy(self) -> Tensor:
         """Summed over pixels: shape (...)."""
@@ -63,23 +69,3 @@ class BernoulliImage(Distribution):
     def sample(self, sample_shape: torch.Size | list[int] | tuple[int, ...] = ()) -> Tensor:
         """Images in {0, 1}."""
         return torch.bernoulli(self.mean.expand(self._extended_shape(torch.Size(sample_shape))))
-
-
-class _LogProb(torch.autograd.Function):
-    """x . l - sum log(1 + e^l) over the last dimension; x may lack leading dimensions of l."""
-
-    @staticmethod
-    def forward(ctx: Any, logits: Tensor, x: Tensor) -> Tensor:
-        x = x.to(logits.dtype)
-        ctx.save_for_backward(logits, x)
-        with torch.autocast(logits.device.type, enabled=False):  # it would round the dot product
-            log_prob: Tensor = torch.linalg.vecdot(x, logits) - softplus(logits).sum(-1)
-        return log_prob
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor | None]:
-        logits, x = ctx.saved_tensors
-        gradient = gradient.unsqueeze(-1)
-        for_x = (gradient * logits).sum_to_size(x.shape) if ctx.needs_input_grad[1] else None
-        return (x - torch.sigmoid(logits)).mul_(gradient), for_x
