@@ -14,6 +14,8 @@ def loss(objective: ObjectiveConfig, terms: ElboTerms, kl_weight: float | Tensor
     ``kl_weight`` w is the warm-up's weight, from 0 to 1. Free bits (Kingma et al. 2016,
     arXiv:1606.04934) apply to each group's KL averaged over the batch, in nats.
     """
-    kl = terms.kl.mean(0).clamp(min=objective.free_bits).sum()
+    kl = terms.kl.mean(0)
+    if objective.free_bits:
+        kl = kl.clamp(min=objective.free_bits)
     beta = objective.beta if isinstance(objective, BetaObjective) else 1.0
-    return -terms.log_likelihood.mean() + kl_weight * beta * kl
+    return -terms.log_likelihood.mean() + kl_weight * beta * kl.sum()
