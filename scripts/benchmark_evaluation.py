@@ -46,7 +46,7 @@ from zoo.evaluation import evaluate_model
 from zoo.nn.mlp import MLPConfig
 from zoo.variants.vae import VAE, VAEConfig
 
-ROWS = 1024
+ROWS = 2048
 """How many examples are decoded at a time, in the evaluation and in the products alone."""
 BAR = 1.5
 
