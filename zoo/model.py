@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from zoo.errors import DataError, UnsupportedError
+from zoo.geometry import linear_path
 from zoo.settings import Settings
 
 InputKind = Literal["binary", "unit"]
@@ -119,6 +120,17 @@ class VariationalAutoencoder(nn.Module, ABC):
     def reconstruct(self, x: Tensor) -> Tensor:
         """Means of p(x|z) at the code of each x: (B, C, H, W) in [0, 1]."""
         return self.decode(self.encode(x)).mean.clamp(0, 1)
+
+    def interpolate(self, start: Tensor, end: Tensor, steps: int) -> Tensor:
+        """Codes on the shortest way between two codes (..., D), both included: (steps, ..., D)."""
+        return linear_path(start, end, steps)
+
+    def traverse(self, code: Tensor, direction: Tensor, amounts: Tensor) -> Tensor:
+        """Codes at the distances ``amounts`` (A,) from ``code`` along ``direction``: (A, ..., D).
+
+        Distances are Euclidean, on a sphere angles in radians.
+        """
+        return code + amounts.reshape(-1, *(1 for _ in code.shape)) * direction
 
     @torch.no_grad()
     def log_prob(self, x: Tensor, samples: int, chunk: int = 1024) -> Tensor:

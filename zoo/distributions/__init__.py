@@ -2,5 +2,15 @@
 
 from zoo.distributions.bernoulli_image import BernoulliImage
 from zoo.distributions.discretized_logistic import DiscretizedLogistic
+from zoo.distributions.hyperspherical_uniform import HypersphericalUniform
+from zoo.distributions.power_spherical import PowerSpherical
+from zoo.distributions.von_mises_fisher import TabulatedVonMisesFisher, VonMisesFisher
 
-__all__ = ["BernoulliImage", "DiscretizedLogistic"]
+__all__ = [
+    "BernoulliImage",
+    "DiscretizedLogistic",
+    "HypersphericalUniform",
+    "PowerSpherical",
+    "TabulatedVonMisesFisher",
+    "VonMisesFisher",
+]

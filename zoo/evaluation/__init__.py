@@ -2,7 +2,7 @@
 
 from zoo.evaluation.comparison import Comparison, refuse_mixed_kinds
 from zoo.evaluation.evaluate import evaluate_model
-from zoo.evaluation.representation import Moments, active_units
+from zoo.evaluation.representation import Moments, active_units, encode_split, knn_accuracy
 from zoo.evaluation.results import Estimate, Evaluation
 from zoo.evaluation.verification import Check, Verification, verify_figures
 
@@ -14,7 +14,9 @@ __all__ = [
     "Moments",
     "Verification",
     "active_units",
+    "encode_split",
     "evaluate_model",
+    "knn_accuracy",
     "refuse_mixed_kinds",
     "verify_figures",
 ]

@@ -1,9 +1,23 @@
-"""What a model's codes are used for, from their statistics over a dataset."""
+"""What a model's codes are worth: their statistics over a dataset, and what they say of labels."""
 
 from __future__ import annotations
 
+import statistics
+from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
+
 import torch
 from torch import Tensor
+from torch.nn.functional import normalize
+
+from zoo.errors import ConfigError, DataError, did_you_mean
+from zoo.evaluation.results import Estimate
+from zoo.model import VariationalAutoencoder
+
+if TYPE_CHECKING:
+    from zoo.data import Split
+
+Metric: TypeAlias = Literal["euclidean", "cosine"]
+"""How near two codes are: the distance between them, or the angle."""
 
 ACTIVE_THRESHOLD = 0.01
 """Burda et al.'s: a dimension is active when Var_x(E[z|x]) exceeds it."""
@@ -57,3 +71,130 @@ def active_units(variance: Tensor, threshold: float = ACTIVE_THRESHOLD) -> int:
     2
     """
     return int((variance > threshold).sum())
+
+
+@torch.no_grad()
+def encode_split(
+    model: VariationalAutoencoder, split: Split, *, seed: int = 0, batch_size: int = 2048
+) -> Tensor:
+    """The codes of all examples, (N, D), on the device of ``split``, which is the model's.
+
+    The examples are binarised once with ``seed`` where the model reads binary pixels. The model is
+    used as it is: put it in eval mode first, as :func:`zoo.load` does.
+    """
+    batches = split.fixed(model.input_kind, seed).batches(batch_size, "unit")
+    return torch.cat([model.encode(x) for x in batches])
+
+
+def knn_accuracy(
+    train_codes: Tensor,
+    train_labels: Tensor,
+    test_codes: Tensor,
+    test_labels: Tensor,
+    *,
+    labels: int,
+    neighbours: int = 5,
+    repeats: int = 20,
+    seed: int = 0,
+    metric: Metric = "euclidean",
+) -> Estimate:
+    """How often the nearest of few labelled codes name the right class: a fraction in [0, 1].
+
+    ``labels`` training examples are drawn without replacement, as many of each class as of any
+    other (the rest of the division goes to classes drawn at random), and each test code gets the
+    class of most of its ``neighbours`` nearest; among classes with equally many votes the smallest
+    label wins, as in scikit-learn. That is repeated with ``repeats`` independent draws: the value
+    is their mean, and its standard error is over the draws alone, not over test examples.
+
+    Codes are (N, D) and (M, D), labels integers (N,) and (M,). "euclidean" and "cosine" agree on
+    codes of unit length. The draws depend on ``seed`` and the training labels only, so models are
+    compared on the same examples.
+
+    Raises ConfigError for an option out of range, DataError for codes and labels that do not fit
+    one another or for a class with too few examples.
+
+    >>> codes = torch.tensor([[-1.0], [-1.1], [1.0], [1.1]])
+    >>> classes = torch.tensor([0, 0, 1, 1])
+    >>> print(knn_accuracy(codes, classes, codes, classes, labels=2, neighbours=1))
+    1.00 ± 0.00
+    """
+    _check_options(labels, neighbours, repeats, metric)
+    _check_codes(train_codes, train_labels, test_codes, test_labels)
+    train, test = (codes.detach().cpu().double() for codes in (train_codes, test_codes))
+    if metric == "cosine":
+        train, test = normalize(train), normalize(test)
+    generator = torch.Generator().manual_seed(seed)
+    classes, truth = train_labels.cpu(), test_labels.cpu()
+    accuracies = []
+    for _ in range(repeats):
+        drawn = _balanced_draw(classes, labels, generator)
+        accuracies.append(_accuracy(train[drawn], classes[drawn], test, truth, neighbours))
+    return Estimate(
+        value=statistics.mean(accuracies), stderr=statistics.stdev(accuracies) / repeats**0.5
+    )
+
+
+def _accuracy(
+    known: Tensor, classes: Tensor, codes: Tensor, labels: Tensor, neighbours: int
+) -> float:
+    # Its brute-force search takes matrix products of chunks of bounded size. Imported here, because
+    # most uses of this package do without it and it is slow to import.
+    from sklearn.neighbors import KNeighborsClassifier
+
+    classifier = KNeighborsClassifier(neighbours, algorithm="brute")
+    classifier.fit(known.numpy(), classes.numpy())
+    return float((classifier.predict(codes.numpy()) == labels.numpy()).mean())
+
+
+def _balanced_draw(labels: Tensor, count: int, generator: torch.Generator) -> Tensor:
+    """Indices of ``count`` examples, the classes as equally often as they can be; (count,)."""
+    values, classes, sizes = torch.unique(labels, return_inverse=True, return_counts=True)
+    quota = torch.full_like(sizes, count // len(sizes))
+    quota[torch.randperm(len(sizes), generator=generator)[: count % len(sizes)]] += 1
+    missing = (quota > sizes).nonzero().flatten()
+    if len(missing):
+        first = missing[0]
+        raise DataError(
+            f"class {values[first]} has {sizes[first]} training examples, a balanced draw of "
+            f"{count} labels needs {quota[first]} of it; ask for fewer labels"
+        )
+    shuffled = torch.randperm(len(labels), generator=generator)
+    by_class = shuffled[classes[shuffled].argsort(stable=True)]
+    rank = torch.arange(len(labels)) - (sizes.cumsum(0) - sizes).repeat_interleave(sizes)
+    return by_class[rank < quota.repeat_interleave(sizes)]
+
+
+def _check_options(labels: int, neighbours: int, repeats: int, metric: str) -> None:
+    for option, value, least in (("neighbours", neighbours, 1), ("repeats", repeats, 2)):
+        if value < least:
+            raise ConfigError(f"{option} must be at least {least}, got {value}")
+    if labels < neighbours:
+        raise ConfigError(f"{neighbours} neighbours need at least as many labels, got {labels}")
+    allowed = get_args(Metric)
+    if metric not in allowed:
+        raise ConfigError(
+            f"unknown metric {metric!r}{did_you_mean(metric, allowed)} Known: {', '.join(allowed)}."
+        )
+
+
+def _check_codes(
+    train_codes: Tensor, train_labels: Tensor, test_codes: Tensor, test_labels: Tensor
+) -> None:
+    for name, codes, labels in (
+        ("training", train_codes, train_labels),
+        ("test", test_codes, test_labels),
+    ):
+        if codes.ndim != 2 or labels.shape != codes.shape[:1] or not len(codes):
+            raise DataError(
+                f"{name} codes must be (N, D) and their labels (N,) with N at least 1, "
+                f"got {tuple(codes.shape)} and {tuple(labels.shape)}"
+            )
+        if labels.is_floating_point():
+            raise DataError(f"{name} labels must be integers, got {labels.dtype}")
+        if not codes.isfinite().all():
+            raise DataError(f"{name} codes hold NaN or infinite values; look at the model")
+    if train_codes.shape[1] != test_codes.shape[1]:
+        raise DataError(
+            f"training codes have {train_codes.shape[1]} numbers, test codes "
+            f"{test_codes.shape[1]}; both must come from one model"
+        )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Normal, kl_divergence
@@ -9,6 +11,18 @@ from torch.distributions import Distribution, Independent, Normal, kl_divergence
 from zoo.model import ElboTerms
 from zoo.nn.heads import GaussianHead, StandardNormal
 from zoo.variants.single_latent import SingleLatentConfig, SingleLatentModel
+
+
+class Prior(Protocol):
+    """What :meth:`VAE.build_prior` returns: a module as well."""
+
+    def __call__(self, like: Tensor) -> Distribution:
+        """p(z) on the device and in the dtype of ``like``."""
+
+    def sample(
+        self, n: int, temperature: float, generator: torch.Generator | None, like: Tensor
+    ) -> Tensor:
+        """``n`` draws (n, D), their spread scaled by ``temperature``."""
 
 
 class VAEConfig(SingleLatentConfig):
@@ -38,7 +52,7 @@ class VAE(SingleLatentModel):
         """The module from features (B, F) to q(z|x)."""
         return GaussianHead(in_features, self.config.latent_dim)
 
-    def build_prior(self) -> StandardNormal:
+    def build_prior(self) -> Prior:
         """The module that returns p(z)."""
         return StandardNormal(self.config.latent_dim)
 
@@ -61,7 +75,7 @@ class VAE(SingleLatentModel):
         return posterior
 
     def encode(self, x: Tensor) -> Tensor:
-        return self.infer(x).mean
+        return self.infer(x).mode
 
     def sample_codes(
         self, n: int, temperature: float = 1.0, generator: torch.Generator | None = None
@@ -70,7 +84,7 @@ class VAE(SingleLatentModel):
 
     def kl_by_dimension(self, x: Tensor) -> Tensor | None:
         q = self.infer(x)
-        p = self.prior(q.mean)
+        p = self.prior(q.mode)
         if not (isinstance(q, Independent) and isinstance(q.base_dist, Normal)):
             return None
         return kl_divergence(q.base_dist, p.base_dist)

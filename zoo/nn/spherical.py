@@ -1,0 +1,101 @@
+"""Modules that turn features into distributions on the unit sphere."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution
+from torch.nn.functional import normalize, softplus
+
+from zoo.distributions import (
+    HypersphericalUniform,
+    PowerSpherical,
+    TabulatedVonMisesFisher,
+    VonMisesFisher,
+)
+from zoo.errors import UnsupportedError
+from zoo.nn.heads import full_precision
+
+MIN_CONCENTRATION = 1.0
+"""Davidson et al.'s (2018): kappa = softplus(.) + 1."""
+
+
+class VonMisesFisherHead(nn.Module):
+    """Features (..., F) to von Mises-Fisher distributions over unit vectors (..., m).
+
+    >>> VonMisesFisherHead(128, 11)(torch.ones(5, 128)).rsample().shape
+    torch.Size([5, 11])
+    """
+
+    def __init__(self, in_features: int, latent_dim: int) -> None:
+        super().__init__()
+        self.projection = nn.Linear(in_features, latent_dim + 1)
+
+    def forward(self, features: Tensor) -> Distribution:
+        loc, scale = direction_and_concentration(self.projection(features))
+        return VonMisesFisher(loc, scale, validate_args=False)
+
+
+class PowerSphericalHead(nn.Module):
+    """Features (..., F) to power spherical distributions over unit vectors (..., m)."""
+
+    def __init__(self, in_features: int, latent_dim: int) -> None:
+        super().__init__()
+        self.projection = nn.Linear(in_features, latent_dim + 1)
+
+    def forward(self, features: Tensor) -> Distribution:
+        loc, scale = direction_and_concentration(self.projection(features))
+        return PowerSpherical(loc, scale, validate_args=False)
+
+
+class FixedVonMisesFisherHead(nn.Module):
+    """Features (..., F) to von Mises-Fisher distributions of one given concentration.
+
+    >>> FixedVonMisesFisherHead(128, 16, 32.0)(torch.ones(5, 128)).rsample().shape
+    torch.Size([5, 16])
+    """
+
+    def __init__(self, in_features: int, latent_dim: int, concentration: float) -> None:
+        super().__init__()
+        self.concentration = concentration
+        self.projection = nn.Linear(in_features, latent_dim)
+
+    def forward(self, features: Tensor) -> Distribution:
+        loc = normalize(full_precision(self.projection(features)), dim=-1)
+        return TabulatedVonMisesFisher(loc, self.concentration, validate_args=False)
+
+
+def direction_and_concentration(projected: Tensor) -> tuple[Tensor, Tensor]:
+    """(..., m + 1) numbers to a unit vector (..., m) and softplus(.) + 1, shape (..., 1)."""
+    projected = full_precision(projected)
+    loc = normalize(projected[..., :-1], dim=-1)
+    return loc, softplus(projected[..., -1:]) + MIN_CONCENTRATION
+
+
+class UniformSphere(nn.Module):
+    """The prior: uniform on the unit sphere of R^m, on the device and in the dtype of a tensor.
+
+    >>> UniformSphere(3)(torch.zeros(5, 3)).log_prob(torch.tensor([1.0, 0.0, 0.0])).exp().item()
+    0.0795...
+    """
+
+    def __init__(self, latent_dim: int) -> None:
+        super().__init__()
+        self.latent_dim = latent_dim
+
+    def forward(self, like: Tensor) -> Distribution:
+        return HypersphericalUniform(
+            self.latent_dim - 1, validate_args=False, device=like.device, dtype=like.dtype
+        )
+
+    def sample(
+        self, n: int, temperature: float, generator: torch.Generator | None, like: Tensor
+    ) -> Tensor:
+        """n unit vectors, shape (n, m)."""
+        if temperature != 1:
+            raise UnsupportedError(
+                f"a uniform prior on the sphere has no spread to scale: temperature must be 1, "
+                f"got {temperature}"
+            )
+        uniform = HypersphericalUniform(self.latent_dim - 1, device=like.device, dtype=like.dtype)
+        return uniform.sample((n,), generator)
