@@ -66,7 +66,7 @@ class Run(NamedTuple):
     @property
     def latent_dim(self) -> int:
         """How many numbers a code has: one more than its dimension on a sphere."""
-        return self.dim if self.posterior == "vmf" else self.dim
+        return self.dim + 1 if self.posterior == "vmf" else self.dim
 
     def command(self, options: argparse.Namespace) -> str:
         """The command line that repeats this run alone."""

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from zoo.model import ElboTerms
-from zoo.training.config import BetaObjective, ElboObjective
-from zoo.training.objectives import loss
+from zoo.training.config import BetaObjective, ElboObjective, ObjectiveConfig
+from zoo.training.objectives import loss as loss_of_means
 
 small = st.floats(0, 5)
 
@@ -25,6 +25,10 @@ def terms(
         torch.tensor(log_likelihood, dtype=torch.float64, requires_grad=True),
         torch.tensor(kl, dtype=torch.float64, requires_grad=True),
     )
+
+
+def loss(objective: ObjectiveConfig, given: ElboTerms, kl_weight: float | Tensor) -> Tensor:
+    return loss_of_means(objective, given.log_likelihood.mean(), given.kl.mean(0), kl_weight)
 
 
 def test_elbo_is_likelihood_minus_the_groups_divergences() -> None:

@@ -13,6 +13,8 @@ import pytest
 import torch
 import yaml
 from filelock import FileLock
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import Tensor, nn
 
 import zoo
@@ -23,10 +25,11 @@ from zoo.model import ElboTerms
 from zoo.training.config import Experiment, TrainingConfig
 from zoo.training.optim import GradientGuard, MovingAverage, build_optimizer, learning_rate
 from zoo.training.run import RunDirectory
-from zoo.training.trainer import Run, train_experiment
+from zoo.training.trainer import Run, Trainer, train_experiment
 from zoo.variants.vae import VAE
 
 STEPS_PER_EPOCH = 1297 // 128
+FIGURES = torch.tensor([3.0, -2.0, 1.0]).unbind()  # loss, log-likelihood, KL
 SMALL = {"hidden": [16], "name": "mlp"}
 
 
@@ -187,10 +190,11 @@ def test_clipping_bounds_the_norm_and_keeps_the_direction() -> None:
     for p in model.parameters():
         p.grad = torch.randn_like(p) * 10
     before = torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])
-    guard = GradientGuard(model, max_norm=1.0)
-    guard.check(0, torch.tensor(1.0))
+    guard = GradientGuard(model, steps_per_epoch=2, max_norm=1.0)
+    guard.check(0, FIGURES)
     after = torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])
     torch.testing.assert_close(guard.norm, before.norm())
+    torch.testing.assert_close(guard.table[0, 4:].norm(), before.norm())
     torch.testing.assert_close(after, before / before.norm(), rtol=1e-4, atol=1e-6)
 
 
@@ -202,13 +206,13 @@ def test_a_step_with_a_non_finite_gradient_changes_nothing(
 ) -> None:
     model = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3))
     config = TrainingConfig(optimizer=optimizer)
-    guard, optimiser = GradientGuard(model, clip), build_optimizer(config, model)
+    guard, optimiser = GradientGuard(model, 3, clip), build_optimizer(config, model)
 
     def step(number: int, poison: float) -> None:
         for p in model.parameters():
             p.grad = torch.ones_like(p)
         model[1].bias.grad[1] += poison
-        guard.check(number, torch.tensor(1.0))
+        guard.check(number, FIGURES)
         guard.step(optimiser)
 
     step(0, 0.0)
@@ -222,7 +226,8 @@ def test_a_step_with_a_non_finite_gradient_changes_nothing(
     assert (trouble.skipped, trouble.step, trouble.culprit) == (1, 1, "1.bias")
     step(2, 0.0)
     assert not same(before, weights(model))
-    assert guard.report() is None
+    step(3, 0.0)
+    assert guard.report() is None, "the next epoch begins anew"
 
 
 @pytest.mark.parametrize("layer", [0, 2])
@@ -236,14 +241,80 @@ def test_what_spoils_a_weights_gradient_is_seen_without_reading_it(layer: int) -
     model[layer].register_full_backward_pre_hook(spoil)
     loss = model(torch.rand(3, 4, requires_grad=True)).sum()
     loss.backward()
-    guard = GradientGuard(model, None)
-    guard.check(0, loss)
+    guard = GradientGuard(model, 3, None)
+    guard.check(0, (loss.detach(), *FIGURES[1:]))
     assert guard.found_inf == 1
     model.zero_grad()
     loss = model(torch.full((3, 4), math.nan, requires_grad=True)).sum()
     loss.backward()
-    guard.check(1, loss)
-    assert guard.skipped == 2
+    guard.check(1, (loss.detach(), *FIGURES[1:]))
+    trouble = guard.report()
+    assert trouble is not None
+    assert (trouble.skipped, trouble.step) == (2, 1)
+
+
+@pytest.mark.parametrize("clip", [None, 1e3])
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+@given(poison=st.lists(st.integers(0, 6), min_size=5, max_size=5))
+@settings(deadline=None, max_examples=20)
+def test_an_epochs_figures_are_those_of_its_good_steps(
+    clip: float | None, bad: float, poison: list[int]
+) -> None:
+    """Step ``i`` is spoilt in one of its three figures (0 to 2) or biases (3, 4), or not at all."""
+    model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 1))
+    guard = GradientGuard(model, len(poison), clip)
+    good, last_bad = [], -1
+    for step, where in enumerate([6] * len(poison) + poison):  # a good epoch before
+        values = [float(step), 10.0 * step, 0.1 * step]
+        spoil(model, values, where, bad)
+        guard.check(step, [torch.tensor(value) for value in values])
+        if step >= len(poison):
+            last_bad = step if where < 5 else last_bad
+            good += [values] if where >= 5 else []
+    means = np.mean(good, axis=0) if good else np.zeros(3)
+    assert guard.means() == pytest.approx(means.tolist(), rel=1e-6)
+    assert guard.norm.isfinite()
+    trouble, skipped = guard.report(), len(poison) - len(good)
+    assert (trouble is None) == (skipped == 0)
+    if trouble is not None:
+        names = [name for i, name in ((3, "0.bias"), (4, "1.bias")) if i in poison]
+        culprit = ", ".join(names) or "the loss"
+        assert (trouble.skipped, trouble.step, trouble.culprit) == (skipped, last_bad, culprit)
+
+
+def spoil(model: nn.Sequential, values: list[float], where: int, bad: float) -> None:
+    for p in model.parameters():
+        p.grad = torch.ones_like(p)
+    if where < 3:
+        values[where] = bad
+    elif where < 5:
+        model[where - 3].bias.grad[0] = bad
+
+
+def test_the_last_step_of_an_epoch_measures_the_whole_gradient() -> None:
+    model = nn.Linear(3, 1)
+    guard = GradientGuard(model, 2, None)
+    for step, expected in enumerate([0.0, 2.0, 2.0]):  # four ones have the norm 2
+        for p in model.parameters():
+            p.grad = torch.ones_like(p)
+        guard.check(step, FIGURES)
+        assert guard.norm == expected
+    model.weight.grad = torch.full((1, 3), math.nan)
+    guard.check(3, FIGURES)
+    assert guard.norm == 2, "a bad step's norm is not kept"
+    trouble = guard.report()
+    assert trouble is not None
+    assert trouble.culprit == "weight"
+
+
+def test_a_layer_whose_only_parameter_is_tied_to_another_is_inspected() -> None:
+    first, second = nn.Linear(3, 3), nn.Linear(3, 3, bias=False)
+    second.weight = first.weight
+    guard = GradientGuard(nn.Sequential(first, second), 2, None)
+    assert guard.names == ["0.weight", "0.bias"]
+    first.weight.grad = torch.full((3, 3), math.nan)
+    guard.check(0, FIGURES)
+    assert guard.found_inf == 1
 
 
 @zoo.register("sometimes-nan", config={"backbone": {"name": "mlp", "hidden": [8]}})
@@ -271,6 +342,35 @@ def test_bad_steps_are_skipped_counted_and_named(
     assert [r["skipped_steps"] for r in run.history] == [2, 0]
     assert all(math.isfinite(value) for r in run.history for value in r.values())
     assert "last at step 7 (learning rate 0.001) in encoder" in capsys.readouterr().err
+
+
+def test_an_interrupted_epoch_is_reported_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A bad step and means from before the interruption are in the record written after it."""
+    monkeypatch.setattr(SometimesNaN, "bad_steps", frozenset({13}))
+    options = {"epochs": 2, "latent_dim": 2, "progress": False, "checkpoint_seconds": 0.0}
+    monkeypatch.setattr(SometimesNaN, "calls", 0)
+    whole = zoo.train("sometimes-nan", directory=tmp_path / "whole", **options)
+    warning = capsys.readouterr().err
+    assert "1 steps of epoch 2 skipped" in warning
+    assert "last at step 13 (learning rate 0.001) in encoder" in warning
+
+    def interrupt(self: Trainer) -> bool:
+        if self.progress.step == 16:
+            self.save()
+            raise KeyboardInterrupt
+        return False
+
+    monkeypatch.setattr(SometimesNaN, "calls", 0)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Trainer, "save_is_due", interrupt)
+        zoo.train("sometimes-nan", directory=tmp_path / "torn", **options)
+    assert SometimesNaN.calls == 16
+    assert not capsys.readouterr().err
+    torn = zoo.resume(tmp_path / "torn", progress=False)
+    assert capsys.readouterr().err == warning
+    assert torn.history == whole.history
 
 
 def test_too_many_bad_steps_end_the_run_saying_why(

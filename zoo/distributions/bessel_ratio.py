@@ -3,7 +3,7 @@ r"""The ratio of modified Bessel functions behind the von Mises-Fisher distribut
 For a sphere in R^m and a concentration k >= 0 let
 
     A(k) = I_{m/2}(k) / I_{m/2-1}(k)                        the length of the mean vector
-    F(k) = int_0^k A(s) ds = log 0F1(m/2; k^2/4)            log of the normaliser's change from k = 0
+    F(k) = int_0^k A(s) ds = log 0F1(m/2; k^2/4)            minus the log of C(k) / C(0)
     K(k) = k A(k) - F(k) = int_0^k s A'(s) ds               KL from the uniform distribution
 
 Evaluating I itself overflows, underflows and cancels. Instead, with c = (m-1)/2, put
@@ -47,12 +47,11 @@ class Series(NamedTuple):
     rho: Tensor
 
 
-class _Point(NamedTuple):
-    """A concentration in the coordinates above; ``angle`` is arccos(2q - 1)."""
+class Point(NamedTuple):
+    """A concentration in the coordinates above: x, and r = 1 - x^2 = 1 - q."""
 
     x: Tensor
-    complement: Tensor
-    angle: Tensor
+    r: Tensor
 
 
 def mean_resultant(k: Tensor, m: int) -> Tensor:
@@ -61,27 +60,27 @@ def mean_resultant(k: Tensor, m: int) -> Tensor:
     >>> mean_resultant(torch.tensor([0.0, 1.0, 1e7]), 3)  # coth k - 1 / k
     tensor([0.0000, 0.3130, 1.0000])
     """
-    result: Tensor = _MeanResultant.apply(k, m)
+    result: Tensor = _MeanResultant.apply(k, m)  # type: ignore[no-untyped-call]
     return result
 
 
-def mean_resultant_complement(k: Tensor, m: int) -> Tensor:
-    """1 - A(k) without cancellation where A is close to 1; not differentiable.
+def mean_resultant_complement(point: Point, m: int) -> Tensor:
+    """1 - A without cancellation where A is close to 1; not differentiable.
 
-    >>> round(mean_resultant_complement(torch.tensor(1e7), 3).item() * 1e7, 4)
+    >>> point = locate(torch.tensor(1e7), 3)
+    >>> round(mean_resultant_complement(point, 3).item() * 1e7, 4)
     1.0
     """
+    x, r = point
     with torch.no_grad():
-        point = _locate(k, m)
-        r, a = point.complement, _sum(series(m, k.dtype, k.device).a, point)
-        return r * (1 / (1 + point.x) + point.x * r * a)
+        a = _sum(series(m, x.dtype, x.device).a, point)
+        return r * (1 / (1 + x)).addcmul_(x * r, a)
 
 
 def mean_resultant_derivative(k: Tensor, m: int) -> Tensor:
     """A'(k) = 1 - A^2 - (m-1) A / k, the variance along the mean direction; differentiable."""
-    point = _locate(k, m)
-    q, r = point.x.square(), point.complement
-    slope = r.square() / ((m - 1) * (1 + q))
+    point = locate(k, m)
+    slope = point.r.square() / ((m - 1) * (2 - point.r))
     return slope * (1 + _sum(series(m, k.dtype, k.device).beta, point))
 
 
@@ -91,13 +90,13 @@ def kl_from_uniform(k: Tensor, m: int) -> Tensor:
     >>> kl_from_uniform(torch.tensor([0.0, 20.0]), 4)
     tensor([0.0000, 3.2584])
     """
-    result: Tensor = _KLFromUniform.apply(k, m)
+    result: Tensor = _KLFromUniform.apply(k, m)  # type: ignore[no-untyped-call]
     return result
 
 
 def log_growth(k: Tensor, m: int) -> Tensor:
     """F(k) = log 0F1(; m/2; k^2 / 4), so that the log-normaliser is -log S_m - F(k)."""
-    result: Tensor = _LogGrowth.apply(k, m)
+    result: Tensor = _LogGrowth.apply(k, m)  # type: ignore[no-untyped-call]
     return result
 
 
@@ -115,12 +114,12 @@ class _MeanResultant(torch.autograd.Function):
     def forward(ctx: Any, k: Tensor, m: int) -> Tensor:
         ctx.save_for_backward(k)
         ctx.m = m
-        point = _locate(k, m)
+        point = locate(k, m)
         a = _sum(series(m, k.dtype, k.device).a, point)
-        return point.x * (1 - point.complement.square() * a)
+        return point.x * (1 - point.r.square() * a)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
         (k,) = ctx.saved_tensors
         return grad * mean_resultant_derivative(k, ctx.m), None
 
@@ -133,7 +132,7 @@ class _KLFromUniform(torch.autograd.Function):
         return _kl(k, m)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
         (k,) = ctx.saved_tensors
         return grad * k * mean_resultant_derivative(k, ctx.m), None
 
@@ -146,29 +145,30 @@ class _LogGrowth(torch.autograd.Function):
         return k * mean_resultant(k, m) - _kl(k, m)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
         (k,) = ctx.saved_tensors
         return grad * mean_resultant(k, ctx.m), None
 
 
 def _kl(k: Tensor, m: int) -> Tensor:
-    point = _locate(k, m)
+    point = locate(k, m)
     leading = torch.log1p(k * point.x / (m - 1))
     rho = _sum(series(m, k.dtype, k.device).rho, point)
     return 0.5 * (m - 1) * leading + point.x.square() * rho
 
 
-def _locate(k: Tensor, m: int) -> _Point:
+def locate(k: Tensor, m: int) -> Point:
+    """x and r of a concentration."""
     c = 0.5 * (m - 1)
     width = torch.sqrt(k.square() + c * c) + c
-    x, complement = k / width, 2 * c / width
-    return _Point(x, complement, 2 * torch.atan2(complement.sqrt(), x))
+    return Point(k / width, 2 * c / width)
 
 
-def _sum(coefficients: Tensor, point: _Point) -> Tensor:
-    """The Chebyshev series at a point: T_n(2q - 1) = cos(n angle)."""
-    orders = torch.arange(len(coefficients), dtype=point.x.dtype, device=point.x.device)
-    return (torch.cos(point.angle.unsqueeze(-1) * orders) * coefficients).sum(-1)
+def _sum(coefficients: Tensor, point: Point) -> Tensor:
+    """The Chebyshev series at a point: T_n(2q - 1) = cos(n angle), x = cos(angle / 2)."""
+    angle = torch.atan2(point.r.sqrt(), point.x).unsqueeze(-1)
+    orders = torch.arange(0, 2 * len(coefficients), 2, dtype=angle.dtype, device=angle.device)
+    return (torch.cos(angle * orders) * coefficients).sum(-1)
 
 
 @torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
@@ -211,7 +211,7 @@ def _solve(m: int) -> tuple[Array, Array, Array]:
             break
     r = 1 - q
     # beta / (1 - q), from beta = alpha + 2 q alpha' with one factor 1 - q taken out by hand.
-    quotient = (4 * q - r) * a - 2 * q * r * (derivative @ a)
+    quotient: Array = (4 * q - r) * a - 2 * q * r * (derivative @ a)
     rho = np.linalg.solve(np.eye(len(q)) + q[:, None] * derivative, c * quotient)
     return _coefficients(a), _coefficients(r * quotient), _coefficients(rho)
 
@@ -243,5 +243,7 @@ def _coefficients(values: Array) -> Array:
     degree = len(values) - 1
     angles = np.pi * np.arange(degree + 1) / degree
     ends = np.where((angles == 0) | (np.arange(degree + 1) == degree), 0.5, 1.0)
-    coefficients: Array = 2 / degree * np.cos(np.outer(angles, np.arange(degree + 1))).T @ (ends * values)
+    coefficients: Array = (
+        2 / degree * np.cos(np.outer(angles, np.arange(degree + 1))).T @ (ends * values)
+    )
     return coefficients * ends

@@ -43,10 +43,8 @@ class HypersphericalUniform(Distribution):
 
     def expand(self, batch_shape: Any, _instance: Any = None) -> HypersphericalUniform:
         """The same distribution with a batch shape."""
-        new = self._get_checked_instance(HypersphericalUniform, _instance)
-        new.dim, new.device, new.dtype = self.dim, self.device, self.dtype
-        Distribution.__init__(new, torch.Size(batch_shape), self.event_shape, validate_args=False)
-        new._validate_args = self._validate_args
+        new = HypersphericalUniform(self.dim, self._validate_args, self.device, self.dtype)
+        new._batch_shape = torch.Size(batch_shape)
         return new
 
     @property
@@ -73,7 +71,7 @@ class HypersphericalUniform(Distribution):
         """Minus the log of the surface area, the same everywhere."""
         if self._validate_args:
             self._validate_sample(value)
-        shape = torch.broadcast_shapes(value.shape[:-1], self.batch_shape)
+        shape = torch.broadcast_shapes(value.shape[:-1], self.batch_shape)  # type: ignore[no-untyped-call]
         return value.new_full(shape, -log_surface_area(self.dim + 1))
 
     def entropy(self) -> Tensor:

@@ -13,39 +13,34 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from zoo.distributions.bessel_ratio import Point, locate
+
 Array = NDArray[np.float64]
 ROUNDS = 40
 """Of proposals where one cannot look: each is taken with probability 0.656 at least (m = 2 and
 large k), so that less than one draw in 10^18 is left without, and takes its last proposal."""
-CHUNK = 8192
+CHUNK = 4096
 
 
 def draw_polar(k: Tensor, m: int, generator: torch.Generator | None = None) -> Tensor:
     """Exact draws of 1 - w, one for each concentration ``k`` (any shape)."""
     if m == 3:
         return _draw_on_s2(k, generator)
-    complement, x = _proposal_parameters(k.reshape(-1), m)
-    if k.device.type != "cpu" or torch.compiler.is_compiling():
-        return _draw_blind(complement, x, m, generator).view(k.shape)
-    return _draw_looking(complement, x, m, generator).view(k.shape)
+    point = locate(k.reshape(-1), m)
+    blind = k.device.type != "cpu" or torch.compiler.is_compiling()
+    draw = _draw_blind if blind else _draw_looking
+    return draw(point, m, generator).view(k.shape)
 
 
 def _draw_on_s2(k: Tensor, generator: torch.Generator | None) -> Tensor:
     """m = 3: p(w) ~ exp(k w), whose quantiles have a closed form."""
     k = k.clamp_min(1e-30)
-    u = torch.rand(k.shape, dtype=k.dtype, device=k.device, generator=generator)
+    u = torch.empty_like(k).uniform_(generator=generator)
     return -torch.log1p(u * torch.expm1(-2 * k)) / k
 
 
-def _proposal_parameters(k: Tensor, m: int) -> tuple[Tensor, Tensor]:
-    """1 - x and x = k / (c + sqrt(c^2 + k^2)) with c = (m-1) / 2."""
-    c = 0.5 * (m - 1)
-    root = torch.sqrt(k.square() + c * c)
-    return (c + c * c / (root + k)) / (c + root), k / (c + root)
-
-
 def _propose(
-    complement: Tensor, x: Tensor, m: int, rounds: int, generator: torch.Generator | None
+    point: Point, m: int, rounds: int, generator: torch.Generator | None
 ) -> tuple[Tensor, Tensor]:
     r"""``rounds`` proposals of 1 - w for each (B,), and whether each is accepted: (R, B) both.
 
@@ -53,39 +48,46 @@ def _propose(
     image under the Moebius map that takes the centre to x. With t = x e the ratio of densities,
     at most 1, is exp((m-1) (t / (1+t) - log(1+t))): Wood's (1994) sampler, without cancellation.
     """
-    shape, options = (rounds, *x.shape), {"dtype": x.dtype, "device": x.device}
-    e = torch.cos(2 * math.pi * torch.rand(shape, generator=generator, **options))
+    x, r = point
+    blank = x.expand(rounds, *x.shape)
+    e = torch.empty_like(blank).uniform_(0, 2 * math.pi, generator=generator).cos_()
     if m > 2:
-        log_u = -torch.empty(shape, **options).exponential_(generator=generator)
-        e = e * torch.sqrt(-torch.expm1(log_u * (2 / (m - 2))))
+        log_u = torch.empty_like(blank).uniform_(generator=generator).log_()
+        e *= log_u.mul_(2 / (m - 2)).expm1_().neg_().sqrt_()
     t = x * e
-    patience = torch.empty(shape, **options).exponential_(generator=generator)
-    accepted = (m - 1) * (torch.log1p(t) - t / (1 + t)) <= patience
-    return complement * (1 - e) / (1 + t), accepted
+    log_u = torch.empty_like(blank).uniform_(generator=generator).log_()  # exponential_ is slow
+    accepted = (m - 1) * (t / (1 + t) - torch.log1p(t)) >= log_u
+    gap = r / (1 + x) * (1 - e) / (1 + t)
+    return gap.clamp_(max=2), accepted
 
 
-def _draw_blind(
-    complement: Tensor, x: Tensor, m: int, generator: torch.Generator | None
-) -> Tensor:
+def _draw_blind(point: Point, m: int, generator: torch.Generator | None) -> Tensor:
     """The first accepted of a fixed number of proposals: the host never waits for the device."""
-    gap, accepted = _propose(complement, x, m, ROUNDS, generator)
+    proposed, accepted = _propose(point, m, ROUNDS, generator)
     accepted[-1] = True
-    first = accepted.to(torch.uint8).argmax(0, keepdim=True)
-    return gap.gather(0, first).squeeze(0)
+    return _first(proposed, accepted)[0]
 
 
-def _draw_looking(
-    complement: Tensor, x: Tensor, m: int, generator: torch.Generator | None
-) -> Tensor:
+def _draw_looking(point: Point, m: int, generator: torch.Generator | None) -> Tensor:
     """A few proposals at a time, for those still without."""
-    gap, missing = torch.empty_like(x), torch.arange(len(x))
-    while len(missing):
-        rounds = min(8, max(2, CHUNK // len(missing)))
-        proposed, accepted = _propose(complement[missing], x[missing], m, rounds, generator)
-        first = accepted.to(torch.uint8).argmax(0, keepdim=True)
-        gap[missing] = proposed.gather(0, first).squeeze(0)
-        missing = missing[~accepted.any(0)]
+    gap, found = _first(*_propose(point, m, _rounds(len(point.x)), generator))
+    while len(missing := (~found).nonzero().squeeze(-1)):
+        left = Point(point.x[missing], point.r[missing])
+        gap[missing], found[missing] = _first(*_propose(left, m, _rounds(len(missing)), generator))
     return gap
+
+
+def _rounds(count: int) -> int:
+    return min(8, max(1, CHUNK // max(1, count)))
+
+
+def _first(proposed: Tensor, accepted: Tensor) -> tuple[Tensor, Tensor]:
+    """Of the rows of (R, B) the first accepted in each column, and whether there is one."""
+    if len(proposed) == 1:
+        return proposed[0], accepted[0]
+    # On the CPU argmax takes ten times as long.
+    is_first = accepted & (accepted.cumsum(0, dtype=torch.int8) == 1)
+    return torch.where(is_first, proposed, 0).sum(0), accepted.any(0)
 
 
 REACH = 8.0
@@ -95,8 +97,7 @@ CELLS = 4096
 
 def draw_tabulated(table: Tensor, shape: torch.Size, generator: torch.Generator | None) -> Tensor:
     """Draws of 1 - w from a table made by :func:`angle_table`: one lookup, no rejection."""
-    options = {"dtype": table.dtype, "device": table.device}
-    normal = torch.randn(shape, generator=generator, **options)
+    normal = torch.randn(shape, generator=generator, dtype=table.dtype, device=table.device)
     cells = len(table) - 1
     position = ((normal + REACH) * (0.5 * cells / REACH)).clamp(0, cells)
     index = position.long().clamp_max(cells - 1)

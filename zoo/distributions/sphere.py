@@ -14,7 +14,8 @@ class _Sphere(constraints.Constraint):
 
     def check(self, value: Tensor) -> Tensor:
         tolerance = 64 * torch.finfo(value.dtype).eps * value.shape[-1] ** 0.5
-        return (torch.linalg.vector_norm(value, dim=-1) - 1).abs() <= tolerance
+        on_sphere: Tensor = (torch.linalg.vector_norm(value, dim=-1) - 1).abs() <= tolerance
+        return on_sphere
 
 
 sphere = _Sphere()

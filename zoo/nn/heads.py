@@ -61,8 +61,8 @@ class StandardNormal(nn.Module):
         self.latent_dim = latent_dim
 
     def forward(self, like: Tensor) -> Distribution:
-        zero = like.new_zeros(()).expand(self.latent_dim)
-        return StandardGaussian(Normal(zero, zero + 1, validate_args=False), 1, validate_args=False)
+        mean, scale = like.new_zeros(self.latent_dim), like.new_ones(self.latent_dim)
+        return StandardGaussian(Normal(mean, scale, validate_args=False), 1, validate_args=False)
 
     def sample(
         self, n: int, temperature: float, generator: torch.Generator | None, like: Tensor

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -77,77 +77,66 @@ class MovingAverage:
 
 @dataclass
 class Trouble:
-    """What the guard saw since it was last asked."""
+    """The skipped steps of an epoch: how many, the last one, and what was not finite."""
 
     skipped: int
     step: int
     culprit: str
 
 
-class _Watch:
-    """Some parameters, and which of them had a bad gradient since the last report."""
-
-    def __init__(self, named: Sequence[tuple[str, nn.Parameter]]) -> None:
-        self.names = [name for name, _ in named]
-        self.parameters = [parameter for _, parameter in named]
-        self.bad = torch.zeros(len(named), dtype=torch.bool, device=self.parameters[0].device)
-
-    def norms(self) -> Tensor:
-        """The gradient's norm for each parameter; 0 where there is none."""
-        gradients = [p.grad if p.grad is not None else p.new_zeros(1) for p in self.parameters]
-        return torch.stack(torch._foreach_norm(gradients))
-
-
 class GradientGuard:
-    """Clips gradients, and lets no step through whose gradient is not finite.
+    """Clips gradients, lets no step through whose gradient is not finite, and keeps the figures.
 
     A bad step is skipped on the device: fused optimisers read ``found_inf`` themselves. Adamax
     has no fused form, so for it alone the flag is read on the host.
 
+    Every step of an epoch fills one row of a table on the device: whether it is bad, its loss,
+    log-likelihood and KL, and the gradients' norms. Means and names wait until they are asked for.
+
     Reading all gradients once more costs a small network 3 % of its step. Without clipping, a
     step therefore inspects the loss and the smallest gradient of each layer, as a rule its bias's.
     That is the sum of the layer's output gradients, so what spoils a weight's gradient spoils it
-    too, or came through the layer's input and spoilt the loss.
+    too, or came through the layer's input and spoilt the loss. An epoch's last step reads all.
     """
 
-    def __init__(self, model: nn.Module, max_norm: float | None) -> None:
-        self.everything = _Watch([(n, p) for n, p in model.named_parameters() if p.requires_grad])
-        self.sentinels = _Watch(list(_smallest_of_each_layer(model)))
-        self.max_norm = max_norm
-        device = self.everything.bad.device
-        self.found_inf = torch.zeros((), device=device)
-        self.skipped = torch.zeros((), device=device)
-        self.last_bad_step = torch.full((), -1.0, device=device)
+    def __init__(self, model: nn.Module, steps_per_epoch: int, max_norm: float | None) -> None:
+        named = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
+        sentinels = {id(p) for p in _smallest_of_each_layer(model)}
+        if max_norm is None:
+            named.sort(key=lambda pair: id(pair[1]) not in sentinels)
+        self.names = [name for name, _ in named]
+        self.parameters = [parameter for _, parameter in named]
+        self.sentinels = self.parameters[: len(sentinels)]  # read only without clipping
+        self.steps_per_epoch, self.max_norm = steps_per_epoch, max_norm
+        device = self.parameters[0].device
+        self.table = torch.zeros(steps_per_epoch, 4 + len(named), device=device)
+        self.bad, self.measured = self.table[:, 0], self.table[:, 1:]
+        self.measured_in_part = self.table[:, 1 : 4 + len(sentinels)]
+        self.found_inf = self.bad[0]
+        self.latest_step = 0
         self.norm = torch.zeros((), device=device)
-        """Of the whole gradient, before clipping, at the last step that measured it."""
+        """Of the whole gradient, before clipping, at the last good step that measured it."""
 
-    @torch.no_grad()
-    def check(self, step: int, loss: Tensor, measure: bool = False) -> None:
-        """Inspect and clip this step's gradients; with ``measure`` all are read in any case."""
-        thorough = measure or self.max_norm is not None
-        watch = self.everything if thorough else self.sentinels
-        norms = watch.norms()
-        norm = torch.linalg.vector_norm(norms)
-        finite = torch.isfinite(norm + loss.detach())
-        torch.logical_not(finite, out=self.found_inf)
-        self.skipped += self.found_inf
-        self.last_bad_step.copy_(torch.where(finite, self.last_bad_step, float(step)))
-        watch.bad.copy_(torch.where(finite, watch.bad, ~torch.isfinite(norms)))
+    def check(self, step: int, figures: Sequence[Tensor]) -> None:
+        """Inspect and clip the gradients of a step, numbered from the run's start.
+
+        ``figures`` are the batch's loss, log-likelihood and KL: three scalars without a graph.
+        """
+        position = step % self.steps_per_epoch
+        thorough = self.max_norm is not None or position == self.steps_per_epoch - 1
+        parameters = self.parameters if thorough else self.sentinels
+        row = (self.measured if thorough else self.measured_in_part)[position]
+        gradients = [p.grad if p.grad is not None else p.new_zeros(1) for p in parameters]
+        torch.stack([*figures, *torch._foreach_norm(gradients)], out=row)
+        size = torch.linalg.vector_norm(row)
+        self.latest_step, self.found_inf = step, self.bad[position]
+        # x - x is 0 for a finite x, else nan: half the operations of isfinite.
+        torch.nan_to_num(size - size, nan=1.0, out=self.found_inf)
         if thorough:
-            self.norm.copy_(torch.where(finite, norm, self.norm))
-        if self.max_norm is not None:
-            gradients = [p.grad for p in watch.parameters if p.grad is not None]
-            torch._foreach_mul_(gradients, (self.max_norm / (norm + 1e-6)).clamp(max=1.0))
-
-    def counters(self) -> dict[str, Tensor]:
-        """What a resumed run must know to report the whole of its epoch."""
-        return {
-            "skipped": self.skipped,
-            "last_bad_step": self.last_bad_step,
-            "norm": self.norm,
-            "bad": self.everything.bad,
-            "bad_sentinels": self.sentinels.bad,
-        }
+            norm = torch.linalg.vector_norm(row[3:])
+            self.norm.copy_(torch.where(self.found_inf > 0, self.norm, norm))
+            if self.max_norm is not None:
+                torch._foreach_mul_(gradients, (self.max_norm / (norm + 1e-6)).clamp(max=1.0))
 
     def step(self, optimizer: torch.optim.Optimizer) -> None:
         """Take the optimiser's step unless the gradient was bad, and forget the gradients."""
@@ -158,35 +147,38 @@ class GradientGuard:
             optimizer.step()
         elif not self.found_inf.item():
             optimizer.step()
-        for parameter in self.everything.parameters:  # what zero_grad does, six times faster
+        for parameter in self.parameters:  # what zero_grad does, six times faster
             parameter.grad = None
 
+    def means(self) -> list[float]:
+        """Loss, log-likelihood and KL over the epoch's good steps; waits for the device."""
+        rows = self._rows()[:, :4].double().cpu()
+        good = rows[rows[:, 0] == 0, 1:]
+        means: list[float] = (good.sum(0) / max(1, len(good))).tolist()
+        return means
+
     def report(self) -> Trouble | None:
-        """What went wrong since the last report, or None; waits for the device."""
-        skipped = int(self.skipped.item())
+        """What went wrong in the epoch, or None; waits for the device."""
+        rows = self._rows().cpu()
+        skipped = rows[:, 0].nonzero().flatten().tolist()
         if not skipped:
             return None
-        names = [
-            name
-            for watch in (self.everything, self.sentinels)
-            for name, bad in zip(watch.names, watch.bad.tolist(), strict=True)
-            if bad
-        ]
-        trouble = Trouble(skipped, int(self.last_bad_step.item()), _first_few(names))
-        self.skipped.zero_()
-        self.everything.bad.zero_()
-        self.sentinels.bad.zero_()
-        return trouble
+        spoilt = (~rows[skipped, 4:].isfinite()).any(0).tolist()
+        names = [name for name, bad in zip(self.names, spoilt, strict=True) if bad]
+        step = self.latest_step - len(rows) + 1 + skipped[-1]
+        return Trouble(len(skipped), step, _first_few(names))
+
+    def _rows(self) -> Tensor:
+        return self.table[: self.latest_step % self.steps_per_epoch + 1]
 
 
-def _smallest_of_each_layer(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
-    for prefix, layer in model.named_modules():
-        own = [(n, p) for n, p in layer.named_parameters(prefix, recurse=False) if p.requires_grad]
+def _smallest_of_each_layer(model: nn.Module) -> Iterator[nn.Parameter]:
+    for layer in model.modules():
+        own = [p for p in layer.parameters(recurse=False) if p.requires_grad]
         if own:
-            yield min(own, key=lambda named: named[1].numel())
+            yield min(own, key=lambda parameter: parameter.numel())
 
 
-def _first_few(names: Iterable[str]) -> str:
-    listed = list(dict.fromkeys(names))
-    more = f" and {len(listed) - 3} more" if len(listed) > 3 else ""
-    return ", ".join(listed[:3]) + more if listed else "the loss"
+def _first_few(names: Sequence[str]) -> str:
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(names[:3]) + more if names else "the loss"

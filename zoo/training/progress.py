@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
 
 from zoo.model import VariationalAutoencoder
 
@@ -53,15 +52,15 @@ class Reporter:
             self.writer.close()
             self.bar = None
 
-    def step(self, step: int, totals: Tensor, steps_in_epoch: int) -> None:
-        """Called after every step with the epoch's running totals."""
+    def step(self, step: int, means: Callable[[], Sequence[float]]) -> None:
+        """Called after every step; ``means`` reads the epoch's loss, log-likelihood and KL."""
         now = time.monotonic()
         if now - self.shown < REFRESH_SECONDS:
             return
         self.images_per_second = (step - self.shown_step) * self.batch_size / (now - self.shown)
         self.shown, self.shown_step = now, step
         if self.bar is not None:
-            _, log_likelihood, kl = (totals / steps_in_epoch).tolist()
+            _, log_likelihood, kl = means()
             text = f"ELBO {log_likelihood - kl:.2f}  KL {kl:.2f}  {self.images_per_second:,.0f}/s"
             self.bar.update(self.task, completed=step, description=text)
 

@@ -14,7 +14,7 @@ from zoo.errors import CheckpointError, TrainingError
 from zoo.model import VariationalAutoencoder
 from zoo.training.optim import GradientGuard, MovingAverage
 
-LAYOUT = "zoo-run-3"
+LAYOUT = "zoo-run-4"
 """The metadata key; a change of what the file holds changes the number."""
 
 
@@ -44,13 +44,13 @@ class RunState:
         average: MovingAverage | None,
         optimizer: torch.optim.Optimizer,
         guard: GradientGuard,
-        totals: Tensor,
     ) -> None:
         self.device, self.data_digest, self.optimizer = device, data_digest, optimizer
         self.models = {"model": model}
         if average is not None:
             self.models["average"] = average.model
-        self.counters = {"totals": totals, **guard.counters()}
+        # What a run resumed in the middle of an epoch must know to report the whole of it.
+        self.counters = {"steps": guard.table, "gradient_norm": guard.norm}
 
     def save(self, path: Path, progress: Progress) -> None:
         """Write everything, whole or not at all."""

@@ -140,19 +140,17 @@ class Trainer:
         self.total_steps = self.steps_per_epoch * self.config.epochs
         _check_warmup(self.config, self.total_steps)
         self.optimizer = build_optimizer(self.config, self.model)
-        self.guard = GradientGuard(self.model, self.config.clip_grad_norm)
+        self.guard = GradientGuard(self.model, self.steps_per_epoch, self.config.clip_grad_norm)
         self.progress = Progress()
         self.unsaved_best: tuple[VariationalAutoencoder, dict[str, Any]] | None = None
-        self.totals = torch.zeros(3, device=device)
-        self.kl_weight = torch.zeros((), device=device)
+        self.kl_weight = torch.ones((), device=device)
         self.forward: Callable[[Tensor], tuple[Tensor, ...]] = self._forward
         if self.config.compile:
             torch.compiler.reset()  # else the ninth run in a process would quietly not compile
             self.forward = torch.compile(self._forward)
         self.state = RunState(
-            self.device, data.digest(), self.model, self.average, self.optimizer, self.guard,
-            self.totals,
-        )  # fmt: skip
+            self.device, data.digest(), self.model, self.average, self.optimizer, self.guard
+        )
         self.reporter = Reporter(run.path, self.total_steps, self.batch_size, progress)
         self.last_save = time.monotonic()
 
@@ -187,7 +185,7 @@ class Trainer:
         for batch in range(self.progress.step % self.steps_per_epoch, self.steps_per_epoch):
             index = order[batch * self.batch_size : (batch + 1) * self.batch_size]
             self.take_step(self.train_split.batch(index, kind=self.model.input_kind))
-            self.reporter.step(self.progress.step, self.totals, batch + 1)
+            self.reporter.step(self.progress.step, self.guard.means)
             if self.save_is_due() and batch + 1 < self.steps_per_epoch:
                 self.save()
 
@@ -201,24 +199,24 @@ class Trainer:
         step = self.progress.step
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.config, step, self.total_steps)
-        self.kl_weight.fill_(kl_weight(self.config, step))
+        if step < self.config.kl_warmup_steps:
+            self.kl_weight.fill_(kl_weight(self.config, step))
         value, log_likelihood, kl = self.forward(x)
         value.backward()  # type: ignore[no-untyped-call]
-        ends_epoch = (step + 1) % self.steps_per_epoch == 0
-        self.guard.check(step, value, measure=ends_epoch)
+        self.guard.check(step, (value.detach(), log_likelihood, kl))
         self.guard.step(self.optimizer)
         if self.average is not None:
             self.average.update(step)
-        figures = torch.stack([value.detach(), log_likelihood, kl])
-        self.totals += torch.where(self.guard.found_inf > 0, 0.0, figures)
         self.progress.step += 1
 
     def _forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Loss, and the batch means of log-likelihood and KL."""
         with autocast(self.config, self.device):
             terms = self.model.elbo_terms(x)
-        value = loss(self.experiment.objective, terms, self.kl_weight)
-        return value, terms.log_likelihood.detach().mean(), terms.kl.detach().sum(-1).mean()
+        log_likelihood, kl = terms.log_likelihood.mean(), terms.kl.mean(0)
+        weight = self.kl_weight if self.config.kl_warmup_steps else 1.0
+        value = loss(self.experiment.objective, log_likelihood, kl, weight)
+        return value, log_likelihood.detach(), kl.detach().sum()
 
     def finish_epoch(self) -> None:
         """Validate, record, keep the best, decide whether to go on."""
@@ -228,7 +226,6 @@ class Trainer:
         patience = self.config.patience
         self.progress.stopped = patience is not None and self.progress.epochs_since_best >= patience
         self.reporter.epoch(record, self.validated_model, self.config.sample_every_epochs)
-        self.totals.zero_()
         if self.done or self.save_is_due():
             self.save()
 
@@ -236,10 +233,9 @@ class Trainer:
         """The epoch's means over its good steps; reports or refuses skipped ones."""
         trouble = self.guard.report()
         step = self.progress.step
-        skipped = trouble.skipped if trouble else 0
         if trouble:
             self.report_trouble(trouble)
-        means = (self.totals / max(1, self.steps_per_epoch - skipped)).tolist()
+        means = self.guard.means()
         names = ("train_loss", "train_log_likelihood", "train_kl")
         return {
             "epoch": self.epoch,
@@ -249,7 +245,7 @@ class Trainer:
             "gradient_norm": self.guard.norm.item(),
             "kl_weight": kl_weight(self.config, step - 1),
             "lr": learning_rate(self.config, step - 1, self.total_steps),
-            "skipped_steps": skipped,
+            "skipped_steps": trouble.skipped if trouble else 0,
         }
 
     def report_trouble(self, trouble: Trouble) -> None:

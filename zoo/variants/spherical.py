@@ -33,7 +33,7 @@ class VMFVAE(VAE):
     tensor([1.0000, 1.0000, 1.0000])
     """
 
-    Config: type[SphericalConfig] = SphericalConfig
+    Config = SphericalConfig
     config: SphericalConfig
 
     def build_posterior(self, in_features: int) -> nn.Module:

@@ -6,7 +6,7 @@ from typing import Protocol
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Distribution, Independent, Normal, kl_divergence
+from torch.distributions import Distribution, Independent, kl_divergence
 
 from zoo.model import ElboTerms
 from zoo.nn.heads import GaussianHead, StandardNormal
@@ -85,6 +85,6 @@ class VAE(SingleLatentModel):
     def kl_by_dimension(self, x: Tensor) -> Tensor | None:
         q = self.infer(x)
         p = self.prior(q.mode)
-        if not (isinstance(q, Independent) and isinstance(q.base_dist, Normal)):
+        if not (isinstance(q, Independent) and isinstance(p, Independent)):
             return None
         return kl_divergence(q.base_dist, p.base_dist)
