@@ -1,4 +1,4 @@
-r"""The ratio of modified Bessel functions behind the von Mises-Fisher distribution, and its integrals.
+r"""The ratio of Bessel functions behind the von Mises-Fisher distribution, and its integrals.
 
 For a sphere in R^m and a concentration k >= 0 let
 
@@ -34,7 +34,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-Array = NDArray[np.float64]
+Array = NDArray[np.floating[Any]]
 DEGREE = 96
 """Of the polynomials solved for. m = 2 needs 90 for float64, m = 3 about 50, m >= 10 at most 24."""
 

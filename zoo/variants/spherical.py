@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 from torch import Tensor, nn
+from torch.distributions import Distribution
 
 from zoo.geometry import geodesic_path, great_circle
 from zoo.nn.spherical import (
@@ -24,9 +25,10 @@ class SphericalConfig(VAEConfig):
 class VMFVAE(VAE):
     r"""The hyperspherical VAE (Davidson et al. 2018, arXiv:1804.00891).
 
-    q(z|x) is von Mises-Fisher around a mean direction mu(x) with concentration softplus(.) + 1,
+    q(z|x) is von Mises-Fisher around a mean direction mu(x) with a concentration for each x,
     p(z) uniform on the sphere, so KL depends on the concentration alone and no code is pulled to
-    a centre.
+    a centre. Unlike theirs, the concentration is exp(.) + 1, and the decoder reads sqrt(m) z, whose
+    coordinates have unit variance under the prior: both make training faster and better.
 
     >>> model = VMFVAE(SphericalConfig(input_shape=(1, 28, 28), latent_dim=11))
     >>> model.sample_codes(3).norm(dim=-1)
@@ -41,6 +43,10 @@ class VMFVAE(VAE):
 
     def build_prior(self) -> UniformSphere:
         return UniformSphere(self.config.latent_dim)
+
+    def decode(self, z: Tensor) -> Distribution:
+        """p(x|z) for unit vectors (..., m), batch shape (...)."""
+        return super().decode(self.config.latent_dim**0.5 * z)
 
     def interpolate(self, start: Tensor, end: Tensor, steps: int) -> Tensor:
         """``steps`` codes from ``start`` to ``end`` along the great circle: (steps, ..., m)."""
