@@ -20,7 +20,6 @@ from torch import Tensor
 from zoo.distributions import bessel_ratio
 from zoo.distributions.bessel_ratio import (
     kl_from_uniform,
-    locate,
     log_growth,
     log_surface_area,
     mean_resultant,
@@ -35,10 +34,6 @@ DTYPES = [torch.float64, torch.float32]
 tolerance = {torch.float64: 1e-12, torch.float32: 2e-6}
 FUNCTIONS = [mean_resultant, kl_from_uniform, log_growth, mean_resultant_derivative]
 WIDTHS = [2, 3, 4, 5, 11, 64, 1000, 10_000]
-
-
-def complement(k: Tensor, m: int) -> Tensor:
-    return mean_resultant_complement(locate(k, m), m)
 
 
 def slope_of_kl(k: Tensor, m: int) -> Tensor:
@@ -56,7 +51,7 @@ def slope_of_mean(k: Tensor, m: int) -> Tensor:
 QUANTITIES: dict[str, Callable[[Tensor, int], Tensor]] = {
     "log_normalizer": lambda k, m: -log_surface_area(m) - log_growth(k, m),
     "mean_resultant": mean_resultant,
-    "complement": complement,
+    "complement": mean_resultant_complement,
     "entropy": lambda k, m: log_surface_area(m) - kl_from_uniform(k, m),
     "kl_uniform": kl_from_uniform,
     "dkl_dkappa": slope_of_kl,
@@ -157,7 +152,7 @@ def test_no_concentration(m: int, dtype: torch.dtype) -> None:
     k = torch.zeros((), dtype=dtype, requires_grad=True)
     for function in (mean_resultant, kl_from_uniform, log_growth):
         assert function(k, m).item() == 0
-    assert complement(k, m).item() == 1
+    assert mean_resultant_complement(k, m).item() == 1
     slopes = [torch.autograd.grad(f(k, m), k, create_graph=True)[0] for f in FUNCTIONS]
     assert slopes[0].item() == pytest.approx(1 / m, rel=tolerance[dtype])
     assert [slope.item() for slope in slopes[1:3]] == [0, 0]
@@ -230,7 +225,7 @@ def test_everything_grows_with_the_concentration(m: int, kappa: float, step: flo
     for function in (mean_resultant, kl_from_uniform, log_growth):
         low, high = function(k, m).tolist()
         assert low < high or (function is mean_resultant and high > 1 - 1e-12)
-    for shrinking in (complement, mean_resultant_derivative):
+    for shrinking in (mean_resultant_complement, mean_resultant_derivative):
         high, low = shrinking(k, m).tolist()
         assert low <= high * (1 + 1e-13)
     assert mean_resultant(k[:1], m) > mean_resultant(k[:1], m + 1)
@@ -256,7 +251,7 @@ def test_closed_form_on_the_circle() -> None:
 @pytest.mark.parametrize("m", WIDTHS)
 def test_the_complement_adds_to_one(m: int, dtype: torch.dtype) -> None:
     k = torch.logspace(-6, 7, 200, dtype=dtype)
-    total = mean_resultant(k, m) + complement(k, m)
+    total = mean_resultant(k, m) + mean_resultant_complement(k, m)
     assert (total - 1).abs().max() <= 2 * torch.finfo(dtype).eps
 
 
@@ -265,7 +260,9 @@ def test_single_precision_at_very_large_concentrations() -> None:
     k = torch.tensor([1e7, 1e12, 1e18])
     for m in (2, 3, 64):
         exact = (m - 1) / (2 * k.double()) - (m - 1) * (m - 3) / (8 * k.double().square())
-        torch.testing.assert_close(complement(k, m).double(), exact, rtol=1e-6, atol=0)
+        torch.testing.assert_close(
+            mean_resultant_complement(k, m).double(), exact, rtol=1e-6, atol=0
+        )
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -282,7 +279,7 @@ def test_nothing_overflows_far_outside_the_range(kappa: float, dtype: torch.dtyp
 @pytest.mark.parametrize("shape", [(), (0,), (1,), (2, 3), (2, 0, 3)])
 def test_any_shape(shape: tuple[int, ...]) -> None:
     k = torch.full(shape, 2.5)
-    for function in (*FUNCTIONS, complement):
+    for function in (*FUNCTIONS, mean_resultant_complement):
         value = function(k, 7)
         assert value.shape == shape
         single = function(torch.tensor(2.5), 7)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
-from torch.nn.functional import normalize, softplus
+from torch.nn.functional import normalize
 
 import zoo
 from zoo import checkpoint
@@ -78,17 +78,35 @@ def test_each_variant_has_its_own_posterior() -> None:
 
 @pytest.mark.parametrize("variant", ["vmf-vae", "power-spherical-vae"])
 def test_the_concentration_is_at_least_one_and_depends_on_x(variant: str) -> None:
-    """softplus(.) + 1, as Davidson et al. have it."""
+    """exp(.) + 1."""
     model, x = create(variant), pixels(50)
     q = model.infer(x)
     assert isinstance(q, VonMisesFisher | PowerSpherical)
     head = model.posterior.get_submodule("projection")
     raw = head(model.encoder(x))
-    torch.testing.assert_close(q.scale, softplus(raw[:, -1:]) + 1)
+    torch.testing.assert_close(q.scale, raw[:, -1:].exp() + 1)
     torch.testing.assert_close(q.loc, normalize(raw[:, :-1], dim=-1))
     assert q.scale.min() >= 1
     assert q.scale.std() > 0.01
     assert model.elbo_terms(x).kl.std() > 1e-4
+
+
+@pytest.mark.parametrize("variant", ["vmf-vae", "power-spherical-vae"])
+@pytest.mark.parametrize("extreme", [-1e30, -200.0, 200.0, 1e30])
+def test_extreme_features_give_finite_bounds(variant: str, extreme: float) -> None:
+    """The concentration stays between 1 and 1e7."""
+    model, x = create(variant), pixels(4)
+    head = model.posterior.get_submodule("projection")
+    bias = head.get_parameter("bias")
+    with torch.no_grad():
+        bias[-1] = extreme
+    terms = model.elbo_terms(x)
+    assert bool(terms.elbo.isfinite().all())
+    gradients = torch.autograd.grad(terms.elbo.sum(), list(head.parameters()))
+    assert all(bool(gradient.isfinite().all()) for gradient in gradients)
+    q = model.infer(x)
+    assert isinstance(q, VonMisesFisher | PowerSpherical)
+    assert 1 <= q.scale.min() <= q.scale.max() <= 1.0001e7
 
 
 @pytest.mark.parametrize("latent_dim, k", [(2, 1.0), (5, 0.0), (11, 20.0), (64, 100.0), (3, 1e7)])

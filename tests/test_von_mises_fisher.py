@@ -19,14 +19,13 @@ from torch.nn.functional import normalize
 from zoo.distributions import HypersphericalUniform, TabulatedVonMisesFisher, VonMisesFisher
 from zoo.distributions.bessel_ratio import (
     kl_from_uniform,
-    locate,
     log_growth,
     log_surface_area,
     mean_resultant,
     mean_resultant_complement,
     mean_resultant_derivative,
 )
-from zoo.distributions.polar import angle_table, draw_polar, draw_tabulated
+from zoo.distributions.polar import REACH, angle_table, draw_polar, draw_tabulated
 from zoo.distributions.von_mises_fisher import meridian_rate
 
 Array = NDArray[np.float64]
@@ -48,10 +47,6 @@ def build(m: int, k: float, dtype: torch.dtype = torch.float64, seed: int = 0) -
 
 def kl(q: VonMisesFisher) -> Tensor:
     return kl_divergence(q, HypersphericalUniform(q.m - 1))
-
-
-def complement(k: Tensor, m: int) -> Tensor:
-    return mean_resultant_complement(locate(k, m), m)
 
 
 def number(function: Callable[[Tensor, int], Tensor], m: int, k: float) -> float:
@@ -99,7 +94,7 @@ def test_polar_moments(draw: Sampler, n: int, dtype: torch.dtype) -> None:
         assert gap.dtype == dtype
         assert gap.min() >= 0
         assert gap.max() <= 2
-        mean = number(complement, m, k)
+        mean = number(mean_resultant_complement, m, k)
         assert_mean(gap, mean, label=(m, k))
         square = mean**2 + number(mean_resultant_derivative, m, k)
         assert_mean(gap.double().square(), square, label=(m, k))
@@ -138,6 +133,19 @@ def log_density(angle: Array, m: int, k: float) -> Array:
     return result
 
 
+@pytest.mark.parametrize("m, k", [*LAWS, (2, 6.0), (4, 20.0), (3, 1e7), (1000, 1e3), (64, 100.0)])
+def test_the_table_holds_quantiles(m: int, k: float) -> None:
+    """At its entries, and half-way between them.
+
+    On the circle the density does not vanish at the ends, where the finest cell counts as a point.
+    """
+    table = angle_table(k, m, torch.float64, CPU)
+    normal = torch.linspace(-REACH, REACH, len(table), dtype=torch.float64)
+    for angle, place in ((table, normal), *[(0.5 * (x[1:] + x[:-1]) for x in (table, normal))]):
+        below = torch.from_numpy(distribution_function(angle.numpy(), m, k))
+        assert (below - torch.special.ndtr(place)).abs().max() < (1e-4 if m == 2 else 1e-6)
+
+
 def test_the_blind_sampler_is_another_one() -> None:
     """Otherwise the tests above would try the same one twice."""
     looking, blind = (f(5, 3.0, 10_000, torch.float32, 0) for f in (draw_looking, draw_blind))
@@ -152,7 +160,7 @@ def test_each_draw_has_its_own_concentration(draw: Sampler) -> None:
         gap = draw_polar(k, 6, torch.Generator().manual_seed(0))
     assert gap.shape == k.shape
     for own, draws in zip(k[:, 0].tolist(), gap, strict=True):
-        assert_mean(draws, number(complement, 6, own))
+        assert_mean(draws, number(mean_resultant_complement, 6, own))
 
 
 # Draws on the sphere.
@@ -168,10 +176,10 @@ def test_moments_of_vectors(m: int, k: float, dtype: torch.dtype) -> None:
     assert (z.double().norm(dim=-1) - 1).abs().max() < 8 * torch.finfo(dtype).eps
     z = z.double()
     gap = 0.5 * (z - loc).square().sum(-1)
-    assert_mean(gap, number(complement, m, k))
+    assert_mean(gap, number(mean_resultant_complement, m, k))
     variance = q.variance.double()
     for i in {0, 1, m - 1}:
-        centred = z[:, i] - loc[i] * (1 - number(complement, m, k))
+        centred = z[:, i] - loc[i] * (1 - number(mean_resultant_complement, m, k))
         assert_mean(centred, 0, label=i)
         assert_mean(centred.square(), variance[i].item(), slack=1e-5, label=i)
 
@@ -330,7 +338,7 @@ def test_a_draw_turns_with_loc_by_the_smallest_rotation() -> None:
 def exact_rate(gap: float, k: float, m: int) -> float:
     """By Gauss-Legendre quadrature over panels that shrink towards the draw's angle."""
     theta = 2 * math.asin(math.sqrt(gap / 2))
-    excess = number(complement, m, k) - gap
+    excess = number(mean_resultant_complement, m, k) - gap
     length, sign = (theta, -1.0) if excess > 0 else (math.pi - theta, 1.0)
     edges = np.concatenate([[0.0], length * 2.0 ** np.arange(-45, 1)])
     nodes, weights = np.polynomial.legendre.leggauss(40)
@@ -351,7 +359,7 @@ def exact_rate(gap: float, k: float, m: int) -> float:
 def test_the_rate_along_the_meridian(m: int, k: float, dtype: torch.dtype, accuracy: float) -> None:
     """At typical draws, and far out."""
     mean, spread = (
-        number(complement, m, k),
+        number(mean_resultant_complement, m, k),
         math.sqrt(number(mean_resultant_derivative, m, k)),
     )
     near = mean + spread * np.linspace(-5, 7, 25)
@@ -422,7 +430,7 @@ def test_the_slope_of_log_prob_in_single_precision(m: int, k: float) -> None:
     scale = q.scale.clone().requires_grad_()
     peak = VonMisesFisher(q.loc, scale).log_prob(q.loc)
     (slope,) = torch.autograd.grad(peak, scale)
-    assert slope.item() == pytest.approx(number(complement, m, k), rel=1e-5)
+    assert slope.item() == pytest.approx(number(mean_resultant_complement, m, k), rel=1e-5)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -593,7 +601,7 @@ def test_draws_of_a_batch_belong_to_their_own_parameters() -> None:
     z = q.expand((3, 4)).sample((20_000,)).double()
     gap = 0.5 * (z - q.loc.double()).square().sum(-1)
     for i, (j, k) in product(range(3), enumerate(scale[:, 0].tolist())):
-        assert_mean(gap[:, i, j], number(complement, 6, k))
+        assert_mean(gap[:, i, j], number(mean_resultant_complement, 6, k))
 
 
 @pytest.mark.parametrize("m", [2, 3, 4])

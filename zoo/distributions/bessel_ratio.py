@@ -64,17 +64,14 @@ def mean_resultant(k: Tensor, m: int) -> Tensor:
     return result
 
 
-def mean_resultant_complement(point: Point, m: int) -> Tensor:
-    """1 - A without cancellation where A is close to 1; not differentiable.
+def mean_resultant_complement(k: Tensor, m: int) -> Tensor:
+    """1 - A(k) without cancellation where A is close to 1; differentiable twice.
 
-    >>> point = locate(torch.tensor(1e7), 3)
-    >>> round(mean_resultant_complement(point, 3).item() * 1e7, 4)
+    >>> round(mean_resultant_complement(torch.tensor(1e7), 3).item() * 1e7, 4)
     1.0
     """
-    x, r = point
-    with torch.no_grad():
-        a = _sum(series(m, x.dtype, x.device).a, point)
-        return r * (1 / (1 + x)).addcmul_(x * r, a)
+    result: Tensor = _Complement.apply(k, m)  # type: ignore[no-untyped-call]
+    return result
 
 
 def mean_resultant_derivative(k: Tensor, m: int) -> Tensor:
@@ -122,6 +119,21 @@ class _MeanResultant(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
         (k,) = ctx.saved_tensors
         return grad * mean_resultant_derivative(k, ctx.m), None
+
+
+class _Complement(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, k: Tensor, m: int) -> Tensor:
+        ctx.save_for_backward(k)
+        ctx.m = m
+        x, r = point = locate(k, m)
+        a = _sum(series(m, k.dtype, k.device).a, point)
+        return r * (1 / (1 + x)).addcmul_(x * r, a)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        (k,) = ctx.saved_tensors
+        return -grad * mean_resultant_derivative(k, ctx.m), None
 
 
 class _KLFromUniform(torch.autograd.Function):

@@ -10,6 +10,7 @@ from torch.distributions import Distribution
 from torch.nn.functional import normalize
 
 from zoo.distributions.bessel_ratio import log_surface_area
+from zoo.distributions.noise import standard_normal
 from zoo.distributions.sphere import sphere
 
 
@@ -60,7 +61,7 @@ class HypersphericalUniform(Distribution):
     def rsample(self, sample_shape: Any = (), generator: torch.Generator | None = None) -> Tensor:
         """Unit vectors (*sample_shape, *batch_shape, dim + 1)."""
         shape = self._extended_shape(torch.Size(sample_shape))
-        noise = torch.randn(shape, dtype=self.dtype, device=self.device, generator=generator)
+        noise = standard_normal(shape, self.dtype, self.device, generator)
         return normalize(noise, dim=-1)
 
     def sample(self, sample_shape: Any = (), generator: torch.Generator | None = None) -> Tensor:

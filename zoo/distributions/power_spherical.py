@@ -30,6 +30,7 @@ from torch.distributions import Distribution, constraints, register_kl
 
 from zoo.distributions.bessel_ratio import log_surface_area
 from zoo.distributions.hyperspherical_uniform import HypersphericalUniform
+from zoo.distributions.noise import standard_normal
 from zoo.distributions.sphere import sphere
 
 # B_2, B_4, ..., and the argument from which eight terms give double precision.
@@ -108,7 +109,7 @@ class PowerSpherical(Distribution):
         """Draws (*sample_shape, *batch_shape, m), reparameterised."""
         shape = self._extended_shape(torch.Size(sample_shape))
         loc = self.loc.expand(shape)
-        noise = torch.randn(shape, dtype=loc.dtype, device=loc.device, generator=generator)
+        noise = standard_normal(shape, loc.dtype, loc.device, generator)
         alpha = _widen(self.scale).expand(*shape[:-1], 1) + 0.5 * (self.m - 1)
         toward: Tensor = torch._standard_gamma(alpha, generator=generator)
         return _place(loc, toward, noise)
