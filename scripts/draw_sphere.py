@@ -287,7 +287,7 @@ def draw_dot(
     picture.paste(colour, (round(across) - 8, round(down) - 8), mask)
 
 
-def test_codes(source: str, width: int, data_root: str | None) -> tuple[Tensor, Tensor]:
+def codes_of_test_images(source: str, width: int, data_root: str | None) -> tuple[Tensor, Tensor]:
     """A model's codes of the test images (N, width) and the images' digits (N,)."""
     model = zoo.load(source)
     if model.code_dim != width:
@@ -316,8 +316,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Write the picture."""
     options = parse_arguments(arguments)
     try:
-        sphere = sphere_image(*test_codes(options.sphere, 3, options.data_root))
-        plane = plane_image(*test_codes(options.plane, 2, options.data_root))
+        sphere = sphere_image(*codes_of_test_images(options.sphere, 3, options.data_root))
+        plane = plane_image(*codes_of_test_images(options.plane, 2, options.data_root))
     except zoo.ZooError as error:
         raise SystemExit(f"error: {error}") from error
     options.output.parent.mkdir(parents=True, exist_ok=True)

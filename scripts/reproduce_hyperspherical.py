@@ -5,6 +5,9 @@ batches of 64, Adam at 1e-3, a linear KL warm-up over 100 epochs, early stopping
 without a better validation ELBO, at most 500 epochs; log-likelihoods are importance-weighted with
 500 samples on the 10,000 test images. Their figures are means and deviations over ten runs.
 
+zoo's S-VAE departs from theirs in two points (see zoo/variants/spherical.py): the concentration is
+exp(.) + 1 instead of softplus(.) + 1, and the decoder reads sqrt(d + 1) z.
+
 Their dimension d stands for the sphere S^d: the codes of the S-VAE ("vmf") have d + 1 numbers,
 those of the N-VAE ("gaussian") beside it d. For every run the accuracy of 5 nearest neighbours
 among 100, 600 and 1000 labelled codes is recorded too.

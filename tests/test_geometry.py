@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from zoo.errors import UnsupportedError
-from zoo.geometry import geodesic_path, great_circle, linear_path
+from zoo.geometry import geodesic_path, great_circle, linear_path, straight_line
 
 seeds = st.integers(0, 10_000)
 widths = st.integers(2, 40)
@@ -227,3 +227,14 @@ ANGLES = torch.zeros(2)
 def test_mistakes_say_what_to_do(call: Callable[[], Tensor], message: str) -> None:
     with pytest.raises(UnsupportedError, match=message):
         call()
+
+
+def test_a_straight_line_keeps_its_distances_whatever_the_direction_s_length() -> None:
+    code, direction = torch.zeros(3), torch.tensor([[0.0, 2.0, 0.0], [5.0, 0.0, 0.0]])
+    line = straight_line(code, direction, torch.tensor([1.0, 4.0]))
+    assert line.shape == (2, 2, 3)
+    assert line.norm(dim=-1).tolist() == [[1.0, 1.0], [4.0, 4.0]]
+    with pytest.raises(UnsupportedError, match="points nowhere"):
+        straight_line(code, torch.zeros(3), torch.tensor([1.0]))
+    with pytest.raises(UnsupportedError, match="got list"):
+        straight_line(code, direction, [1.0])  # type: ignore[arg-type]

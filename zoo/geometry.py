@@ -53,6 +53,24 @@ def geodesic_path(start: Tensor, end: Tensor, steps: int) -> Tensor:
     return torch.cat([start.unsqueeze(0), _around_middle(start, end, inner), end.unsqueeze(0)])
 
 
+def straight_line(code: Tensor, direction: Tensor, distances: Tensor) -> Tensor:
+    """code + s direction / |direction| for each s of ``distances`` (A,): (A, ..., D).
+
+    Raises UnsupportedError for a direction of zeros.
+
+    >>> straight_line(torch.zeros(2), torch.tensor([3.0, 4.0]), torch.tensor([0.0, 5.0]))
+    tensor([[0., 0.],
+            [3., 4.]])
+    """
+    code, direction = _broadcast(code, direction)
+    _check_amounts(distances)
+    length = torch.linalg.vector_norm(direction, dim=-1, keepdim=True)
+    if bool((length == 0).any()):
+        raise UnsupportedError("a direction is zero, so that it points nowhere")
+    line: Tensor = code + _on_new_axis(distances.to(code.dtype), code) * (direction / length)
+    return line
+
+
 def great_circle(code: Tensor, direction: Tensor, angles: Tensor) -> Tensor:
     """The codes at ``angles`` from ``code`` on the great circle that leaves it along ``direction``.
 
@@ -70,8 +88,7 @@ def great_circle(code: Tensor, direction: Tensor, angles: Tensor) -> Tensor:
     """
     code, direction = _broadcast(code, direction)
     _check_unit(code, "code")
-    if angles.ndim != 1:
-        raise UnsupportedError(f"angles must have shape (A,), got {tuple(angles.shape)}")
+    _check_amounts(angles)
     tangent = _orthogonal(_orthogonal(direction, code), code)  # the second removes rounding
     length: Tensor = torch.linalg.vector_norm(tangent, dim=-1, keepdim=True)
     whole = torch.linalg.vector_norm(direction, dim=-1, keepdim=True)
@@ -107,6 +124,12 @@ def _around_middle(start: Tensor, end: Tensor, position: Tensor) -> Tensor:
 def _orthogonal(vector: Tensor, code: Tensor) -> Tensor:
     along = (vector * code).sum(-1, keepdim=True) / code.square().sum(-1, keepdim=True)
     return vector - along * code
+
+
+def _check_amounts(amounts: Tensor) -> None:
+    if not isinstance(amounts, Tensor) or amounts.ndim != 1:
+        shape = tuple(amounts.shape) if isinstance(amounts, Tensor) else type(amounts).__name__
+        raise UnsupportedError(f"distances or angles must be a tensor of shape (A,), got {shape}")
 
 
 def _fractions(steps: int, like: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from zoo.errors import DataError, UnsupportedError
-from zoo.geometry import linear_path
+from zoo.geometry import linear_path, straight_line
 from zoo.settings import Settings
 
 InputKind = Literal["binary", "unit"]
@@ -67,6 +67,11 @@ class VariationalAutoencoder(nn.Module, ABC):
     @abstractmethod
     def code_dim(self) -> int:
         """D, the width of a code."""
+
+    @property
+    def code_variance(self) -> float:
+        """Of each coordinate of a code under the prior."""
+        return 1.0
 
     @abstractmethod
     def elbo_terms(self, x: Tensor) -> ElboTerms:
@@ -126,11 +131,11 @@ class VariationalAutoencoder(nn.Module, ABC):
         return linear_path(start, end, steps)
 
     def traverse(self, code: Tensor, direction: Tensor, amounts: Tensor) -> Tensor:
-        """Codes at the distances ``amounts`` (A,) from ``code`` along ``direction``: (A, ..., D).
+        """Codes at the distances ``amounts`` (A,) from ``code`` towards ``direction``: (A, ..., D).
 
-        Distances are Euclidean, on a sphere angles in radians.
+        Distances are Euclidean, on a sphere angles in radians. A direction's length does not count.
         """
-        return code + amounts.reshape(-1, *(1 for _ in code.shape)) * direction
+        return straight_line(code, direction, amounts)
 
     @torch.no_grad()
     def log_prob(self, x: Tensor, samples: int, chunk: int = 1024) -> Tensor:

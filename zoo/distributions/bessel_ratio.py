@@ -34,6 +34,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from zoo.distributions.constants import constant
+
 Array = NDArray[np.floating[Any]]
 DEGREE = 96
 """Of the polynomials solved for. m = 2 needs 90 for float64, m = 3 about 50, m >= 10 at most 24."""
@@ -172,7 +174,7 @@ def _kl(k: Tensor, m: int) -> Tensor:
 def locate(k: Tensor, m: int) -> Point:
     """x and r of a concentration."""
     c = 0.5 * (m - 1)
-    width = torch.sqrt(k.square() + c * c) + c
+    width = torch.hypot(k, torch.full_like(k, c)) + c
     return Point(k / width, 2 * c / width)
 
 
@@ -186,22 +188,13 @@ def _sum(coefficients: Tensor, point: Point) -> Tensor:
 @torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
 def series(m: int, dtype: torch.dtype, device: torch.device) -> Series:
     """The series of R^m, m >= 2, cut off where the dtype no longer sees the rest."""
-    return _series(m, dtype, device)  # a function of its own: tracing looks through a cache
-
-
-@lru_cache(maxsize=256)
-def _series(m: int, dtype: torch.dtype, device: torch.device) -> Series:
-    if m < 2:
-        raise ValueError(f"a sphere needs an ambient dimension of at least 2, got {m}")
     tolerance = max(torch.finfo(dtype).eps / 8, 1e-15)  # 1e-15: what the solver's rounding leaves
     scales = (1.0, 1.0, 0.5 * (m - 1))  # of what each series is added to
-    with torch.inference_mode(False):
-        return Series(
-            *(
-                torch.tensor(_cut(values, tolerance * scale), dtype=dtype, device=device)
-                for values, scale in zip(_solve(m), scales, strict=True)
-            )
-        )
+    a, beta, rho = (
+        constant((m, name), _cut(values, tolerance * scale), dtype, device)
+        for name, values, scale in zip(Series._fields, _solve(m), scales, strict=True)
+    )
+    return Series(a, beta, rho)
 
 
 def _cut(coefficients: Array, tolerance: float) -> Array:
@@ -212,6 +205,8 @@ def _cut(coefficients: Array, tolerance: float) -> Array:
 @lru_cache(maxsize=256)
 def _solve(m: int) -> tuple[Array, Array, Array]:
     """Chebyshev coefficients of a, beta and rho, by Newton's method on the Riccati equation."""
+    if m < 2:
+        raise ValueError(f"a sphere needs an ambient dimension of at least 2, got {m}")
     c = 0.5 * (m - 1)
     q, derivative = _collocation(DEGREE)
     a = 1 / (1 + 2 * c * (1 + q) ** 2)  # right at q = 0, and at q = 1 up to 1 / m

@@ -6,10 +6,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution
+from torch.distributions import Distribution, register_kl
 from torch.nn.functional import normalize
 
 from zoo.distributions.bessel_ratio import log_surface_area
+from zoo.distributions.directional import as_size, check_same_sphere
 from zoo.distributions.noise import standard_normal
 from zoo.distributions.sphere import sphere
 
@@ -60,7 +61,7 @@ class HypersphericalUniform(Distribution):
 
     def rsample(self, sample_shape: Any = (), generator: torch.Generator | None = None) -> Tensor:
         """Unit vectors (*sample_shape, *batch_shape, dim + 1)."""
-        shape = self._extended_shape(torch.Size(sample_shape))
+        shape = self._extended_shape(as_size(sample_shape))
         noise = standard_normal(shape, self.dtype, self.device, generator)
         return normalize(noise, dim=-1)
 
@@ -79,3 +80,10 @@ class HypersphericalUniform(Distribution):
         """The log of the surface area, in nats."""
         area = log_surface_area(self.dim + 1)
         return torch.full(self.batch_shape, area, dtype=self.dtype, device=self.device)
+
+
+@register_kl(HypersphericalUniform, HypersphericalUniform)  # type: ignore[no-untyped-call, untyped-decorator]
+def _kl_of_equals(q: HypersphericalUniform, p: HypersphericalUniform) -> Tensor:
+    """0: there is one uniform distribution."""
+    check_same_sphere(q.dim + 1, p.dim + 1)
+    return torch.zeros_like(q.entropy() + p.entropy())

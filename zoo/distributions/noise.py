@@ -1,11 +1,12 @@
-"""Random numbers from the global generator or a given one."""
+"""Random numbers from the global generator or a given one.
+
+Two calls each, because torch.compile cannot trace a generator of None with a changing batch size.
+"""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
-
-# torch.compile cannot trace a generator of None together with a batch size that changes.
 
 
 def standard_normal(

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from zoo.distributions.bessel_ratio import Point, locate
+from zoo.distributions.constants import constant
 from zoo.distributions.noise import standard_normal, uniform
 
 Array = NDArray[np.float64]
@@ -57,9 +58,9 @@ def _propose(
         e *= log_u.mul_(2 / (m - 2)).expm1_().neg_().sqrt_()
     t = x * e
     log_u = uniform(shape, x.dtype, x.device, generator).log_()
-    accepted = (m - 1) * (t / (1 + t) - torch.log1p(t)) >= log_u
+    rejected = (m - 1) * (t / (1 + t) - torch.log1p(t)) < log_u  # never for a concentration of nan
     gap = r / (1 + x) * (1 - e) / (1 + t)
-    return gap.clamp_(max=2), accepted
+    return gap.clamp_(max=2), ~rejected
 
 
 def _draw_blind(point: Point, m: int, generator: torch.Generator | None) -> Tensor:
@@ -114,11 +115,11 @@ def angle_table(k: float, m: int, dtype: torch.dtype, device: torch.device) -> T
     linearly between the (CELLS + 1,) entries changes no probability by more than 1e-6 (1e-4 at
     m = 2).
     """
-    return _angle_table(k, m, dtype, device)
+    return constant((k, m), _angle_table(k, m), dtype, device)
 
 
 @lru_cache(maxsize=64)
-def _angle_table(k: float, m: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+def _angle_table(k: float, m: int) -> Array:
     angle = _support(k, m)
     middle = 0.5 * (angle[1:] + angle[:-1])
     logs = np.stack([_log_density(points, k, m) for points in (angle[:-1], middle, angle[1:])])
@@ -127,9 +128,7 @@ def _angle_table(k: float, m: int, dtype: torch.dtype, device: torch.device) -> 
     above = np.concatenate([np.cumsum(mass[::-1])[::-1], [0.0]]) / mass.sum()
     normal = np.where(below < 0.5, _normal_quantile(below), -_normal_quantile(above))
     grid = np.linspace(-REACH, REACH, CELLS + 1)
-    with torch.inference_mode(False):
-        table = np.interp(grid, normal[1:-1], angle[1:-1])
-        return torch.tensor(table, dtype=dtype, device=device)
+    return np.interp(grid, normal[1:-1], angle[1:-1])
 
 
 def _normal_quantile(probability: Array) -> Array:

@@ -26,19 +26,21 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution, constraints, register_kl
+from torch.autograd.function import once_differentiable
+from torch.distributions import register_kl
 
 from zoo.distributions.bessel_ratio import log_surface_area
+from zoo.distributions.directional import Directional, as_size, check_same_sphere
 from zoo.distributions.hyperspherical_uniform import HypersphericalUniform
 from zoo.distributions.noise import standard_normal
-from zoo.distributions.sphere import sphere
+from zoo.distributions.precision import widen
 
 # B_2, B_4, ..., and the argument from which eight terms give double precision.
 BERNOULLI = (1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66, -691 / 2730, 7 / 6, -3617 / 510)
 ASYMPTOTIC = 10.0
 
 
-class PowerSpherical(Distribution):
+class PowerSpherical(Directional):
     r"""Vectors on the unit sphere of R^m around the direction ``loc``: p(z) ~ (1 + loc.z)^scale.
 
     ``loc`` (..., m) has unit length, ``scale`` (..., 1) is the concentration, 0 or larger; their
@@ -53,49 +55,10 @@ class PowerSpherical(Distribution):
     tensor(2.0921)
     """
 
-    arg_constraints = {"loc": sphere, "scale": constraints.independent(constraints.nonnegative, 1)}  # type: ignore[no-untyped-call]
-    support = sphere
-    has_rsample = True
-
-    def __init__(self, loc: Tensor, scale: Tensor, validate_args: bool | None = None) -> None:
-        if loc.ndim < 1 or loc.shape[-1] < 2:
-            raise ValueError(f"loc must have shape (..., m) with m >= 2, got {tuple(loc.shape)}")
-        if scale.ndim < 1 or scale.shape[-1] != 1:
-            raise ValueError(
-                f"scale must have shape (..., 1), got {tuple(scale.shape)}; use scale.unsqueeze(-1)"
-            )
-        batch = torch.broadcast_shapes(loc.shape[:-1], scale.shape[:-1])  # type: ignore[no-untyped-call]
-        self.loc = loc.expand(*batch, loc.shape[-1])
-        self.scale = scale.expand(*batch, 1)
-        super().__init__(batch, loc.shape[-1:], validate_args=validate_args)
-
-    def expand(self, batch_shape: Any, _instance: Any = None) -> PowerSpherical:
-        """The same distribution over a larger batch shape."""
-        shape = torch.Size(batch_shape)
-        loc, scale = self.loc.expand(*shape, self.m), self.scale.expand(*shape, 1)
-        new = PowerSpherical(loc, scale, validate_args=False)
-        new._validate_args = self._validate_args
-        return new
-
-    @property
-    def m(self) -> int:
-        """The ambient dimension."""
-        return self._event_shape[0]
-
-    @property
-    def concentration(self) -> Tensor:
-        """The concentration without its trailing axis, shape (...)."""
-        return self.scale.squeeze(-1)
-
     @property
     def mean(self) -> Tensor:
         """k / (m - 1 + k) mu, inside the sphere."""
         return self.scale / (self.m - 1 + self.scale) * self.loc
-
-    @property
-    def mode(self) -> Tensor:
-        """The direction mu."""
-        return self.loc
 
     @property
     def variance(self) -> Tensor:
@@ -107,17 +70,13 @@ class PowerSpherical(Distribution):
 
     def rsample(self, sample_shape: Any = (), generator: torch.Generator | None = None) -> Tensor:
         """Draws (*sample_shape, *batch_shape, m), reparameterised."""
-        shape = self._extended_shape(torch.Size(sample_shape))
+        shape = self._extended_shape(as_size(sample_shape))
         loc = self.loc.expand(shape)
         noise = standard_normal(shape, loc.dtype, loc.device, generator)
-        alpha = _widen(self.scale).expand(*shape[:-1], 1) + 0.5 * (self.m - 1)
+        alpha = widen(self.scale).expand(*shape[:-1], 1) + 0.5 * (self.m - 1)
         toward: Tensor = torch._standard_gamma(alpha, generator=generator)
-        return _place(loc, toward, noise)
-
-    @torch.no_grad()
-    def sample(self, sample_shape: Any = (), generator: torch.Generator | None = None) -> Tensor:
-        """Draws (*sample_shape, *batch_shape, m)."""
-        return self.rsample(sample_shape, generator)
+        z: Tensor = _FirstOrder.apply(_place(loc, toward, noise))  # type: ignore[no-untyped-call]
+        return z
 
     def log_prob(self, value: Tensor) -> Tensor:
         """k log t + R - log S_m, with 1/t = 1 + |z - mu|^2 / |z + mu|^2; finite even at -mu."""
@@ -127,20 +86,28 @@ class PowerSpherical(Distribution):
         near, far = (value - self.loc).square().sum(-1), (value + self.loc).square().sum(-1)
         # A distance to -mu below rounding; the logarithm and its gradient stay finite there.
         odds = near / far.clamp_min(torch.finfo(far.dtype).eps ** 2)
-        peak: Tensor = _Growth.apply(_widen(k), self.m)  # type: ignore[no-untyped-call]
-        log_prob = peak - _widen(k) * torch.log1p(_widen(odds)) - log_surface_area(self.m)
+        peak: Tensor = _Growth.apply(widen(k), self.m)  # type: ignore[no-untyped-call]
+        log_prob = peak - widen(k) * torch.log1p(widen(odds)) - log_surface_area(self.m)
         return log_prob.to(odds.dtype)
 
     def entropy(self) -> Tensor:
         """log S_m - KL to the uniform distribution, in nats, shape (...)."""
         k = self.concentration
-        kl: Tensor = _Divergence.apply(_widen(k), self.m)  # type: ignore[no-untyped-call]
+        kl: Tensor = _Divergence.apply(widen(k), self.m)  # type: ignore[no-untyped-call]
         return (log_surface_area(self.m) - kl).to(k.dtype)
 
 
-def _widen(x: Tensor) -> Tensor:
-    """In double precision where the device has it: these are few numbers."""
-    return x if x.device.type == "mps" else x.double()
+class _FirstOrder(torch.autograd.Function):
+    """The identity; second derivatives through it are refused, as those of a draw are not right."""
+
+    @staticmethod
+    def forward(ctx: Any, z: Tensor) -> Tensor:
+        return z.view_as(z)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        return grad
 
 
 def _place(loc: Tensor, toward: Tensor, noise: Tensor) -> Tensor:
@@ -155,7 +122,7 @@ def _place(loc: Tensor, toward: Tensor, noise: Tensor) -> Tensor:
     with torch.no_grad():
         tangent = torch.addcmul(noise, (noise * loc).sum(-1, keepdim=True), loc, value=-1)
     tangent = torch.addcmul(tangent, (tangent * loc).sum(-1, keepdim=True), loc, value=-1)
-    away = 0.5 * _widen(tangent.detach().square().sum(-1, keepdim=True))
+    away = 0.5 * widen(tangent.detach().square().sum(-1, keepdim=True))
     total = toward + away
     along = ((toward - away) / total).to(loc.dtype)
     across = ((2 * toward).sqrt() / total).to(loc.dtype)
@@ -281,10 +248,8 @@ def _correction(k: Tensor, b: float) -> Tensor:
 @register_kl(PowerSpherical, HypersphericalUniform)  # type: ignore[no-untyped-call, untyped-decorator]
 def _kl_to_uniform(q: PowerSpherical, p: HypersphericalUniform) -> Tensor:
     """K, the same for every direction."""
-    if q.m != p.dim + 1:
-        raise ValueError(
-            f"the distributions live on different spheres, in R^{q.m} and R^{p.dim + 1}"
-        )
+    check_same_sphere(q.m, p.dim + 1)
     k = q.concentration
-    kl: Tensor = _Divergence.apply(_widen(k), q.m)  # type: ignore[no-untyped-call]
-    return kl.to(k.dtype)
+    kl: Tensor = _Divergence.apply(widen(k), q.m)  # type: ignore[no-untyped-call]
+    shape = torch.broadcast_shapes(q.batch_shape, p.batch_shape)  # type: ignore[no-untyped-call]
+    return kl.to(k.dtype).expand(shape)

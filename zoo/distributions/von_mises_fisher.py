@@ -8,6 +8,7 @@ for a large concentration is 1 up to rounding.
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 from typing import Any
 
@@ -15,22 +16,25 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
-from torch.distributions import Distribution, constraints, register_kl
+from torch.distributions import register_kl
 
 from zoo.distributions.bessel_ratio import (
     kl_from_uniform,
+    log_growth,
     log_surface_area,
     mean_resultant,
     mean_resultant_complement,
     mean_resultant_derivative,
 )
+from zoo.distributions.constants import constant
+from zoo.distributions.directional import Directional, as_size, check_same_sphere
 from zoo.distributions.hyperspherical_uniform import HypersphericalUniform
 from zoo.distributions.noise import standard_normal
 from zoo.distributions.polar import angle_table, draw_polar, draw_tabulated
-from zoo.distributions.sphere import sphere
+from zoo.distributions.precision import full_precision, widen
 
 
-class VonMisesFisher(Distribution):
+class VonMisesFisher(Directional):
     r"""Vectors on the unit sphere of R^m around the direction ``loc``: p(z) ~ exp(scale loc.z).
 
     ``loc`` (..., m) has unit length, ``scale`` (..., 1) is the concentration, 0 or larger; their
@@ -44,49 +48,10 @@ class VonMisesFisher(Distribution):
     tensor(2.6889)
     """
 
-    arg_constraints = {"loc": sphere, "scale": constraints.independent(constraints.nonnegative, 1)}  # type: ignore[no-untyped-call]
-    support = sphere
-    has_rsample = True
-
-    def __init__(self, loc: Tensor, scale: Tensor, validate_args: bool | None = None) -> None:
-        if loc.ndim < 1 or loc.shape[-1] < 2:
-            raise ValueError(f"loc must have shape (..., m) with m >= 2, got {tuple(loc.shape)}")
-        if scale.ndim < 1 or scale.shape[-1] != 1:
-            raise ValueError(
-                f"scale must have shape (..., 1), got {tuple(scale.shape)}; use scale.unsqueeze(-1)"
-            )
-        batch = torch.broadcast_shapes(loc.shape[:-1], scale.shape[:-1])  # type: ignore[no-untyped-call]
-        self.loc = loc.expand(*batch, loc.shape[-1])
-        self.scale = scale.expand(*batch, 1)
-        super().__init__(batch, loc.shape[-1:], validate_args=validate_args)
-
-    def expand(self, batch_shape: Any, _instance: Any = None) -> VonMisesFisher:
-        """The same distribution over a larger batch shape."""
-        shape = torch.Size(batch_shape)
-        loc, scale = self.loc.expand(*shape, self.m), self.scale.expand(*shape, 1)
-        new = VonMisesFisher(loc, scale, validate_args=False)
-        new._validate_args = self._validate_args
-        return new
-
-    @property
-    def m(self) -> int:
-        """The ambient dimension."""
-        return self._event_shape[0]
-
-    @property
-    def concentration(self) -> Tensor:
-        """The concentration without its trailing axis, shape (...)."""
-        return self.scale.squeeze(-1)
-
     @property
     def mean(self) -> Tensor:
         """A(k) mu, inside the sphere."""
         return mean_resultant(self.scale, self.m) * self.loc
-
-    @property
-    def mode(self) -> Tensor:
-        """The mean direction mu."""
-        return self.loc
 
     @property
     def variance(self) -> Tensor:
@@ -98,18 +63,13 @@ class VonMisesFisher(Distribution):
 
     def rsample(self, sample_shape: Any = (), generator: torch.Generator | None = None) -> Tensor:
         """Draws (*sample_shape, *batch_shape, m), reparameterised."""
-        shape = self._extended_shape(torch.Size(sample_shape))
+        shape = self._extended_shape(as_size(sample_shape))
         loc, k = self.loc.expand(shape), self.concentration.expand(shape[:-1])
         noise = standard_normal(shape, loc.dtype, loc.device, generator)
         with torch.no_grad():
             gap = self._draw_gap(k, generator)
         z: Tensor = _Transport.apply(loc, k, gap, noise)  # type: ignore[no-untyped-call]
         return z
-
-    def sample(self, sample_shape: Any = (), generator: torch.Generator | None = None) -> Tensor:
-        """Draws (*sample_shape, *batch_shape, m)."""
-        with torch.no_grad():
-            return self.rsample(sample_shape, generator)
 
     def _draw_gap(self, k: Tensor, generator: torch.Generator | None) -> Tensor:
         """Draws of 1 - w for concentrations of any shape."""
@@ -146,8 +106,14 @@ class TabulatedVonMisesFisher(VonMisesFisher):
     def __init__(
         self, loc: Tensor, concentration: float, validate_args: bool | None = None
     ) -> None:
-        self.fixed_concentration = concentration
-        super().__init__(loc, loc.new_full((1,), concentration), validate_args=validate_args)
+        if not 0 <= concentration < math.inf:
+            raise ValueError(f"concentration must be finite and at least 0, got {concentration}")
+        self.fixed_concentration = float(concentration)
+        scale = full_precision(loc).new_full((1,), concentration)
+        super().__init__(loc, scale, validate_args=validate_args)
+
+    def _like(self, loc: Tensor, scale: Tensor) -> Directional:
+        return TabulatedVonMisesFisher(loc, self.fixed_concentration, validate_args=False)
 
     def _draw_gap(self, k: Tensor, generator: torch.Generator | None) -> Tensor:
         table = angle_table(self.fixed_concentration, self.m, k.dtype, k.device)
@@ -254,38 +220,40 @@ def meridian_rate(gap: Tensor, sine: Tensor, k: Tensor, m: int) -> Tensor:
 @torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
 def gauss_legendre(nodes: int, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
     """Positions and weights (nodes,) on [0, 1]."""
-    return _gauss_legendre(nodes, dtype, device)
+    position, weight = _gauss_legendre(nodes)
+    return (
+        constant(("position", nodes), 0.5 * (position + 1), dtype, device),
+        constant(("weight", nodes), 0.5 * weight, dtype, device),
+    )
 
 
-@lru_cache(maxsize=16)
-def _gauss_legendre(nodes: int, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
-    position, weight = np.polynomial.legendre.leggauss(nodes)
-    with torch.inference_mode(False):
-        return (
-            torch.tensor(0.5 * (position + 1), dtype=dtype, device=device),
-            torch.tensor(0.5 * weight, dtype=dtype, device=device),
-        )
+_gauss_legendre = lru_cache(maxsize=16)(np.polynomial.legendre.leggauss)
 
 
 @register_kl(VonMisesFisher, HypersphericalUniform)  # type: ignore[no-untyped-call, untyped-decorator]
 def _kl_to_uniform(q: VonMisesFisher, p: HypersphericalUniform) -> Tensor:
     """K(k), the same for every mean direction."""
-    _check_same_sphere(q.m, p.dim + 1)
-    return kl_from_uniform(q.concentration, q.m)
+    check_same_sphere(q.m, p.dim + 1)
+    kl = kl_from_uniform(q.concentration, q.m)
+    return kl.expand(torch.broadcast_shapes(q.batch_shape, p.batch_shape))  # type: ignore[no-untyped-call]
 
 
 @register_kl(VonMisesFisher, VonMisesFisher)  # type: ignore[no-untyped-call, untyped-decorator]
 def _kl_to_von_mises_fisher(q: VonMisesFisher, p: VonMisesFisher) -> Tensor:
     """K(k_q) - K(k_p) + k_p (A(k_p) - A(k_q) mu_q.mu_p)."""
-    _check_same_sphere(q.m, p.m)
-    k_q, k_p, m = q.concentration, p.concentration, q.m
+    check_same_sphere(q.m, p.m)
+    m, (k_q, k_p) = q.m, (widen(each.concentration) for each in (q, p))
     mean_q, mean_p = mean_resultant(k_q, m), mean_resultant(k_p, m)
     complements = mean_resultant_complement(k_q, m) - mean_resultant_complement(k_p, m)
     shift = torch.where(mean_q > 0.5, complements, mean_p - mean_q)  # of the two, what cancels less
-    shift = shift + 0.5 * mean_q * (q.loc - p.loc).square().sum(-1)
-    return kl_from_uniform(k_q, m) - kl_from_uniform(k_p, m) + k_p * shift
+    shift = shift + 0.5 * mean_q * (widen(q.loc) - widen(p.loc)).square().sum(-1)
+    kl = kl_from_uniform(k_q, m) - kl_from_uniform(k_p, m) + k_p * shift
+    return kl.to(q.scale.dtype)
 
 
-def _check_same_sphere(own: int, other: int) -> None:
-    if own != other:
-        raise ValueError(f"the distributions live on different spheres, in R^{own} and R^{other}")
+@register_kl(HypersphericalUniform, VonMisesFisher)  # type: ignore[no-untyped-call, untyped-decorator]
+def _kl_from_uniform_prior(q: HypersphericalUniform, p: VonMisesFisher) -> Tensor:
+    """F(k): the mean of the uniform distribution is 0."""
+    check_same_sphere(q.dim + 1, p.m)
+    kl = log_growth(p.concentration, p.m)
+    return kl.expand(torch.broadcast_shapes(q.batch_shape, p.batch_shape))  # type: ignore[no-untyped-call]

@@ -122,7 +122,7 @@ def _measure_model(
         "input_kind": model.input_kind,
         "measure": measure,
         "code_dim": model.code_dim,
-        **_figures(first, nll, math.prod(split.shape)),
+        **_figures(first, nll, math.prod(split.shape), model.code_variance),
     }
 
 
@@ -137,7 +137,9 @@ class _FirstPass:
     kl_per_dimension: Moments | None  # of (N, D)
 
 
-def _figures(first: _FirstPass, nll: Tensor | None, dims: int) -> dict[str, Any]:
+def _figures(
+    first: _FirstPass, nll: Tensor | None, dims: int, code_variance: float
+) -> dict[str, Any]:
     has_evidence = nll is not None
     kl = first.kl.sum(-1)
     bits = None if nll is None else nll / (dims * math.log(2))
@@ -153,7 +155,7 @@ def _figures(first: _FirstPass, nll: Tensor | None, dims: int) -> dict[str, Any]
         "kl_per_group": tuple(first.kl.mean(0).tolist()),
         "kl_per_dimension": per_dimension and tuple(per_dimension.mean.tolist()),
         "mse_per_pixel": _estimate("squared error", first.squared_error),
-        "active_units": active_units(first.codes.variance),
+        "active_units": active_units(first.codes.variance / code_variance),
         "active_threshold": ACTIVE_THRESHOLD,
     }
 

@@ -63,9 +63,9 @@ class Moments:
 def active_units(variance: Tensor, threshold: float = ACTIVE_THRESHOLD) -> int:
     """How many dimensions of the code vary over the data by more than ``threshold``.
 
-    ``variance`` is Var_x(E[z|x]), shape (D,). The threshold is meant for a prior of unit variance.
-    On a sphere the code is a mean direction, of unit length however vague the posterior, so there
-    the count says which axes are used and not how much information they carry.
+    ``variance`` is Var_x(E[z|x]), shape (D,), in units of the prior's variance. On a sphere the
+    code is a mean direction, of unit length however vague the posterior, so there the count says
+    which axes are used and not how much information they carry.
 
     >>> active_units(torch.tensor([0.9, 0.0101, 0.01, 0.0]))
     2

@@ -9,13 +9,10 @@ from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Normal, kl_divergence, register_kl
 from torch.nn.functional import softplus
 
+from zoo.distributions.precision import full_precision
+
 MIN_SCALE = 1e-4
 """Keeps log q(z|x) finite when a posterior collapses to a point."""
-
-
-def full_precision(x: Tensor) -> Tensor:
-    """Half precision to float32, anything else untouched: densities are never taken in half."""
-    return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
 
 
 class GaussianHead(nn.Module):

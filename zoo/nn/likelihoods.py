@@ -12,9 +12,10 @@ from torch.distributions import Distribution, Independent, Normal
 from torch.nn.functional import softplus
 
 from zoo.distributions import BernoulliImage, DiscretizedLogistic
+from zoo.distributions.precision import full_precision
 from zoo.model import InputKind
 from zoo.nn.backbones import by_name
-from zoo.nn.heads import MIN_SCALE, full_precision
+from zoo.nn.heads import MIN_SCALE
 from zoo.settings import Settings
 
 

@@ -8,9 +8,9 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from zoo.distributions.precision import full_precision
 from zoo.errors import UnsupportedError
 from zoo.model import ElboTerms
-from zoo.nn.heads import full_precision
 from zoo.variants.single_latent import SingleLatentConfig, SingleLatentModel
 
 FIT_EXAMPLES = 20_000

@@ -28,11 +28,13 @@ class VMFVAE(VAE):
     q(z|x) is von Mises-Fisher around a mean direction mu(x) with a concentration for each x,
     p(z) uniform on the sphere, so KL depends on the concentration alone and no code is pulled to
     a centre. Unlike theirs, the concentration is exp(.) + 1, and the decoder reads sqrt(m) z, whose
-    coordinates have unit variance under the prior: both make training faster and better.
+    coordinates have unit variance under the prior. With an MLP on MNIST the two together gained 1.5
+    nats of validation ELBO at m = 11, after 12 epochs as after 100, and none at m = 21.
 
+    >>> import torch
     >>> model = VMFVAE(SphericalConfig(input_shape=(1, 28, 28), latent_dim=11))
-    >>> model.sample_codes(3).norm(dim=-1)
-    tensor([1.0000, 1.0000, 1.0000])
+    >>> model.sample_codes(3).norm(dim=-1).allclose(torch.ones(3))
+    True
     """
 
     Config = SphericalConfig
@@ -43,6 +45,11 @@ class VMFVAE(VAE):
 
     def build_prior(self) -> UniformSphere:
         return UniformSphere(self.config.latent_dim)
+
+    @property
+    def code_variance(self) -> float:
+        """1 / m on the sphere."""
+        return 1 / self.config.latent_dim
 
     def decode(self, z: Tensor) -> Distribution:
         """p(x|z) for unit vectors (..., m), batch shape (...)."""
