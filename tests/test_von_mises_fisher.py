@@ -25,8 +25,8 @@ from zoo.distributions.bessel_ratio import (
     mean_resultant_complement,
     mean_resultant_derivative,
 )
-from zoo.distributions.polar import REACH, angle_table, draw_polar, draw_tabulated
-from zoo.distributions.von_mises_fisher import meridian_rate
+from zoo.distributions.meridian import meridian_rate
+from zoo.distributions.polar import REACH, angle_at, angle_table, draw_polar, draw_tabulated
 
 Array = NDArray[np.float64]
 CPU = torch.device("cpu")
@@ -352,10 +352,27 @@ def exact_rate(gap: float, k: float, m: int) -> float:
     return -sign * integral
 
 
-@pytest.mark.parametrize("dtype, accuracy", [(torch.float64, 1e-9), (torch.float32, 2e-4)])
+CONCENTRATIONS = [1e-3, 0.5, 5.0, 60.0, 1e3, 1e5, 1e7]
+
+
+@pytest.mark.parametrize("m, k", list(product([6, 7, 11, 16, 100, 1000], CONCENTRATIONS)))
+def test_the_fitted_rate_along_the_meridian(m: int, k: float) -> None:
+    """By quantiles: within three standard deviations, and within five."""
+    for reach, accuracy in ((3.0, 1.5e-3), (5.0, 1e-2)):
+        angle = angle_at(np.linspace(-reach, reach, 25), k, m)
+        gap = torch.tensor(2 * np.sin(0.5 * angle) ** 2, dtype=torch.float32)
+        sine = torch.tensor(np.sin(angle), dtype=torch.float32)
+        rate = meridian_rate(gap, sine, torch.tensor(k), m)
+        exact = torch.tensor([exact_rate(g, torch.tensor(k).item(), m) for g in gap.tolist()])
+        torch.testing.assert_close(rate, exact, rtol=accuracy, atol=0)
+
+
 @pytest.mark.parametrize(
-    "m, k", list(product([2, 3, 4, 10, 100, 1000], [1e-3, 0.5, 5.0, 60.0, 1e3, 1e5, 1e7]))
+    "m, dtype, accuracy",
+    [(m, torch.float64, 1e-9) for m in (2, 3, 4, 10, 100, 1000)]
+    + [(m, torch.float32, 2e-4) for m in (2, 3, 4)],
 )
+@pytest.mark.parametrize("k", CONCENTRATIONS)
 def test_the_rate_along_the_meridian(m: int, k: float, dtype: torch.dtype, accuracy: float) -> None:
     """At typical draws, and far out."""
     mean, spread = (

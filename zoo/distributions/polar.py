@@ -120,15 +120,19 @@ def angle_table(k: float, m: int, dtype: torch.dtype, device: torch.device) -> T
 
 @lru_cache(maxsize=64)
 def _angle_table(k: float, m: int) -> Array:
-    angle = _support(k, m)
+    return angle_at(np.linspace(-REACH, REACH, CELLS + 1), k, m, points=2**17)
+
+
+def angle_at(normal: Array, k: float, m: int, points: int = 2**12) -> Array:
+    """The angles whose probability is that of standard ``normal`` variates, for one k."""
+    angle = _support(k, m, points)
     middle = 0.5 * (angle[1:] + angle[:-1])
-    logs = np.stack([_log_density(points, k, m) for points in (angle[:-1], middle, angle[1:])])
+    logs = np.stack([_log_density(each, k, m) for each in (angle[:-1], middle, angle[1:])])
     mass = np.diff(angle) * (np.array([1, 4, 1]) @ np.exp(logs - logs.max()))  # Simpson's rule
     below = np.concatenate([[0.0], np.cumsum(mass)]) / mass.sum()
     above = np.concatenate([np.cumsum(mass[::-1])[::-1], [0.0]]) / mass.sum()
-    normal = np.where(below < 0.5, _normal_quantile(below), -_normal_quantile(above))
-    grid = np.linspace(-REACH, REACH, CELLS + 1)
-    return np.interp(grid, normal[1:-1], angle[1:-1])
+    quantile = np.where(below < 0.5, _normal_quantile(below), -_normal_quantile(above))
+    return np.interp(normal, quantile[1:-1], angle[1:-1])
 
 
 def _normal_quantile(probability: Array) -> Array:
@@ -136,7 +140,7 @@ def _normal_quantile(probability: Array) -> Array:
     return quantile
 
 
-def _support(k: float, m: int) -> Array:
+def _support(k: float, m: int, points: int) -> Array:
     """Angles that cover all but e^-60 of the density at its peak, finely."""
     coarse = np.concatenate([np.geomspace(1e-9, 0.01, 4000), np.linspace(0.01, np.pi, 4000)[1:-1]])
     logs = _log_density(coarse, k, m)
@@ -144,7 +148,7 @@ def _support(k: float, m: int) -> Array:
     first, last = max(inside[0] - 1, 0), min(inside[-1] + 1, len(coarse) - 1)
     low = 0.0 if inside[0] == 0 else coarse[first]
     high = np.pi if inside[-1] == len(coarse) - 1 else coarse[last]
-    grid: Array = np.linspace(low, high, 2**17 + 1)
+    grid: Array = np.linspace(low, high, points + 1)
     return grid
 
 

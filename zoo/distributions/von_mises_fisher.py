@@ -9,10 +9,8 @@ for a large concentration is 1 up to rounding.
 from __future__ import annotations
 
 import math
-from functools import lru_cache
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
@@ -26,9 +24,9 @@ from zoo.distributions.bessel_ratio import (
     mean_resultant_complement,
     mean_resultant_derivative,
 )
-from zoo.distributions.constants import constant
 from zoo.distributions.directional import Directional, as_size, check_same_sphere
 from zoo.distributions.hyperspherical_uniform import HypersphericalUniform
+from zoo.distributions.meridian import meridian_rate
 from zoo.distributions.noise import standard_normal
 from zoo.distributions.polar import angle_table, draw_polar, draw_tabulated
 from zoo.distributions.precision import full_precision, widen
@@ -173,61 +171,6 @@ class _Transport(torch.autograd.Function):
 
 def _dot(x: Tensor, y: Tensor) -> Tensor:
     return (x * y).sum(-1, keepdim=True)
-
-
-def meridian_rate(gap: Tensor, sine: Tensor, k: Tensor, m: int) -> Tensor:
-    r"""-d theta / dk of a draw at angle theta from mu, where 1 - cos theta = ``gap``.
-
-    Implicit reparameterisation (Figurnov et al. 2018, arXiv:1805.08498) keeps the draw's quantile:
-    with p(t) = exp(k cos t) sin^(m-2) t,
-
-        -d theta / dk = 1 / p(theta) int_0^theta (cos t - A) p(t) dt,
-
-    or minus the integral from theta to pi. Of the two, that where p falls is taken, as far as it
-    matters, by Gauss-Legendre quadrature; relative errors below 2e-4 (float32) and 1e-9 (float64).
-    """
-    nodes, decay = (28, 32.0) if gap.dtype == torch.float64 else (10, 12.0)
-    cosine = 1 - gap
-    theta = torch.atan2(sine, cosine)
-    cotangent = cosine / sine.clamp_min(torch.finfo(gap.dtype).tiny)
-    excess = mean_resultant_complement(k, m) - gap  # cos theta - A
-    inner = excess > 0
-    # Away from theta, log p falls at least like a parabola of about this slope and curvature.
-    pull, push, bend = k * sine, (m - 2) * cotangent, k * cosine
-    # Beyond a right angle k cos t flattens out. For large m (m-2) log sin t outweighs that.
-    weakest = pull * (2 + cosine) / 3 if m <= 16 else pull
-    slope = torch.where(inner, push - pull, weakest - push)
-    curvature = torch.where(inner, bend + push * cotangent, 0.35 * bend).clamp_min_(0) + (m - 1.999)
-    reach = 2 * decay / (slope + (slope.square() + 2 * decay * curvature).sqrt())
-    length = torch.minimum(reach, torch.where(inner, theta, torch.pi - theta))
-    position, weight = gauss_legendre(nodes, gap.dtype, gap.device)
-    half = (torch.where(inner, -0.5, 0.5) * length).unsqueeze(-1) * position
-    excess, sine, cosine, cotangent, k = (
-        each.unsqueeze(-1) for each in (excess, sine, cosine, cotangent, k)
-    )
-    # With t = theta + 2 half, cos t and log sin t less their values at theta: nothing cancels.
-    sine_half = half.sin()
-    square = sine_half.square()
-    product = (1 - square).clamp_min_(0).sqrt_().mul_(sine_half)
-    change = (-2 * cosine * square).addcmul_(-2 * sine, product)
-    growth = (2 * cotangent * product).sub_(square, alpha=2).clamp_min_(-1 + 1e-7).log1p_()
-    log_density = growth.mul_(m - 2).addcmul_(k, change)
-    density = log_density.clamp_min_(-60).exp_()  # subnormal numbers would be very slow
-    integral = ((excess + change) * density * weight).sum(-1) * length
-    return torch.where(inner, integral, -integral)
-
-
-@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
-def gauss_legendre(nodes: int, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Positions and weights (nodes,) on [0, 1]."""
-    position, weight = _gauss_legendre(nodes)
-    return (
-        constant(("position", nodes), 0.5 * (position + 1), dtype, device),
-        constant(("weight", nodes), 0.5 * weight, dtype, device),
-    )
-
-
-_gauss_legendre = lru_cache(maxsize=16)(np.polynomial.legendre.leggauss)
 
 
 @register_kl(VonMisesFisher, HypersphericalUniform)  # type: ignore[no-untyped-call, untyped-decorator]

@@ -1,0 +1,140 @@
+r"""How fast a von Mises-Fisher draw moves towards the mean direction as the concentration grows.
+
+Implicit reparameterisation (Figurnov et al. 2018, arXiv:1805.08498) keeps the quantile of the
+draw's angle theta: with p(t) = exp(k cos t) sin^(m-2) t,
+
+    rate = -d theta / dk = 1 / p(theta) int_0^theta (cos t - A) p(t) dt,
+
+or minus the integral from theta to pi.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from zoo.distributions.bessel_ratio import locate, mean_resultant_complement
+from zoo.distributions.constants import constant
+from zoo.distributions.polar import angle_at
+
+Array = NDArray[np.floating[Any]]
+FITTED_FROM = 6
+"""The smallest m whose rate is fitted; below it varies too sharply at the pole opposite to mu."""
+
+
+def meridian_rate(gap: Tensor, sine: Tensor, k: Tensor, m: int) -> Tensor:
+    """-d theta / dk of draws at angle theta from mu, given 1 - cos theta and sin theta.
+
+    In float32 and for m >= 6 a polynomial fitted to the quadrature, twice as fast and as exact:
+    over draws the relative error is below 1e-4 (root mean square).
+    """
+    if gap.dtype == torch.float32 and m >= FITTED_FROM:
+        return _by_fit(gap, sine, k, m)
+    return _by_quadrature(gap, sine, k, m)
+
+
+def _by_fit(gap: Tensor, sine: Tensor, k: Tensor, m: int) -> Tensor:
+    """sin theta r / ((m-1) (2-r)) D(sqrt theta, x), see :func:`_fit`."""
+    x, r = locate(k, m)
+    coefficients, reach = fitted(m, gap.dtype, gap.device)
+    position = torch.atan2(sine, 1 - gap).sqrt().mul_(2 / reach).sub_(1)
+    by_angle = _chebyshev(position, coefficients.shape[0])
+    by_x = _chebyshev(2 * x - 1, coefficients.shape[1])
+    with torch.autocast(gap.device.type, enabled=False):  # it would round the product
+        factor: Tensor = ((by_angle @ coefficients) * by_x).sum(-1)
+    # Its bounds where it is fitted; a draw from outside, 1 in 10^7, must not make a large gradient.
+    return factor.clamp_(0.8, 6.0) * sine * (r / ((m - 1) * (2 - r)))
+
+
+def _chebyshev(position: Tensor, count: int) -> Tensor:
+    """T_0, ..., T_(count-1) at positions (...), cut off at -1 and 1: (..., count)."""
+    orders = torch.arange(count, dtype=position.dtype, device=position.device)
+    return torch.cos(position.clamp(-1, 1).acos().unsqueeze(-1) * orders)
+
+
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+def fitted(m: int, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, float]:
+    """The coefficients of :func:`_fit` on a device, and the largest sqrt theta."""
+    coefficients, reach = _fit(m)
+    return constant(("meridian", m), coefficients, dtype, device), reach
+
+
+@lru_cache(maxsize=64)
+def _fit(m: int) -> tuple[Array, float]:
+    """Chebyshev coefficients of D = rate (m-1) (2-r) / (r sin theta) in sqrt theta and x.
+
+    D is close to 1. Fitted to the quadrature by least squares of relative errors, over angles that
+    all but 1 in 10^7 draws keep within, for concentrations from 0 to infinity.
+    """
+    rows, columns = (14, 11) if m < 16 else (10, 8)
+    nodes = 0.5 + 0.5 * np.cos(np.pi * (np.arange(32) + 0.5) / 32)
+    angle = np.stack([angle_at(_NORMAL, (m - 1) * x / (1 - x * x), m) for x in nodes])
+    x = np.broadcast_to(nodes[:, None], angle.shape)
+    r, sine = 1 - x * x, np.sin(angle)
+    gap, k = 2 * np.sin(0.5 * angle) ** 2, (m - 1) * x / r
+    tensors = [torch.from_numpy(np.ascontiguousarray(each)) for each in (gap, sine, k)]
+    rate = _by_quadrature(tensors[0], tensors[1], tensors[2], m).numpy()
+    target = (rate * (m - 1) * (2 - r) / (r * sine)).ravel()
+    reach = float(np.sqrt(angle.max()))
+    by_angle = np.polynomial.chebyshev.chebvander(2 * np.sqrt(angle.ravel()) / reach - 1, rows - 1)
+    by_x = np.polynomial.chebyshev.chebvander(2 * x.ravel() - 1, columns - 1)
+    basis = (by_angle[:, :, None] * by_x[:, None, :]).reshape(len(target), -1)
+    solution = np.linalg.lstsq(basis / target[:, None], np.ones(len(target)), rcond=1e-13)[0]
+    return solution.reshape(rows, columns), reach
+
+
+_NORMAL = np.linspace(-5.5, 5.5, 61)
+
+
+def _by_quadrature(gap: Tensor, sine: Tensor, k: Tensor, m: int) -> Tensor:
+    """The rate to 2e-4 (float32) or 1e-9 (float64), relatively.
+
+    Of the two integrals that where p falls is taken, as far as it matters.
+    """
+    nodes, decay = (28, 32.0) if gap.dtype == torch.float64 else (10, 12.0)
+    cosine = 1 - gap
+    theta = torch.atan2(sine, cosine)
+    cotangent = cosine / sine.clamp_min(torch.finfo(gap.dtype).tiny)
+    excess = mean_resultant_complement(k, m) - gap  # cos theta - A
+    inner = excess > 0
+    # Away from theta, log p falls at least like a parabola of about this slope and curvature.
+    pull, push, bend = k * sine, (m - 2) * cotangent, k * cosine
+    # Beyond a right angle k cos t flattens out. For large m (m-2) log sin t outweighs that.
+    weakest = pull * (2 + cosine) / 3 if m <= 16 else pull
+    slope = torch.where(inner, push - pull, weakest - push)
+    curvature = torch.where(inner, bend + push * cotangent, 0.35 * bend).clamp_min_(0) + (m - 1.999)
+    reach = 2 * decay / (slope + (slope.square() + 2 * decay * curvature).sqrt())
+    length = torch.minimum(reach, torch.where(inner, theta, torch.pi - theta))
+    position, weight = gauss_legendre(nodes, gap.dtype, gap.device)
+    half = (torch.where(inner, -0.5, 0.5) * length).unsqueeze(-1) * position
+    excess, sine, cosine, cotangent, k = (
+        each.unsqueeze(-1) for each in (excess, sine, cosine, cotangent, k)
+    )
+    # With t = theta + 2 half, cos t and log sin t less their values at theta: nothing cancels.
+    sine_half = half.sin()
+    square = sine_half.square()
+    product = (1 - square).clamp_min_(0).sqrt_().mul_(sine_half)
+    change = (-2 * cosine * square).addcmul_(-2 * sine, product)
+    growth = (2 * cotangent * product).sub_(square, alpha=2).clamp_min_(-1 + 1e-7).log1p_()
+    log_density = growth.mul_(m - 2).addcmul_(k, change)
+    density = log_density.clamp_min_(-60).exp_()  # subnormal numbers would be very slow
+    integral = ((excess + change) * density * weight).sum(-1) * length
+    return torch.where(inner, integral, -integral)
+
+
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+def gauss_legendre(nodes: int, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Positions and weights (nodes,) on [0, 1]."""
+    position, weight = _gauss_legendre(nodes)
+    return (
+        constant(("position", nodes), 0.5 * (position + 1), dtype, device),
+        constant(("weight", nodes), 0.5 * weight, dtype, device),
+    )
+
+
+_gauss_legendre = lru_cache(maxsize=16)(np.polynomial.legendre.leggauss)
