@@ -86,7 +86,7 @@ def test_entropy_and_kl_match_mpmath_at_random(m: int, exponent: float) -> None:
         rounding = torch.finfo(dtype).eps
         assert abs(kl(q).item() - exact) <= 10 * rounding * exact
         largest = max(abs(log_area), exact, m * math.log(m))  # the logarithm's own terms
-        assert abs(q.entropy().item() - (log_area - exact)) <= 4 * rounding * largest
+        assert abs(q.entropy().item() - (log_area - exact)) <= 12 * rounding * largest
 
 
 @pytest.mark.parametrize("m", [2, 3, 11, 10_000])
