@@ -189,12 +189,19 @@ def _sum(coefficients: Tensor, point: Point) -> Tensor:
 def series(m: int, dtype: torch.dtype, device: torch.device) -> Series:
     """The series of R^m, m >= 2, cut off where the dtype no longer sees the rest."""
     tolerance = max(torch.finfo(dtype).eps / 8, 1e-15)  # 1e-15: what the solver's rounding leaves
-    scales = (1.0, 1.0, 0.5 * (m - 1))  # of what each series is added to
-    a, beta, rho = (
-        constant((m, name), _cut(values, tolerance * scale), dtype, device)
-        for name, values, scale in zip(Series._fields, _solve(m), scales, strict=True)
+    a, beta, rho = _shortened(m, tolerance)
+    return Series(
+        constant(("a", m), a, dtype, device),
+        constant(("beta", m), beta, dtype, device),
+        constant(("rho", m), rho, dtype, device),
     )
-    return Series(a, beta, rho)
+
+
+@lru_cache(maxsize=256)
+def _shortened(m: int, tolerance: float) -> tuple[Array, Array, Array]:
+    a, beta, rho = _solve(m)
+    scale = 0.5 * (m - 1)  # what rho is added to; the others are added to 1
+    return _cut(a, tolerance), _cut(beta, tolerance), _cut(rho, tolerance * scale)
 
 
 def _cut(coefficients: Array, tolerance: float) -> Array:

@@ -132,9 +132,12 @@ def gauss_legendre(nodes: int, dtype: torch.dtype, device: torch.device) -> tupl
     """Positions and weights (nodes,) on [0, 1]."""
     position, weight = _gauss_legendre(nodes)
     return (
-        constant(("position", nodes), 0.5 * (position + 1), dtype, device),
-        constant(("weight", nodes), 0.5 * weight, dtype, device),
+        constant(("position", nodes), position, dtype, device),
+        constant(("weight", nodes), weight, dtype, device),
     )
 
 
-_gauss_legendre = lru_cache(maxsize=16)(np.polynomial.legendre.leggauss)
+@lru_cache(maxsize=16)
+def _gauss_legendre(nodes: int) -> tuple[Array, Array]:
+    position, weight = np.polynomial.legendre.leggauss(nodes)
+    return 0.5 * (position + 1), 0.5 * weight
