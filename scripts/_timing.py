@@ -279,3 +279,11 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, (json.dumps(content, indent=2) + "\n").encode())
+
+
+def add_timing_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options that every benchmark has."""
+    parser.add_argument("--threads", type=positive, default=available_cores())
+    wait = "how long to wait for a quiet machine before each measurement"
+    parser.add_argument("--wait", type=duration, default=30.0, metavar="SECONDS", help=wait)
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the results here")

@@ -23,14 +23,12 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 from _timing import (
     Load,
-    available_cores,
-    duration,
+    add_timing_arguments,
     environment,
     measured_load,
     positive,
@@ -177,10 +175,7 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--examples", type=positive, default=1000)
     parser.add_argument("--samples", type=positive, default=5000)
     parser.add_argument("--parts", type=positive, default=10)
-    parser.add_argument("--threads", type=positive, default=available_cores())
-    wait = "how long to wait for a quiet machine before each part"
-    parser.add_argument("--wait", type=duration, default=30.0, metavar="SECONDS", help=wait)
-    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the results here")
+    add_timing_arguments(parser)
     return parser.parse_args(arguments)
 
 

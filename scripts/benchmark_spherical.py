@@ -63,8 +63,8 @@ from _timing import (
     Load,
     Result,
     Worker,
+    add_timing_arguments,
     answering,
-    available_cores,
     duration,
     environment,
     epoch_stamps,
@@ -368,10 +368,7 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     block = "the least a block of repetitions takes"
     parser.add_argument("--block", type=duration, default=0.05, metavar="SECONDS", help=block)
     parser.add_argument("--epochs", type=positive, default=2, help="timed epochs in a segment")
-    parser.add_argument("--threads", type=positive, default=available_cores())
-    wait = "how long to wait for a quiet machine before each measurement"
-    parser.add_argument("--wait", type=duration, default=30.0, metavar="SECONDS", help=wait)
-    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the results here")
+    add_timing_arguments(parser)
     options = parser.parse_args(arguments)
     if options.device == "cuda" and not torch.cuda.is_available():
         parser.error("PyTorch finds no CUDA device here; leave out --device cuda")

@@ -48,9 +48,8 @@ import torch
 from _timing import (
     Result,
     Worker,
+    add_timing_arguments,
     answering,
-    available_cores,
-    duration,
     environment,
     epoch_stamps,
     note,
@@ -361,12 +360,9 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--data-root", help="folder that holds MNIST/raw")
     parser.add_argument("--rounds", type=positive, default=5)
     parser.add_argument("--epochs", type=positive, default=2, help="timed epochs in a segment")
-    parser.add_argument("--threads", type=positive, default=available_cores())
-    wait = "how long to wait for a quiet machine before each segment"
-    parser.add_argument("--wait", type=duration, default=30.0, metavar="SECONDS", help=wait)
     parser.add_argument("--pythae-python", metavar="PATH", help="a Python that has pythae")
     parser.add_argument("--contenders", nargs="+", metavar="NAME", help="rows of the table; all")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the results here")
+    add_timing_arguments(parser)
     options = parser.parse_args(arguments)
     known = contenders(options.pythae_python is not None)
     options.contenders = options.contenders or list(known)

@@ -22,6 +22,7 @@ ROUNDS = 40
 """Of proposals where one cannot look: each is taken with probability 0.656 at least (m = 2 and
 large k), so that less than one draw in 10^18 is left without, and takes its last proposal."""
 CHUNK = 4096
+"""Proposals drawn at a time where one can look."""
 
 
 def draw_polar(k: Tensor, m: int, generator: torch.Generator | None = None) -> Tensor:
@@ -115,7 +116,7 @@ def angle_table(k: float, m: int, dtype: torch.dtype, device: torch.device) -> T
     linearly between the (CELLS + 1,) entries changes no probability by more than 1e-6 (1e-4 at
     m = 2).
     """
-    return constant((k, m), _angle_table(k, m), dtype, device)
+    return constant(("angles", k, m), _angle_table(k, m), dtype, device)
 
 
 @lru_cache(maxsize=64)

@@ -23,32 +23,26 @@ MIN_CONCENTRATION = 1.0
 MAX_LOG_CONCENTRATION = math.log(1e7)
 
 
-class VonMisesFisherHead(nn.Module):
-    """Features (..., F) to von Mises-Fisher distributions over unit vectors (..., m).
+class DirectionalHead(nn.Module):
+    """Features (..., F) to distributions of one family over unit vectors (..., m).
 
-    >>> VonMisesFisherHead(128, 11)(torch.ones(5, 128)).rsample().shape
+    >>> DirectionalHead(VonMisesFisher, 128, 11)(torch.ones(5, 128)).rsample().shape
     torch.Size([5, 11])
     """
 
-    def __init__(self, in_features: int, latent_dim: int) -> None:
+    def __init__(
+        self,
+        family: type[VonMisesFisher] | type[PowerSpherical],
+        in_features: int,
+        latent_dim: int,
+    ) -> None:
         super().__init__()
+        self.family = family
         self.projection = nn.Linear(in_features, latent_dim + 1)
 
     def forward(self, features: Tensor) -> Distribution:
         loc, scale = direction_and_concentration(self.projection(features))
-        return VonMisesFisher(loc, scale, validate_args=False)
-
-
-class PowerSphericalHead(nn.Module):
-    """Features (..., F) to power spherical distributions over unit vectors (..., m)."""
-
-    def __init__(self, in_features: int, latent_dim: int) -> None:
-        super().__init__()
-        self.projection = nn.Linear(in_features, latent_dim + 1)
-
-    def forward(self, features: Tensor) -> Distribution:
-        loc, scale = direction_and_concentration(self.projection(features))
-        return PowerSpherical(loc, scale, validate_args=False)
+        return self.family(loc, scale, validate_args=False)
 
 
 class FixedVonMisesFisherHead(nn.Module):
@@ -72,7 +66,7 @@ def direction_and_concentration(projected: Tensor) -> tuple[Tensor, Tensor]:
     """(..., m + 1) numbers to a unit vector (..., m) and a concentration exp(.) + 1, (..., 1).
 
     Davidson et al. use softplus(.) + 1. A concentration of several hundred, as MNIST needs, then
-    takes features of that size: directions had a length of 330 before they were normalised.
+    takes features of that size.
     """
     projected = full_precision(projected)
     loc = normalize(projected[..., :-1], dim=-1)

@@ -6,12 +6,12 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
+from zoo.distributions import PowerSpherical, VonMisesFisher
 from zoo.geometry import geodesic_path, great_circle
 from zoo.nn.spherical import (
+    DirectionalHead,
     FixedVonMisesFisherHead,
-    PowerSphericalHead,
     UniformSphere,
-    VonMisesFisherHead,
 )
 from zoo.variants.vae import VAE, VAEConfig
 
@@ -28,8 +28,7 @@ class VMFVAE(VAE):
     q(z|x) is von Mises-Fisher around a mean direction mu(x) with a concentration for each x,
     p(z) uniform on the sphere, so KL depends on the concentration alone and no code is pulled to
     a centre. Unlike theirs, the concentration is exp(.) + 1, and the decoder reads sqrt(m) z, whose
-    coordinates have unit variance under the prior. With an MLP on MNIST the two together gained 1.5
-    nats of validation ELBO at m = 11, after 12 epochs as after 100, and none at m = 21.
+    coordinates have unit variance under the prior.
 
     >>> import torch
     >>> model = VMFVAE(SphericalConfig(input_shape=(1, 28, 28), latent_dim=11))
@@ -41,7 +40,7 @@ class VMFVAE(VAE):
     config: SphericalConfig
 
     def build_posterior(self, in_features: int) -> nn.Module:
-        return VonMisesFisherHead(in_features, self.config.latent_dim)
+        return DirectionalHead(VonMisesFisher, in_features, self.config.latent_dim)
 
     def build_prior(self) -> UniformSphere:
         return UniformSphere(self.config.latent_dim)
@@ -68,7 +67,7 @@ class PowerSphericalVAE(VMFVAE):
     """The hyperspherical VAE with a power spherical posterior (De Cao & Aziz, arXiv:2006.04437)."""
 
     def build_posterior(self, in_features: int) -> nn.Module:
-        return PowerSphericalHead(in_features, self.config.latent_dim)
+        return DirectionalHead(PowerSpherical, in_features, self.config.latent_dim)
 
 
 class FixedVMFConfig(SphericalConfig):
