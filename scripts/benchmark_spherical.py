@@ -14,9 +14,10 @@ the same width. Locations are leaves of unit length: normalising them is left ou
 since every model does it in the same way, and so is the validation of arguments.
 
 Repetitions are timed in blocks of at least --block seconds. In each round every contender does a
-block of every case, the contenders of one case one straight after the other, all in one process.
-With --device cuda both ends of a block wait for the device, and the vmf's steps are done once more
-where PyTorch does not let the host wait for it.
+block of every case, the contenders of one case one straight after the other, all in one process,
+which keeps the memory of freed tensors, as those of ``zoo.train`` and ``zoo.evaluate`` do. With
+--device cuda both ends of a block wait for the device, and the vmf's steps are done once more where
+PyTorch does not let the host wait for it.
 
 ``training``: an epoch of ``zoo.train`` on MNIST with vmf-vae (11 numbers) and with gaussian-vae
 (10 numbers), both 784-256-128 and back, at batch 64; each in a process of its own, timed in turn
@@ -78,6 +79,8 @@ from _timing import (
     write_json,
 )
 from benchmark_training import Segment, write_data
+
+from zoo.memory import keep_freed_memory
 
 TRAINED = {"vmf-vae": 11, "gaussian-vae": 10}
 """Variants and how many numbers a code has: the same dimension, 10, for both."""
@@ -383,6 +386,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     options = parse_arguments(arguments)
     torch.set_num_threads(options.threads)
+    keep_freed_memory()
     device = torch.cuda.get_device_name() if options.device == "cuda" else "cpu"
     about = {**environment(), "threads": options.threads, "device": device}
     print(", ".join(f"{key} {value}" for key, value in about.items()))

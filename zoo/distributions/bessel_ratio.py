@@ -50,10 +50,11 @@ class Series(NamedTuple):
 
 
 class Point(NamedTuple):
-    """A concentration in the coordinates above: x, and r = 1 - x^2 = 1 - q."""
+    """A concentration in the coordinates above: x, r = 1 - x^2 = 1 - q, h = sqrt(c^2 + k^2)."""
 
     x: Tensor
     r: Tensor
+    h: Tensor
 
 
 def mean_resultant(k: Tensor, m: int) -> Tensor:
@@ -78,9 +79,8 @@ def mean_resultant_complement(k: Tensor, m: int) -> Tensor:
 
 def mean_resultant_derivative(k: Tensor, m: int) -> Tensor:
     """A'(k) = 1 - A^2 - (m-1) A / k, the variance along the mean direction; differentiable."""
-    point = locate(k, m)
-    slope = point.r.square() / ((m - 1) * (2 - point.r))
-    return slope * (1 + _sum(series(m, k.dtype, k.device).beta, point))
+    point, beta = locate(k, m), series(m, k.dtype, k.device).beta
+    return _slope(point, _sum(beta, _cosines(point, len(beta))))
 
 
 def kl_from_uniform(k: Tensor, m: int) -> Tensor:
@@ -113,9 +113,8 @@ class _MeanResultant(torch.autograd.Function):
     def forward(ctx: Any, k: Tensor, m: int) -> Tensor:
         ctx.save_for_backward(k)
         ctx.m = m
-        point = locate(k, m)
-        a = _sum(series(m, k.dtype, k.device).a, point)
-        return point.x * (1 - point.r.square() * a)
+        point, a = locate(k, m), series(m, k.dtype, k.device).a
+        return point.x * (1 - point.r.square() * _sum(a, _cosines(point, len(a))))
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
@@ -128,9 +127,9 @@ class _Complement(torch.autograd.Function):
     def forward(ctx: Any, k: Tensor, m: int) -> Tensor:
         ctx.save_for_backward(k)
         ctx.m = m
-        x, r = point = locate(k, m)
-        a = _sum(series(m, k.dtype, k.device).a, point)
-        return r * (1 / (1 + x)).addcmul_(x * r, a)
+        point, a = locate(k, m), series(m, k.dtype, k.device).a
+        x, r, _ = point
+        return r * (1 / (1 + x)).addcmul_(x * r, _sum(a, _cosines(point, len(a))))
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
@@ -139,16 +138,23 @@ class _Complement(torch.autograd.Function):
 
 
 class _KLFromUniform(torch.autograd.Function):
+    """K, with K' = k A' from the same cosines unless that is to be differentiated once more."""
+
     @staticmethod
     def forward(ctx: Any, k: Tensor, m: int) -> Tensor:
-        ctx.save_for_backward(k)
+        point, (_, beta, rho) = locate(k, m), series(m, k.dtype, k.device)
+        cosines = _cosines(point, max(len(beta), len(rho)))
+        slope = k * _slope(point, _sum(beta, cosines)) if ctx.needs_input_grad[0] else None
+        ctx.save_for_backward(k, slope)
         ctx.m = m
-        return _kl(k, m)
+        return _kl(k, m, point, _sum(rho, cosines))
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
-        (k,) = ctx.saved_tensors
-        return grad * k * mean_resultant_derivative(k, ctx.m), None
+        k, slope = ctx.saved_tensors
+        if torch.is_grad_enabled():
+            slope = k * mean_resultant_derivative(k, ctx.m)
+        return grad * slope, None
 
 
 class _LogGrowth(torch.autograd.Function):
@@ -156,7 +162,7 @@ class _LogGrowth(torch.autograd.Function):
     def forward(ctx: Any, k: Tensor, m: int) -> Tensor:
         ctx.save_for_backward(k)
         ctx.m = m
-        return k * mean_resultant(k, m) - _kl(k, m)
+        return k * mean_resultant(k, m) - kl_from_uniform(k, m)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
@@ -164,25 +170,34 @@ class _LogGrowth(torch.autograd.Function):
         return grad * mean_resultant(k, ctx.m), None
 
 
-def _kl(k: Tensor, m: int) -> Tensor:
-    point = locate(k, m)
-    leading = torch.log1p(k * point.x / (m - 1))
-    rho = _sum(series(m, k.dtype, k.device).rho, point)
-    return 0.5 * (m - 1) * leading + point.x.square() * rho
+def _kl(k: Tensor, m: int, point: Point, rho: Tensor) -> Tensor:
+    leading = (k * point.x).mul_(1 / (m - 1)).log1p_()
+    return leading.mul_(0.5 * (m - 1)).addcmul_(point.x * point.x, rho)
+
+
+def _slope(point: Point, beta: Tensor) -> Tensor:
+    """A' = x' (1 + beta), with x' = r / (2 h)."""
+    return point.r / (2 * point.h) * (1 + beta)
 
 
 def locate(k: Tensor, m: int) -> Point:
-    """x and r of a concentration."""
+    """The coordinates of a concentration."""
     c = 0.5 * (m - 1)
-    width = torch.hypot(k, torch.full_like(k, c)) + c
-    return Point(k / width, 2 * c / width)
+    h = torch.hypot(k, torch.full_like(k, c))
+    width = h + c
+    return Point(k / width, 2 * c * width.reciprocal(), h)
 
 
-def _sum(coefficients: Tensor, point: Point) -> Tensor:
-    """The Chebyshev series at a point: T_n(2q - 1) = cos(n angle), x = cos(angle / 2)."""
+def _cosines(point: Point, count: int) -> Tensor:
+    """Chebyshev's T_n(2q - 1) = cos(n angle), x = cos(angle / 2), for n < count: (..., count)."""
     angle = torch.atan2(point.r.sqrt(), point.x).unsqueeze(-1)
-    orders = torch.arange(0, 2 * len(coefficients), 2, dtype=angle.dtype, device=angle.device)
-    return (torch.cos(angle * orders) * coefficients).sum(-1)
+    orders = torch.arange(0, 2 * count, 2, dtype=angle.dtype, device=angle.device)
+    return torch.cos(angle * orders)
+
+
+def _sum(coefficients: Tensor, cosines: Tensor) -> Tensor:
+    """The Chebyshev series."""
+    return (cosines[..., : len(coefficients)] * coefficients).sum(-1)
 
 
 @torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]

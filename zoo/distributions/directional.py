@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -36,16 +37,15 @@ class Directional(Distribution):
                 f"loc and scale must be floating-point and of one dtype, got {loc.dtype} and "
                 f"{scale.dtype}"
             )
-        batch = torch.broadcast_shapes(loc.shape[:-1], scale.shape[:-1])  # type: ignore[no-untyped-call]
-        self.loc = loc.expand(*batch, loc.shape[-1])
-        self.scale = scale.expand(*batch, 1)
+        batch = broadcast_shape(loc.shape[:-1], scale.shape[:-1])
+        self.loc = expanded(loc, (*batch, loc.shape[-1]))
+        self.scale = expanded(scale, (*batch, 1))
         super().__init__(batch, loc.shape[-1:], validate_args=validate_args)
 
     def expand(self, batch_shape: Any, _instance: Any = None) -> Directional:
         """The same distribution over a larger batch shape."""
-        shape = torch.Size(batch_shape)
-        loc, scale = self.loc.expand(*shape, self.m), self.scale.expand(*shape, 1)
-        new = self._like(loc, scale)
+        loc = expanded(self.loc, (*batch_shape, self.m))
+        new = self._like(loc, expanded(self.scale, (*batch_shape, 1)))
         new._validate_args = self._validate_args
         return new
 
@@ -75,6 +75,18 @@ class Directional(Distribution):
     def rsample(self, sample_shape: Any = (), generator: torch.Generator | None = None) -> Tensor:
         """Draws (*sample_shape, *batch_shape, m), reparameterised."""
         raise NotImplementedError
+
+
+def broadcast_shape(one: torch.Size, other: torch.Size) -> torch.Size:
+    """What both broadcast to."""
+    if one == other:
+        return one
+    return torch.broadcast_shapes(one, other)  # type: ignore[no-untyped-call, no-any-return]
+
+
+def expanded(x: Tensor, shape: Sequence[int]) -> Tensor:
+    """``x`` over a larger shape; itself where nothing is to be done, which spares the gradient."""
+    return x if x.shape == shape else x.expand(shape)
 
 
 def check_same_sphere(own: int, other: int) -> None:

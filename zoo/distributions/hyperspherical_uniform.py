@@ -10,7 +10,7 @@ from torch.distributions import Distribution, register_kl
 from torch.nn.functional import normalize
 
 from zoo.distributions.bessel_ratio import log_surface_area
-from zoo.distributions.directional import as_size, check_same_sphere
+from zoo.distributions.directional import as_size, broadcast_shape, check_same_sphere
 from zoo.distributions.noise import standard_normal
 from zoo.distributions.sphere import sphere
 
@@ -73,7 +73,7 @@ class HypersphericalUniform(Distribution):
         """Minus the log of the surface area, the same everywhere."""
         if self._validate_args:
             self._validate_sample(value)
-        shape = torch.broadcast_shapes(value.shape[:-1], self.batch_shape)  # type: ignore[no-untyped-call]
+        shape = broadcast_shape(value.shape[:-1], self.batch_shape)
         return value.new_full(shape, -log_surface_area(self.dim + 1))
 
     def entropy(self) -> Tensor:

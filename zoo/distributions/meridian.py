@@ -31,7 +31,7 @@ def meridian_rate(gap: Tensor, sine: Tensor, k: Tensor, m: int) -> Tensor:
     """-d theta / dk of draws at angle theta from mu, given 1 - cos theta and sin theta.
 
     In float32 and for m >= 6 a polynomial fitted to the quadrature, twice as fast and as exact:
-    over draws the relative error is below 1e-4 (root mean square).
+    over draws the relative error is below 3e-4 (root mean square), mostly 5e-5.
     """
     if gap.dtype == torch.float32 and m >= FITTED_FROM:
         return _by_fit(gap, sine, k, m)
@@ -39,51 +39,52 @@ def meridian_rate(gap: Tensor, sine: Tensor, k: Tensor, m: int) -> Tensor:
 
 
 def _by_fit(gap: Tensor, sine: Tensor, k: Tensor, m: int) -> Tensor:
-    """sin theta r / ((m-1) (2-r)) D(sqrt theta, x), see :func:`_fit`."""
-    x, r = locate(k, m)
+    """sin theta / (2h) D(gap^(1/4), x), see :func:`_fit`."""
+    x, _, h = locate(k, m)
     coefficients, reach = fitted(m, gap.dtype, gap.device)
-    position = torch.atan2(sine, 1 - gap).sqrt().mul_(2 / reach).sub_(1)
-    by_angle = _chebyshev(position, coefficients.shape[0])
-    by_x = _chebyshev(2 * x - 1, coefficients.shape[1])
+    by_gap = _chebyshev(gap.sqrt().sqrt_().mul_(2 / reach), coefficients.shape[0])
+    by_x = _chebyshev(2 * x, coefficients.shape[1])
     with torch.autocast(gap.device.type, enabled=False):  # it would round the product
-        factor: Tensor = ((by_angle @ coefficients) * by_x).sum(-1)
+        factor: Tensor = (by_gap @ coefficients).mul_(by_x).sum(-1)
     # Its bounds where it is fitted; a draw from outside, 1 in 10^7, must not make a large gradient.
-    return factor.clamp_(0.8, 6.0) * sine * (r / ((m - 1) * (2 - r)))
+    return factor.clamp_(0.8, 6.0).mul_(sine).div_(2 * h)
 
 
 def _chebyshev(position: Tensor, count: int) -> Tensor:
-    """T_0, ..., T_(count-1) at positions (...), cut off at -1 and 1: (..., count)."""
+    """T_0, ..., T_(count-1) at ``position`` - 1 for positions (...) from 0 to 2: (..., count)."""
     orders = torch.arange(count, dtype=position.dtype, device=position.device)
-    return torch.cos(position.clamp(-1, 1).acos().unsqueeze(-1) * orders)
+    angle = (position - 1).clamp_(-1, 1).acos_()
+    return (angle.unsqueeze(-1) * orders).cos_()
 
 
 @torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
 def fitted(m: int, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, float]:
-    """The coefficients of :func:`_fit` on a device, and the largest sqrt theta."""
+    """The coefficients of :func:`_fit` on a device, and the largest fourth root."""
     coefficients, reach = _fit(m)
     return constant(("meridian", m), coefficients, dtype, device), reach
 
 
 @lru_cache(maxsize=64)
 def _fit(m: int) -> tuple[Array, float]:
-    """Chebyshev coefficients of D = rate (m-1) (2-r) / (r sin theta) in sqrt theta and x.
+    """Chebyshev coefficients of D = 2h rate / sin theta in gap^(1/4) and x.
 
     D is close to 1. Fitted to the quadrature by least squares of relative errors, over angles that
     all but 1 in 10^7 draws keep within, for concentrations from 0 to infinity.
     """
-    rows, columns = (14, 11) if m < 16 else (10, 8)
+    rows, columns = (14, 11) if m < 16 else (12, 9) if m < 32 else (8, 7)
     nodes = 0.5 + 0.5 * np.cos(np.pi * (np.arange(32) + 0.5) / 32)
     angle = np.stack([angle_at(_NORMAL, (m - 1) * x / (1 - x * x), m) for x in nodes])
     x = np.broadcast_to(nodes[:, None], angle.shape)
-    r, sine = 1 - x * x, np.sin(angle)
-    gap, k = 2 * np.sin(0.5 * angle) ** 2, (m - 1) * x / r
+    gap, sine = 2 * np.sin(0.5 * angle) ** 2, np.sin(angle)
+    k = (m - 1) * x / (1 - x * x)
     tensors = [torch.from_numpy(np.ascontiguousarray(each)) for each in (gap, sine, k)]
     rate = _by_quadrature(tensors[0], tensors[1], tensors[2], m).numpy()
-    target = (rate * (m - 1) * (2 - r) / (r * sine)).ravel()
-    reach = float(np.sqrt(angle.max()))
-    by_angle = np.polynomial.chebyshev.chebvander(2 * np.sqrt(angle.ravel()) / reach - 1, rows - 1)
+    target = (2 * np.hypot(k, 0.5 * (m - 1)) * rate / sine).ravel()
+    root = np.sqrt(np.sqrt(gap.ravel()))
+    reach = float(root.max())
+    by_gap = np.polynomial.chebyshev.chebvander(2 * root / reach - 1, rows - 1)
     by_x = np.polynomial.chebyshev.chebvander(2 * x.ravel() - 1, columns - 1)
-    basis = (by_angle[:, :, None] * by_x[:, None, :]).reshape(len(target), -1)
+    basis = (by_gap[:, :, None] * by_x[:, None, :]).reshape(len(target), -1)
     solution = np.linalg.lstsq(basis / target[:, None], np.ones(len(target)), rcond=1e-13)[0]
     return solution.reshape(rows, columns), reach
 

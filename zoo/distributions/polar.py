@@ -51,16 +51,17 @@ def _propose(
     image under the Moebius map that takes the centre to x. With t = x e the ratio of densities,
     at most 1, is exp((m-1) (t / (1+t) - log(1+t))): Wood's (1994) sampler, without cancellation.
     """
-    x, r = point
-    shape = torch.Size([rounds, *x.shape])
-    e = (2 * math.pi * uniform(shape, x.dtype, x.device, generator)).cos_()
+    x, r, _ = point
+    shape = torch.Size([3, rounds, *x.shape])
+    turn, log_u, log_v = uniform(shape, x.dtype, x.device, generator)
+    e = turn.mul_(2 * math.pi).cos_()
     if m > 2:
-        log_u = uniform(shape, x.dtype, x.device, generator).log_()
-        e *= log_u.mul_(2 / (m - 2)).expm1_().neg_().sqrt_()
+        e *= log_u.log_().mul_(2 / (m - 2)).expm1_().neg_().sqrt_()
     t = x * e
-    log_u = uniform(shape, x.dtype, x.device, generator).log_()
-    rejected = (m - 1) * (t / (1 + t) - torch.log1p(t)) < log_u  # never for a concentration of nan
-    gap = r / (1 + x) * (1 - e) / (1 + t)
+    stretch = t + 1
+    log_ratio = (t / stretch).sub_(t.log1p_()).mul_(m - 1)
+    rejected = log_ratio < log_v.log_()  # never for a concentration of nan
+    gap = e.neg_().add_(1).mul_(r / (x + 1)).div_(stretch)
     return gap.clamp_(max=2), ~rejected
 
 
@@ -74,8 +75,9 @@ def _draw_blind(point: Point, m: int, generator: torch.Generator | None) -> Tens
 def _draw_looking(point: Point, m: int, generator: torch.Generator | None) -> Tensor:
     """A few proposals at a time, for those still without."""
     gap, found = _first(*_propose(point, m, _rounds(len(point.x)), generator))
-    while len(missing := (~found).nonzero().squeeze(-1)):
-        left = Point(point.x[missing], point.r[missing])
+    while not found.all():
+        missing = (~found).nonzero().squeeze(-1)
+        left = Point(*(each[missing] for each in point))
         gap[missing], found[missing] = _first(*_propose(left, m, _rounds(len(missing)), generator))
     return gap
 
@@ -88,9 +90,8 @@ def _first(proposed: Tensor, accepted: Tensor) -> tuple[Tensor, Tensor]:
     """Of the rows of (R, B) the first accepted in each column, and whether there is one."""
     if len(proposed) == 1:
         return proposed[0], accepted[0]
-    # On the CPU argmax takes ten times as long.
-    is_first = accepted & (accepted.cumsum(0, dtype=torch.int8) == 1)
-    return torch.where(is_first, proposed, 0).sum(0), accepted.any(0)
+    found, index = accepted.max(0)
+    return proposed.gather(0, index.unsqueeze(0)).squeeze(0), found
 
 
 REACH = 8.0

@@ -30,7 +30,13 @@ from torch.autograd.function import once_differentiable
 from torch.distributions import register_kl
 
 from zoo.distributions.bessel_ratio import log_surface_area
-from zoo.distributions.directional import Directional, as_size, check_same_sphere
+from zoo.distributions.directional import (
+    Directional,
+    as_size,
+    broadcast_shape,
+    check_same_sphere,
+    expanded,
+)
 from zoo.distributions.hyperspherical_uniform import HypersphericalUniform
 from zoo.distributions.noise import standard_normal
 from zoo.distributions.precision import widen
@@ -71,9 +77,9 @@ class PowerSpherical(Directional):
     def rsample(self, sample_shape: Any = (), generator: torch.Generator | None = None) -> Tensor:
         """Draws (*sample_shape, *batch_shape, m), reparameterised."""
         shape = self._extended_shape(as_size(sample_shape))
-        loc = self.loc.expand(shape)
+        loc = expanded(self.loc, shape)
         noise = standard_normal(shape, loc.dtype, loc.device, generator)
-        alpha = widen(self.scale).expand(*shape[:-1], 1) + 0.5 * (self.m - 1)
+        alpha = expanded(widen(self.scale), (*shape[:-1], 1)) + 0.5 * (self.m - 1)
         toward: Tensor = torch._standard_gamma(alpha, generator=generator)
         z: Tensor = _FirstOrder.apply(_place(loc, toward, noise))  # type: ignore[no-untyped-call]
         return z
@@ -251,5 +257,4 @@ def _kl_to_uniform(q: PowerSpherical, p: HypersphericalUniform) -> Tensor:
     check_same_sphere(q.m, p.dim + 1)
     k = q.concentration
     kl: Tensor = _Divergence.apply(widen(k), q.m)  # type: ignore[no-untyped-call]
-    shape = torch.broadcast_shapes(q.batch_shape, p.batch_shape)  # type: ignore[no-untyped-call]
-    return kl.to(k.dtype).expand(shape)
+    return expanded(kl.to(k.dtype), broadcast_shape(q.batch_shape, p.batch_shape))

@@ -24,7 +24,13 @@ from zoo.distributions.bessel_ratio import (
     mean_resultant_complement,
     mean_resultant_derivative,
 )
-from zoo.distributions.directional import Directional, as_size, check_same_sphere
+from zoo.distributions.directional import (
+    Directional,
+    as_size,
+    broadcast_shape,
+    check_same_sphere,
+    expanded,
+)
 from zoo.distributions.hyperspherical_uniform import HypersphericalUniform
 from zoo.distributions.meridian import meridian_rate
 from zoo.distributions.noise import standard_normal
@@ -63,7 +69,7 @@ class VonMisesFisher(Directional):
     def rsample(self, sample_shape: Any = (), generator: torch.Generator | None = None) -> Tensor:
         """Draws (*sample_shape, *batch_shape, m), reparameterised."""
         shape = self._extended_shape(as_size(sample_shape))
-        loc, k = self.loc.expand(shape), self.concentration.expand(shape[:-1])
+        loc, k = expanded(self.loc, shape), expanded(self.concentration, shape[:-1])
         noise = standard_normal(shape, loc.dtype, loc.device, generator)
         with torch.no_grad():
             gap = self._draw_gap(k, generator)
@@ -145,26 +151,34 @@ class _Transport(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, loc: Tensor, k: Tensor, gap: Tensor, noise: Tensor) -> Tensor:
-        tangent = noise.addcmul(_dot(noise, loc), loc, value=-1)
-        tangent.addcmul_(_dot(tangent, loc), loc, value=-1)  # again: noise may lie close to loc
-        length = torch.linalg.vector_norm(tangent, dim=-1, keepdim=True)
-        shrink = 1 / length.clamp_min(torch.finfo(loc.dtype).tiny)
+        noise = noise.addcmul(_dot(noise, loc), loc, value=-1)
+        # Rounding leaves an overlap, a large one where the noise was close to loc. A second
+        # projection removes it; that vector is never made, only the inverse of its length.
+        overlap = _dot(noise, loc)
+        length = torch.linalg.vector_norm(noise, dim=-1, keepdim=True)
+        square = (length - overlap).mul_(length + overlap)
+        shrink = square.clamp_min_(torch.finfo(loc.dtype).tiny).rsqrt_()
         gap = gap.unsqueeze(-1)
-        sine = (gap * (2 - gap)).sqrt()
-        ctx.save_for_backward(loc, k, gap, sine, tangent, shrink)
-        return ((1 - gap) * loc).addcmul_(sine * shrink, tangent)
+        cosine = 1 - gap
+        sine = (cosine + 1).mul_(gap).sqrt_()
+        ctx.save_for_backward(loc, k, gap, cosine, sine, noise, overlap, shrink)
+        across = sine * shrink
+        along = torch.addcmul(cosine, across, overlap, value=-1)
+        return (along * loc).addcmul_(across, noise)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        loc, k, gap, sine, tangent, shrink = ctx.saved_tensors
-        cosine, radial = 1 - gap, _dot(grad, loc)
+        loc, k, gap, cosine, sine, noise, overlap, shrink = ctx.saved_tensors
+        radial = _dot(grad, loc)
         by_loc = by_k = None
         if ctx.needs_input_grad[0]:
-            by_loc = (cosine * grad).addcmul_(cosine * radial, loc, value=-1)
-            by_loc.addcmul_(sine * shrink * radial, tangent, value=-1)
+            outward = sine * shrink * radial
+            by_loc = (cosine * grad).addcmul_(outward, noise, value=-1)
+            by_loc.addcmul_((outward * overlap).addcmul_(cosine, radial, value=-1), loc)
         if ctx.needs_input_grad[1]:
-            turn = sine * radial - cosine * shrink * _dot(grad, tangent)
+            tangential = _dot(grad, noise).addcmul_(overlap, radial, value=-1).mul_(shrink)
+            turn = (sine * radial).addcmul_(cosine, tangential, value=-1)
             rate = meridian_rate(gap.squeeze(-1), sine.squeeze(-1), k, loc.shape[-1])
             by_k = rate * turn.squeeze(-1)
         return by_loc, by_k, None, None
@@ -179,7 +193,7 @@ def _kl_to_uniform(q: VonMisesFisher, p: HypersphericalUniform) -> Tensor:
     """K(k), the same for every mean direction."""
     check_same_sphere(q.m, p.dim + 1)
     kl = kl_from_uniform(q.concentration, q.m)
-    return kl.expand(torch.broadcast_shapes(q.batch_shape, p.batch_shape))  # type: ignore[no-untyped-call]
+    return expanded(kl, broadcast_shape(q.batch_shape, p.batch_shape))
 
 
 @register_kl(VonMisesFisher, VonMisesFisher)  # type: ignore[no-untyped-call, untyped-decorator]
@@ -200,4 +214,4 @@ def _kl_from_uniform_prior(q: HypersphericalUniform, p: VonMisesFisher) -> Tenso
     """F(k): the mean of the uniform distribution is 0."""
     check_same_sphere(q.dim + 1, p.m)
     kl = log_growth(p.concentration, p.m)
-    return kl.expand(torch.broadcast_shapes(q.batch_shape, p.batch_shape))  # type: ignore[no-untyped-call]
+    return expanded(kl, broadcast_shape(q.batch_shape, p.batch_shape))

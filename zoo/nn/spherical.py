@@ -69,9 +69,9 @@ def direction_and_concentration(projected: Tensor) -> tuple[Tensor, Tensor]:
     takes features of that size.
     """
     projected = full_precision(projected)
-    loc = normalize(projected[..., :-1], dim=-1)
-    scale = projected[..., -1:].clamp(max=MAX_LOG_CONCENTRATION).exp()
-    return loc, scale + MIN_CONCENTRATION
+    direction, log_scale = torch.split(projected, [projected.shape[-1] - 1, 1], dim=-1)
+    scale = log_scale.clamp(max=MAX_LOG_CONCENTRATION).exp() + MIN_CONCENTRATION
+    return normalize(direction, dim=-1), scale
 
 
 class UniformSphere(nn.Module):
