@@ -54,14 +54,18 @@ def _propose(
     x, r, _ = point
     shape = torch.Size([3, rounds, *x.shape])
     turn, log_u, log_v = uniform(shape, x.dtype, x.device, generator)
-    e = turn.mul_(2 * math.pi).cos_()
-    if m > 2:
-        e *= log_u.log_().mul_(2 / (m - 2)).expm1_().neg_().sqrt_()
+    if m == 2:
+        gap = turn.mul_(math.pi).sin_().square_().mul_(2)  # 1 - cos would cancel
+        e = 1 - gap
+    else:
+        radius = log_u.log_().mul_(2 / (m - 2)).expm1_().neg_().sqrt_()
+        e = turn.mul_(2 * math.pi).cos_().mul_(radius)
+        gap = 1 - e
     t = x * e
     stretch = t + 1
     log_ratio = (t / stretch).sub_(t.log1p_()).mul_(m - 1)
     rejected = log_ratio < log_v.log_()  # never for a concentration of nan
-    gap = e.neg_().add_(1).mul_(r / (x + 1)).div_(stretch)
+    gap = gap.mul_(r / (x + 1)).div_(stretch)
     return gap.clamp_(max=2), ~rejected
 
 
