@@ -16,10 +16,12 @@ from zoo.distributions import DiscretizedLogistic
 from zoo.nn.backbones import build_decoder, build_encoder
 from zoo.nn.heads import MIN_SCALE, GaussianHead, StandardNormal
 from zoo.nn.likelihoods import (
+    AnyLikelihoodConfig,
     BernoulliConfig,
     BernoulliLikelihood,
     DiscretizedLogisticConfig,
     DiscretizedLogisticLikelihood,
+    DiscretizedLogisticMixtureConfig,
     GaussianConfig,
     GaussianLikelihood,
     build_likelihood,
@@ -234,14 +236,18 @@ class TestLikelihoods:
         torch.testing.assert_close(pixels.mean, torch.full((1, 1, 3, 3), 0.5))
 
     @pytest.mark.parametrize(
-        "config", [BernoulliConfig(), GaussianConfig(), DiscretizedLogisticConfig()]
+        "config",
+        [
+            BernoulliConfig(),
+            GaussianConfig(),
+            DiscretizedLogisticConfig(),
+            DiscretizedLogisticMixtureConfig(),
+        ],
     )
-    def test_densities_are_never_taken_in_half_precision(
-        self, config: BernoulliConfig | GaussianConfig | DiscretizedLogisticConfig
-    ) -> None:
+    def test_densities_are_never_taken_in_half_precision(self, config: AnyLikelihoodConfig) -> None:
         likelihood = build_likelihood(config)
         torch.manual_seed(0)
-        maps = torch.randn(2, 3 * likelihood.parameters_per_channel, 8, 8)
+        maps = torch.randn(2, likelihood.parameter_maps(3), 8, 8)
         x = torch.randint(0, 2, (2, 3, 8, 8)).float()
         for half in (torch.bfloat16, torch.float16):
             rounded = maps.to(half)

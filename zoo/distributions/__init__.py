@@ -3,6 +3,7 @@
 from zoo.distributions.bernoulli_image import BernoulliImage
 from zoo.distributions.discretized_logistic import DiscretizedLogistic
 from zoo.distributions.hyperspherical_uniform import HypersphericalUniform
+from zoo.distributions.mixture_of_discretized_logistics import MixtureOfDiscretizedLogistics
 from zoo.distributions.power_spherical import PowerSpherical
 from zoo.distributions.von_mises_fisher import TabulatedVonMisesFisher, VonMisesFisher
 
@@ -10,6 +11,7 @@ __all__ = [
     "BernoulliImage",
     "DiscretizedLogistic",
     "HypersphericalUniform",
+    "MixtureOfDiscretizedLogistics",
     "PowerSpherical",
     "TabulatedVonMisesFisher",
     "VonMisesFisher",

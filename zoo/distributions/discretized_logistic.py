@@ -79,13 +79,21 @@ class DiscretizedLogistic(Distribution):
         outer = torch.where(first, -softplus(-upper), -softplus(lower))
         return torch.where(first | last, outer, inner)
 
+    def quantile(self, uniform: Tensor) -> Tensor:
+        """Where the logistic has the share ``uniform`` of its mass below it, clipped to [0, 1]."""
+        tiny = torch.finfo(self.loc.dtype).eps
+        uniform = uniform.clamp(tiny, 1 - tiny)
+        scale = self.log_scale.clamp(max=80).exp()  # finite in float32
+        return (self.loc + scale * (uniform.log() - torch.log1p(-uniform))).clamp(0, 1)
+
     @torch.no_grad()
     def sample(self, sample_shape: torch.Size | list[int] | tuple[int, ...] = ()) -> Tensor:
         """Draws among 0, 1/255, ..., 1."""
         shape = self._extended_shape(torch.Size(sample_shape))
-        tiny = torch.finfo(self.loc.dtype).eps
         uniform = torch.rand(shape, device=self.loc.device, dtype=self.loc.dtype)
-        uniform = uniform.clamp(tiny, 1 - tiny)
-        scale = self.log_scale.clamp(max=80).exp()  # finite in float32
-        logistic = self.loc + scale * (uniform.log() - torch.log1p(-uniform))
-        return (logistic * (LEVELS - 1)).round().clamp(0, LEVELS - 1) / (LEVELS - 1)
+        return nearest_level(self.quantile(uniform))
+
+
+def nearest_level(intensity: Tensor) -> Tensor:
+    """Intensities in [0, 1] rounded to 0, 1/255, ..., 1."""
+    return (intensity * (LEVELS - 1)).round() / (LEVELS - 1)

@@ -1,4 +1,7 @@
-"""Modules that turn a decoder's output into p(x|z), each a normalised density or mass."""
+"""Modules that turn a decoder's output into p(x|z), each a normalised density or mass.
+
+For images (C, H, W) a decoder makes ``parameter_maps(C)`` maps, (..., parameter_maps(C), H, W).
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,11 @@ from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Normal
 from torch.nn.functional import softplus
 
-from zoo.distributions import BernoulliImage, DiscretizedLogistic
+from zoo.distributions import (
+    BernoulliImage,
+    DiscretizedLogistic,
+    MixtureOfDiscretizedLogistics,
+)
 from zoo.distributions.precision import full_precision
 from zoo.model import InputKind
 from zoo.nn.backbones import by_name
@@ -43,12 +50,20 @@ class DiscretizedLogisticConfig(Settings):
     name: Literal["discretized-logistic"] = "discretized-logistic"
 
 
-Likelihood = Annotated[
-    BernoulliConfig | GaussianConfig | DiscretizedLogisticConfig,
-    Field(discriminator="name"),
-    BeforeValidator(by_name),
-]
-AnyLikelihoodConfig = BernoulliConfig | GaussianConfig | DiscretizedLogisticConfig
+class DiscretizedLogisticMixtureConfig(Settings):
+    """8-bit colours; a probability mass. A mixture for each pixel, linear from channel to channel.
+
+    PixelCNN++ (arXiv:1701.05517), for any number of channels.
+    """
+
+    name: Literal["discretized-logistic-mixture"] = "discretized-logistic-mixture"
+    components: int = Field(10, ge=1, le=100)
+
+
+AnyLikelihoodConfig = (
+    BernoulliConfig | GaussianConfig | DiscretizedLogisticConfig | DiscretizedLogisticMixtureConfig
+)
+Likelihood = Annotated[AnyLikelihoodConfig, Field(discriminator="name"), BeforeValidator(by_name)]
 EVENT_DIMS = 3  # channels, height, width
 
 
@@ -56,7 +71,9 @@ class BernoulliLikelihood(nn.Module):
     """Logits (..., C, H, W) to independent Bernoulli pixels."""
 
     input_kind: InputKind = "binary"
-    parameters_per_channel = 1
+
+    def parameter_maps(self, channels: int) -> int:
+        return channels
 
     def forward(self, logits: Tensor) -> Distribution:
         return BernoulliImage(full_precision(logits), validate_args=False)
@@ -66,13 +83,15 @@ class GaussianLikelihood(nn.Module):
     """Means (..., C, H, W) to independent Gaussian pixels of one standard deviation."""
 
     input_kind: InputKind = "unit"
-    parameters_per_channel = 1
 
     def __init__(self, config: GaussianConfig) -> None:
         super().__init__()
         excess = config.scale - MIN_SCALE
         raw = excess + math.log(-math.expm1(-excess))  # softplus inverted
         self.raw_scale = nn.Parameter(torch.tensor(raw), requires_grad=config.learned)
+
+    def parameter_maps(self, channels: int) -> int:
+        return channels
 
     def forward(self, mean: Tensor) -> Distribution:
         mean = full_precision(mean)
@@ -85,7 +104,9 @@ class DiscretizedLogisticLikelihood(nn.Module):
     """Maps (..., 2C, H, W) to independent discretised logistic pixels."""
 
     input_kind: InputKind = "unit"
-    parameters_per_channel = 2
+
+    def parameter_maps(self, channels: int) -> int:
+        return 2 * channels
 
     def forward(self, maps: Tensor) -> Distribution:
         offset, log_scale = full_precision(maps).chunk(2, dim=-3)
@@ -94,7 +115,40 @@ class DiscretizedLogisticLikelihood(nn.Module):
         return Independent(pixels, EVENT_DIMS, validate_args=False)
 
 
-AnyLikelihood = BernoulliLikelihood | GaussianLikelihood | DiscretizedLogisticLikelihood
+class DiscretizedLogisticMixtureLikelihood(nn.Module):
+    """Maps (..., K (C+1)(C+2)/2, H, W) to pixels that are mixtures of K discretised logistics.
+
+    For each component a logit, C locations, C scales and C(C-1)/2 coefficients between channels.
+    """
+
+    input_kind: InputKind = "unit"
+
+    def __init__(self, config: DiscretizedLogisticMixtureConfig) -> None:
+        super().__init__()
+        self.components = config.components
+
+    def parameter_maps(self, channels: int) -> int:
+        return self.components * (channels + 1) * (channels + 2) // 2
+
+    def forward(self, maps: Tensor) -> Distribution:
+        maps = torch.unflatten(full_precision(maps), -3, (self.components, -1))
+        channels = (math.isqrt(8 * maps.shape[-3] + 1) - 3) // 2  # parameter_maps inverted
+        sizes = [1, channels, channels, channels * (channels - 1) // 2]
+        logits, offset, log_scale, coefficients = maps.split_with_sizes(sizes, -3)
+        # Start in greys spread evenly from black to white, each a quarter of the range wide.
+        grey = torch.arange(0.5, self.components, dtype=maps.dtype, device=maps.device)
+        loc = (grey / self.components)[:, None, None, None] + 0.25 * offset
+        return MixtureOfDiscretizedLogistics(
+            logits.squeeze(-3), loc, log_scale - 2.0, coefficients.tanh(), validate_args=False
+        )
+
+
+AnyLikelihood = (
+    BernoulliLikelihood
+    | GaussianLikelihood
+    | DiscretizedLogisticLikelihood
+    | DiscretizedLogisticMixtureLikelihood
+)
 
 
 def build_likelihood(config: AnyLikelihoodConfig) -> AnyLikelihood:
@@ -103,4 +157,6 @@ def build_likelihood(config: AnyLikelihoodConfig) -> AnyLikelihood:
         return BernoulliLikelihood()
     if isinstance(config, GaussianConfig):
         return GaussianLikelihood(config)
+    if isinstance(config, DiscretizedLogisticMixtureConfig):
+        return DiscretizedLogisticMixtureLikelihood(config)
     return DiscretizedLogisticLikelihood()

@@ -36,7 +36,7 @@ class SingleLatentModel(VariationalAutoencoder):
         super().__init__(config)
         channels, height, width = config.input_shape
         self.likelihood = build_likelihood(config.likelihood)
-        maps = (channels * self.likelihood.parameters_per_channel, height, width)
+        maps = (self.likelihood.parameter_maps(channels), height, width)
         self.encoder = build_encoder(config.backbone, config.input_shape)
         self.build_code(self.encoder.out_features)  # here: what a seed draws depends on the order
         self.decoder = build_decoder(config.backbone, self.code_dim, maps)
