@@ -171,7 +171,9 @@ def test_train_prints_its_result_as_json(tmp_path: Path) -> None:
     assert result["directory"] == str(tmp_path / "run")
     assert result["metrics"]["validation_elbo"] < 0
     config = yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())
-    assert config["objective"] == {"name": "beta", "beta": 2.0, "free_bits": 0.0}
+    assert config["objective"] == {
+        "name": "beta", "beta": 2.0, "free_bits": 0.0, "balance": False,
+    }  # fmt: skip
     assert (config["train"]["lr"], config["train"]["seed"]) == (2e-3, 5)
 
 
@@ -282,7 +284,9 @@ def test_the_last_of_equal_settings_wins() -> None:
         (["train", "gausian-vae"], "did you mean 'gaussian-vae'?"),
         (["train", "gaussian-vae", "--dataset", "digit"], "did you mean 'digits'?"),
         (["train", "gaussian-vae", "--resume", "x", "--seed", "1"], "leave out VARIANT, --seed"),
+        (["train", "--resume", "x", "--start-from", "y"], "leave out --start-from"),
         (["train", "--resume", "no-such-run"], "no-such-run"),
+        (["train", "beta-vae", "--start-from", "vmf-vae-digits"], "train 'vmf-vae'"),
         (["info", "beta"], "did you mean 'beta-vae'?"),
         (["load", "no-such-model"], "no-such-model"),
         (["evaluate", "gaussian-vae"], "variant"),

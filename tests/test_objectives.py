@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from zoo.model import ElboTerms
-from zoo.training.config import BetaObjective, ElboObjective, ObjectiveConfig
+from zoo.training.config import BetaObjective, ElboObjective, IwaeObjective, KLObjective
+from zoo.training.objectives import balance, figures, importance_bound
 from zoo.training.objectives import loss as loss_of_means
 
 small = st.floats(0, 5)
@@ -27,7 +28,7 @@ def terms(
     )
 
 
-def loss(objective: ObjectiveConfig, given: ElboTerms, kl_weight: float | Tensor) -> Tensor:
+def loss(objective: KLObjective, given: ElboTerms, kl_weight: float | Tensor) -> Tensor:
     return loss_of_means(objective, given.log_likelihood.mean(), given.kl.mean(0), kl_weight)
 
 
@@ -48,14 +49,24 @@ def test_elbo_is_likelihood_minus_the_groups_divergences() -> None:
         (ElboObjective(free_bits=1.0), 1.0, 4 + 2 + 1),
         (ElboObjective(free_bits=3.0), 1.0, 4 + 3 + 3),
         (BetaObjective(beta=2.0, free_bits=1.0), 0.5, 4 + 0.5 * 2 * 3),
+        # Balanced, their weights are 2 / 1.25 and 0.5 / 1.25 until the warm-up is over.
+        (ElboObjective(balance=True), 0.5, 4 + 0.5 * (1.6 * 2 + 0.4 * 0.5)),
+        (ElboObjective(balance=True), 0.0, 4),
+        (ElboObjective(balance=True), 1.0, 4 + 2.5),
+        (BetaObjective(beta=3.0, balance=True), 0.5, 4 + 0.5 * 3 * (1.6 * 2 + 0.4 * 0.5)),
+        (BetaObjective(beta=3.0, balance=True), 1.0, 4 + 3 * 2.5),
+        # Free bits raise the second group's KL to 1 and leave its weight alone.
+        (ElboObjective(free_bits=1.0, balance=True), 0.5, 4 + 0.5 * (1.6 * 2 + 0.4 * 1)),
+        (ElboObjective(free_bits=1.0, balance=True), 1.0, 4 + 2 + 1),
     ],
 )
 def test_loss_is_closed_arithmetic(
     objective: ElboObjective | BetaObjective, weight: float, expected: float
 ) -> None:
-    assert loss(objective, terms(), weight).item() == pytest.approx(expected, rel=1e-12)
+    near = pytest.approx(expected, rel=1e-7 if objective.balance and weight < 1 else 1e-12)
+    assert loss(objective, terms(), weight).item() == near
     as_tensor = torch.tensor(weight, dtype=torch.float64)
-    assert loss(objective, terms(), as_tensor).item() == pytest.approx(expected, rel=1e-12)
+    assert loss(objective, terms(), as_tensor).item() == near
 
 
 def test_the_default_loss_is_minus_the_mean_elbo() -> None:
@@ -79,12 +90,16 @@ def test_free_bits_clamp_the_mean_over_the_batch_not_each_example() -> None:
     assert loss(ElboObjective(free_bits=1.0), spread, 1.0).item() == pytest.approx(4 + 1.5)
 
 
-@pytest.mark.parametrize("objective", [ElboObjective(free_bits=2.0), BetaObjective(beta=9.0)])
+@pytest.mark.parametrize(
+    "objective",
+    [ElboObjective(free_bits=2.0), BetaObjective(beta=9.0), ElboObjective(balance=True)],
+)
+@pytest.mark.parametrize("weight", [0.5, 1.0])
 def test_without_latent_groups_the_loss_is_the_reconstruction(
-    objective: ElboObjective | BetaObjective,
+    objective: ElboObjective | BetaObjective, weight: float
 ) -> None:
     log_likelihood = torch.tensor([-3.0, -5.0], requires_grad=True)
-    value = loss(objective, ElboTerms(log_likelihood, torch.zeros(2, 0)), 1.0)
+    value = loss(objective, ElboTerms(log_likelihood, torch.zeros(2, 0)), torch.tensor(weight))
     value.backward()
     assert value.item() == 4.0
     assert grad(log_likelihood).tolist() == [-0.5, -0.5]
@@ -100,6 +115,130 @@ def test_loss_for_any_settings(
     expected = 1 + weight * beta * math.fsum(max(one, free_bits) for one in kl)
     assert value.shape == ()
     assert value.item() == pytest.approx(expected, rel=1e-9)
+
+
+nats = st.floats(0.05, 1e3)
+groups = st.lists(nats, min_size=1, max_size=8)
+warming = st.floats(0, 1, exclude_max=True)
+
+
+def weights(kl: list[float], weight: float) -> Tensor:
+    """Balancing weights, checked to be the same for a weight on the device."""
+    values = torch.tensor(kl, dtype=torch.float64)
+    gamma = balance(values, weight)
+    assert torch.equal(gamma, balance(values, torch.tensor(weight, dtype=torch.float64)))
+    return gamma
+
+
+@given(kl=groups, weight=warming, scale=nats)
+@settings(deadline=None)
+def test_balance_is_each_groups_share_whatever_the_unit(
+    kl: list[float], weight: float, scale: float
+) -> None:
+    gamma = weights(kl, weight)
+    mean = math.fsum(kl) / len(kl)
+    assert gamma.tolist() == pytest.approx([one / mean for one in kl], rel=1e-5)
+    assert gamma.sum().item() == pytest.approx(len(kl))
+    scaled = weights([scale * one for one in kl], weight)
+    torch.testing.assert_close(scaled, gamma, rtol=1e-4, atol=1e-4)
+
+
+@given(kl=groups, weight=warming, data=st.data())
+@settings(deadline=None)
+def test_balance_follows_the_groups_order(
+    kl: list[float], weight: float, data: st.DataObject
+) -> None:
+    order = data.draw(st.permutations(range(len(kl))))
+    permuted = weights([kl[i] for i in order], weight)
+    torch.testing.assert_close(permuted, weights(kl, weight)[order])
+
+
+@given(kl=st.lists(st.floats(0, 1e30), max_size=8))
+@settings(deadline=None)
+def test_balance_ends_with_the_warmup_exactly(kl: list[float]) -> None:
+    assert weights(kl, 1.0).tolist() == [1.0] * len(kl)
+
+
+@given(kl=nats, number=st.integers(1, 8), weight=warming)
+@settings(deadline=None)
+def test_groups_alike_are_weighted_alike(kl: float, number: int, weight: float) -> None:
+    assert weights([kl] * number, weight).tolist() == pytest.approx([1.0] * number)
+
+
+@pytest.mark.parametrize("kl", [[0.0, 0.0], [-0.1, -0.2], [0.0], [1e-30, 0.0], [1e30, 0.0]])
+@pytest.mark.parametrize("weight", [0.0, 0.5, 1.0])
+def test_balance_is_finite_and_never_pulls_the_wrong_way(kl: list[float], weight: float) -> None:
+    gamma = balance(torch.tensor(kl), torch.tensor(weight))
+    assert gamma.isfinite().all()
+    assert (gamma >= 0).all()
+    if max(kl) <= 0:
+        assert gamma.tolist() == [1.0] * len(kl)
+
+
+def test_no_gradient_passes_through_the_balancing_weights() -> None:
+    given_terms = terms()
+    loss(ElboObjective(balance=True), given_terms, 0.5).backward()
+    expected = torch.tensor([[0.4, 0.1], [0.4, 0.1]], dtype=torch.float64)  # w gamma_g / 2
+    torch.testing.assert_close(grad(given_terms.kl), expected, rtol=1e-7, atol=0.0)
+
+
+@pytest.mark.parametrize("objective", [ElboObjective(balance=True), BetaObjective(balance=True)])
+def test_a_balanced_loss_compiles_whole_and_follows_the_weight(objective: KLObjective) -> None:
+    """One graph: what looked at the weight on the host would break it."""
+    torch.compiler.reset()
+    compiled = torch.compile(loss_of_means, fullgraph=True, backend="aot_eager")
+    log_likelihood, kl = torch.tensor(-4.0), torch.tensor([2.0, 0.5])
+    for weight in map(torch.tensor, (0.25, 0.5, 1.0)):
+        expected = loss_of_means(objective, log_likelihood, kl, weight)
+        torch.testing.assert_close(compiled(objective, log_likelihood, kl, weight), expected)
+
+
+def test_the_importance_bound_is_closed_arithmetic() -> None:
+    weights = torch.tensor([[1.0, 8.0], [3.0, 2.0]], dtype=torch.float64)  # means 2 and 5
+    assert importance_bound(weights.log()).item() == pytest.approx((math.log(2) + math.log(5)) / 2)
+
+
+@given(
+    log_weights=st.lists(st.floats(-500, 500), min_size=1, max_size=6),
+    shift=st.floats(-1e4, 1e4),
+)
+@settings(deadline=None)
+def test_the_importance_bound_lies_between_the_mean_and_the_largest_log_weight(
+    log_weights: list[float], shift: float
+) -> None:
+    given_weights = torch.tensor(log_weights, dtype=torch.float64).unsqueeze(1)
+    bound = importance_bound(given_weights).item()
+    assert given_weights.mean().item() - 1e-9 <= bound <= given_weights.max().item() + 1e-9
+    assert importance_bound(given_weights + shift).item() == pytest.approx(bound + shift, abs=1e-7)
+
+
+def test_the_gradient_of_the_importance_bound_is_that_computed_by_hand() -> None:
+    """p(z) = N(0, 1), p(x|z) = N(b z, 1), q(z|x) = N(a x, 1), z = a x + e."""
+    a, b = (torch.tensor(v, dtype=torch.float64, requires_grad=True) for v in (0.3, 0.8))
+    x, noise = torch.tensor([1.0, -2.0]).double(), torch.tensor([[0.5, -1.0], [2.0, 0.1]]).double()
+    z = a * x + noise
+    # The constants and q's density are functions of the noise alone.
+    importance_bound(-z.square() / 2 - (x - b * z).square() / 2 + noise.square() / 2).backward()
+    by_hand = [0.0, 0.0]
+    for i in range(2):
+        zs = [0.3 * x[i].item() + noise[s, i].item() for s in range(2)]
+        rest = [x[i].item() - 0.8 * one for one in zs]
+        w = [
+            math.exp((-(one**2) - r**2 + noise[s, i].item() ** 2) / 2)
+            for s, (one, r) in enumerate(zip(zs, rest, strict=True))
+        ]
+        for share, one, r in zip((v / math.fsum(w) for v in w), zs, rest, strict=True):
+            by_hand[0] += share * (-one + 0.8 * r) * x[i].item() / 2
+            by_hand[1] += share * r * one / 2
+    assert [grad(a).item(), grad(b).item()] == pytest.approx(by_hand, rel=1e-12)
+
+
+def test_figures_are_recorded_as_what_they_are() -> None:
+    terms_of_elbo = {"train_loss": 9.0, "train_log_likelihood": -5.0, "train_kl": 2.0}
+    for objective in (ElboObjective(), BetaObjective(beta=2.0)):
+        assert figures(objective, [9.0, -5.0, 2.0]) == terms_of_elbo | {"train_elbo": -7.0}
+    weighted = {"train_loss": 6.0, "train_elbo": -7.0, "train_bound": -6.0}
+    assert figures(IwaeObjective(), [6.0, -7.0, -6.0]) == weighted
 
 
 def grad(tensor: Tensor) -> Tensor:

@@ -64,6 +64,7 @@ def train(
     directory: str | Path | None = None,
     data_root: str | None = None,
     image_size: int | None = None,
+    start_from: str | Path | None = None,
     progress: bool = True,
     **overrides: Option,
 ) -> Run:
@@ -71,9 +72,13 @@ def train(
 
     ``overrides`` are settings of the training (``epochs=20``), the objective (``beta=2.0``) or the
     model (``latent_dim=10``); each is recognised by its name. Called again with the same settings
-    it goes on where a killed run stopped, bit for bit. Validation is on the unweighted ELBO.
+    it goes on where a killed run stopped, bit for bit. Validation is on the unweighted ELBO; of
+    the objective "iwae" it is on its own bound.
 
-    Raises UnknownNameError, ConfigError, DataError or TrainingError.
+    ``start_from`` is a released checkpoint's name, a file or a run's folder: training begins with
+    its weights, and the model's settings are the checkpoint's.
+
+    Raises UnknownNameError, ConfigError, DataError, CheckpointError or TrainingError.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -91,6 +96,7 @@ def train(
         objective=routed["objective"],
         data_root=data_root,
         image_size=image_size,
+        start_from=start_from,
     )
     return train_experiment(experiment, directory, progress)
 

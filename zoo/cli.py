@@ -176,6 +176,9 @@ def train(
     ] = None,
     data_root: RootOption = None,
     image_size: Annotated[int | None, typer.Option(help="Resize and crop images to it.")] = None,
+    start_from: Annotated[
+        str | None, typer.Option(metavar="SOURCE", help="Begin with a checkpoint's weights.")
+    ] = None,
     resume: Annotated[
         Path | None, typer.Option(help="Go on with the run in this folder.", metavar="DIRECTORY")
     ] = None,
@@ -184,7 +187,7 @@ def train(
     """Train a variant, or go on with an interrupted run."""
     new = {"VARIANT": variant, "--dataset": dataset, "--set": settings, "--epochs": epochs,
            "--seed": seed, "--directory": directory, "--data-root": data_root,
-           "--image-size": image_size}  # fmt: skip
+           "--image-size": image_size, "--start-from": start_from}  # fmt: skip
     given = [name for name, value in new.items() if value not in (None, [])]
     if resume is not None and given:
         raise ConfigError(f"--resume takes its settings from the run; leave out {', '.join(given)}")
@@ -193,7 +196,8 @@ def train(
             run = zoo.resume(resume)
         else:
             short = {"epochs": epochs, "seed": seed}
-            experiment = _experiment(variant, dataset, settings, short, data_root, image_size)
+            places = (data_root, image_size, start_from)
+            experiment = _experiment(variant, dataset, settings, short, *places)
             run = zoo.train_experiment(experiment, directory)
     echo_mapping({"directory": str(run.directory), "metrics": run.metrics}, as_json)
 
@@ -205,6 +209,7 @@ def _experiment(
     short: dict[str, int | None],
     data_root: str | None,
     image_size: int | None,
+    start_from: str | None,
 ) -> Experiment:
     if variant is None:
         raise ConfigError("name a variant to train (see 'zoo list variants'), or use --resume")
@@ -218,6 +223,7 @@ def _experiment(
         objective=sections["objective"],
         data_root=data_root,
         image_size=image_size,
+        start_from=start_from,
     )
 
 

@@ -1,7 +1,8 @@
-"""Files that are at every moment the old one or the new one, also through a power cut."""
+"""Files that are at every moment the old one or the new one, and what they hold by its hash."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import uuid
 from pathlib import Path
@@ -22,6 +23,15 @@ def write_atomically(path: Path, content: bytes) -> None:
         _flush_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def sha256(path: Path) -> str:
+    """The hash of a file's content, in hexadecimal. Raises OSError."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(2**20):
+            digest.update(chunk)
+    return digest.hexdigest()
 
 
 def _flush_folder(folder: Path) -> None:

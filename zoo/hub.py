@@ -27,6 +27,7 @@ from urllib.parse import quote, urlsplit
 from urllib.request import url2pathname
 
 from zoo.errors import CheckpointError, UnknownNameError
+from zoo.files import sha256
 from zoo.registry import BARE_FILE_NAME, CheckpointSpec, packaged_root, registry
 
 if TYPE_CHECKING:
@@ -156,11 +157,7 @@ def _is_good(path: Path, spec: CheckpointSpec) -> bool:
 @lru_cache(maxsize=256)
 def _sha256(path: Path, modified_ns: int, size: int) -> str:
     """The file's hash, computed once for each state (time, size) that the file is seen in."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(2**20):
-            digest.update(chunk)
-    return digest.hexdigest()
+    return sha256(path)
 
 
 def _download_once(spec: CheckpointSpec, target: Path, reasons: list[str]) -> None:

@@ -69,8 +69,8 @@ class VariationalAutoencoder(nn.Module, ABC):
         """D, the width of a code."""
 
     @property
-    def code_variance(self) -> float:
-        """Of each coordinate of a code under the prior."""
+    def code_variance(self) -> float | None:
+        """Of each coordinate of a code under the prior; None where it is not one number."""
         return 1.0
 
     @abstractmethod
@@ -113,6 +113,14 @@ class VariationalAutoencoder(nn.Module, ABC):
 
         A model whose prior is fitted to its codes afterwards does so here; others ignore it.
         """
+
+    def penalty(self) -> Tensor | None:
+        """What training adds to the loss of an example besides the bound's terms, a scalar.
+
+        For instance a spectral regularisation. Called once for each step, in full precision and in
+        training mode, in which it may keep state in buffers; evaluation never sees it.
+        """
+        return None
 
     @torch.no_grad()
     def sample(

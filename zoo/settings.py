@@ -80,6 +80,18 @@ def _schemas_in(annotation: Any) -> list[type[BaseModel]]:
     return [annotation] if is_schema else []
 
 
+def flatten(settings: Any, prefix: str = "") -> dict[str, Any]:
+    """Nested mappings as one, with dotted keys.
+
+    >>> flatten({"a": {"b": 1, "c": [2]}, "d": None})
+    {'a.b': 1, 'a.c': [2], 'd': None}
+    """
+    if not isinstance(settings, Mapping):
+        return {prefix: settings}
+    parts = [flatten(v, f"{prefix}.{k}" if prefix else str(k)) for k, v in settings.items()]
+    return {key: value for part in parts for key, value in part.items()}
+
+
 def merge(base: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
     """``base`` with ``overrides``, mappings merged key by key.
 

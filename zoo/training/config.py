@@ -13,13 +13,19 @@ from zoo.data.loading import existing_path
 from zoo.errors import ConfigError, did_you_mean
 from zoo.registry import registry
 from zoo.settings import Settings, merge
+from zoo.training.start import StartingPoint, starting_point
 
 
 class ElboObjective(Settings):
-    """Minus the evidence lower bound. ``free_bits`` nats of each group's KL cost nothing."""
+    """Minus the evidence lower bound. ``free_bits`` nats of each group's KL cost nothing.
+
+    ``balance`` weighs the groups during the KL warm-up, so that those that carry little are pulled
+    to the prior less.
+    """
 
     name: Literal["elbo"] = "elbo"
     free_bits: float = Field(0.0, ge=0)
+    balance: bool = False
 
 
 class BetaObjective(Settings):
@@ -28,12 +34,22 @@ class BetaObjective(Settings):
     name: Literal["beta"] = "beta"
     beta: float = Field(4.0, ge=0)
     free_bits: float = Field(0.0, ge=0)
+    balance: bool = False
 
 
-ObjectiveConfig = ElboObjective | BetaObjective
-_OBJECTIVES: dict[str, type[ElboObjective] | type[BetaObjective]] = {
+class IwaeObjective(Settings):
+    """Minus the importance-weighted bound of ``samples`` draws (IWAE, Burda et al. 2016)."""
+
+    name: Literal["iwae"] = "iwae"
+    samples: int = Field(5, ge=1)
+
+
+KLObjective = ElboObjective | BetaObjective
+ObjectiveConfig = ElboObjective | BetaObjective | IwaeObjective
+_OBJECTIVES: dict[str, type[ElboObjective] | type[BetaObjective] | type[IwaeObjective]] = {
     "elbo": ElboObjective,
     "beta": BetaObjective,
+    "iwae": IwaeObjective,
 }
 
 
@@ -82,6 +98,7 @@ class Experiment(Settings):
     train: TrainingConfig = TrainingConfig()
     data_root: str | None = None
     image_size: int | None = None
+    start_from: StartingPoint | None = None
 
     @classmethod
     def build(
@@ -94,23 +111,32 @@ class Experiment(Settings):
         objective: Mapping[str, Any] | None = None,
         data_root: str | None = None,
         image_size: int | None = None,
+        start_from: str | Path | None = None,
     ) -> Self:
         """The variant's registered defaults with overrides on top.
 
+        ``start_from`` is a checkpoint as :func:`zoo.load` takes it: the run begins with its weights
+        and has its model settings, which ``model`` may repeat but not change.
+
         Raises UnknownNameError for the variant and ConfigError for settings that do not fit. The
-        model's settings are checked when its input shape is known, before any training.
+        model's settings are checked when its input shape is known, before any training. A
+        checkpoint that cannot be read raises CheckpointError.
         """
         spec = registry().variant(variant)
+        start, config = None, merge(spec.config, model or {})
+        if start_from is not None:
+            start, config = starting_point(start_from, variant, model or {})
         settings = {
             "variant": variant,
             "dataset": _from_anywhere(dataset),
-            "model": merge(spec.config, model or {}),
+            "model": config,
             "objective": _parse_objective(merge(spec.objective, objective or {})),
             "train": TrainingConfig.parse({**spec.training, **(train or {})}, "training settings"),
             "data_root": None
             if data_root is None
             else str(Path(data_root).expanduser().absolute()),
             "image_size": image_size,
+            "start_from": start,
         }
         return cls.parse(settings, f"experiment with {variant!r}")
 

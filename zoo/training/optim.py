@@ -90,23 +90,31 @@ class GradientGuard:
     A bad step is skipped on the device: fused optimisers read ``found_inf`` themselves. Adamax
     has no fused form, so for it alone the flag is read on the host.
 
-    Every step of an epoch fills one row of a table on the device: whether it is bad, its loss,
-    log-likelihood and KL, and the gradients' norms. Means and names wait until they are asked for.
+    Every step of an epoch fills one row of a table on the device: whether it is bad, its loss, two
+    figures beside it, and the gradients' norms. Means and names wait until they are asked for.
 
     Reading all gradients once more costs a small network 3 % of its step. Without clipping, a
     step therefore inspects the loss and the smallest gradient of each layer, as a rule its bias's.
     That is the sum of the layer's output gradients, so what spoils a weight's gradient spoils it
     too, or came through the layer's input and spoilt the loss. An epoch's last step reads all.
+    Where a penalty reaches weights by another way, ``thorough`` makes every step read all.
     """
 
-    def __init__(self, model: nn.Module, steps_per_epoch: int, max_norm: float | None) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        steps_per_epoch: int,
+        max_norm: float | None,
+        thorough: bool = False,
+    ) -> None:
         named = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
         sentinels = {id(p) for p in _smallest_of_each_layer(model)}
-        if max_norm is None:
+        self.thorough = thorough or max_norm is not None
+        if not self.thorough:
             named.sort(key=lambda pair: id(pair[1]) not in sentinels)
         self.names = [name for name, _ in named]
         self.parameters = [parameter for _, parameter in named]
-        self.sentinels = self.parameters[: len(sentinels)]  # read only without clipping
+        self.sentinels = self.parameters[: len(sentinels)]  # all that most steps read
         self.steps_per_epoch, self.max_norm = steps_per_epoch, max_norm
         device = self.parameters[0].device
         self.table = torch.zeros(steps_per_epoch, 4 + len(named), device=device)
@@ -120,10 +128,10 @@ class GradientGuard:
     def check(self, step: int, figures: Sequence[Tensor]) -> None:
         """Inspect and clip the gradients of a step, numbered from the run's start.
 
-        ``figures`` are the batch's loss, log-likelihood and KL: three scalars without a graph.
+        ``figures`` are the batch's loss and two more: three scalars without a graph.
         """
         position = step % self.steps_per_epoch
-        thorough = self.max_norm is not None or position == self.steps_per_epoch - 1
+        thorough = self.thorough or position == self.steps_per_epoch - 1
         parameters = self.parameters if thorough else self.sentinels
         row = (self.measured if thorough else self.measured_in_part)[position]
         gradients = [p.grad if p.grad is not None else p.new_zeros(1) for p in parameters]
@@ -151,7 +159,7 @@ class GradientGuard:
             parameter.grad = None
 
     def means(self) -> list[float]:
-        """Loss, log-likelihood and KL over the epoch's good steps; waits for the device."""
+        """Loss and the two figures over the epoch's good steps; waits for the device."""
         rows = self._rows()[:, :4].double().cpu()
         good = rows[rows[:, 0] == 0, 1:]
         means: list[float] = (good.sum(0) / max(1, len(good))).tolist()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -52,16 +52,15 @@ class Reporter:
             self.writer.close()
             self.bar = None
 
-    def step(self, step: int, means: Callable[[], Sequence[float]]) -> None:
-        """Called after every step; ``means`` reads the epoch's loss, log-likelihood and KL."""
+    def step(self, step: int, figures: Callable[[], Mapping[str, float]]) -> None:
+        """Called after every step; ``figures`` reads the epoch's, by the names they go by."""
         now = time.monotonic()
         if now - self.shown < REFRESH_SECONDS:
             return
         self.images_per_second = (step - self.shown_step) * self.batch_size / (now - self.shown)
         self.shown, self.shown_step = now, step
         if self.bar is not None:
-            _, log_likelihood, kl = means()
-            text = f"ELBO {log_likelihood - kl:.2f}  KL {kl:.2f}  {self.images_per_second:,.0f}/s"
+            text = f"{_summary(figures(), 'train')}  {self.images_per_second:,.0f}/s"
             self.bar.update(self.task, completed=step, description=text)
 
     def epoch(self, record: dict[str, Any], model: VariationalAutoencoder, every: int) -> None:
@@ -89,7 +88,7 @@ class Reporter:
         self.logged = now
         self._print(
             f"epoch {record['epoch']}  train ELBO {record['train_elbo']:.2f}  "
-            f"validation ELBO {record['validation_elbo']:.2f}  KL {record['validation_kl']:.2f}  "
+            f"validation {_summary(record, 'validation')}  "
             f"{self.images_per_second:,.0f} images/s"
         )
 
@@ -98,6 +97,13 @@ class Reporter:
             self.bar.console.print(text)
         else:
             print(text, file=sys.stderr, flush=True)
+
+
+def _summary(figures: Mapping[str, float], split: str) -> str:
+    """The ELBO of a split, the importance-weighted bound where there is one, and the KL."""
+    shown = {"ELBO": "elbo", "bound": "bound", "KL": "kl"}
+    keys = {label: f"{split}_{name}" for label, name in shown.items()}
+    return "  ".join(f"{k} {figures[key]:.2f}" for k, key in keys.items() if key in figures)
 
 
 def _bar() -> Bar:

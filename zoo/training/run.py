@@ -18,6 +18,7 @@ from filelock import FileLock, Timeout
 
 from zoo.errors import ConfigError, TrainingError
 from zoo.files import write_atomically
+from zoo.settings import flatten
 from zoo.training.config import Experiment, read_experiment
 
 
@@ -100,7 +101,7 @@ class RunDirectory:
 
 
 def _refuse_difference(old: Experiment, new: Experiment, path: Path) -> None:
-    before, after = _flat(old.model_dump(mode="json")), _flat(new.model_dump(mode="json"))
+    before, after = flatten(old.model_dump(mode="json")), flatten(new.model_dump(mode="json"))
     ignored = {"data_root", "train.checkpoint_seconds"}  # neither changes the result
     differing = [k for k in sorted({*before, *after} - ignored) if before.get(k) != after.get(k)]
     if differing:
@@ -109,10 +110,3 @@ def _refuse_difference(old: Experiment, new: Experiment, path: Path) -> None:
             f"{path} holds a run with other settings ({changes}); "
             "choose another directory, or remove this one"
         )
-
-
-def _flat(data: Any, prefix: str = "") -> dict[str, Any]:
-    if not isinstance(data, dict):
-        return {prefix: data}
-    parts = [_flat(v, f"{prefix}.{k}" if prefix else str(k)) for k, v in data.items()]
-    return {key: value for part in parts for key, value in part.items()}

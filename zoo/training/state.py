@@ -24,6 +24,7 @@ class Progress:
 
     step: int = 0
     best_elbo: float | None = None
+    """On the validation split; of the objective iwae the bound of its samples."""
     best_epoch: int = 0
     epochs_since_best: int = 0
     stopped: bool = False

@@ -6,7 +6,6 @@ import copy
 import math
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,8 +19,9 @@ from zoo.errors import ConfigError, TrainingError
 from zoo.memory import keep_freed_memory
 from zoo.model import VariationalAutoencoder
 from zoo.randomness import seeded
-from zoo.training.config import Experiment, TrainingConfig
-from zoo.training.objectives import loss
+from zoo.training.config import Experiment, IwaeObjective, TrainingConfig
+from zoo.training.device import autocast, choose_device, deterministic_convolutions
+from zoo.training.objectives import figures, importance_bound, loss
 from zoo.training.optim import (
     GradientGuard,
     MovingAverage,
@@ -32,8 +32,9 @@ from zoo.training.optim import (
 )
 from zoo.training.progress import Reporter
 from zoo.training.run import RunDirectory
+from zoo.training.start import load_start
 from zoo.training.state import Progress, RunState
-from zoo.variants import build, complete_config
+from zoo.variants import build, complete_config, model_class
 
 NOISE_SEED = 0
 """Seeds the validation set's binarisation and the draws z ~ q(z|x): the same for every run."""
@@ -60,8 +61,9 @@ def train_experiment(
     """Train from the start, or go on where an earlier, killed call with the same settings was.
 
     Files go to ``directory`` (default ``runs/VARIANT-DATASET-sSEED``). The caller's random state
-    is left alone. Raises ConfigError, DataError or TrainingError.
+    is left alone. Raises ConfigError, DataError, CheckpointError or TrainingError.
     """
+    _check_objective(experiment)
     data = load_dataset(
         experiment.dataset, root=experiment.data_root, image_size=experiment.image_size
     )
@@ -84,37 +86,14 @@ def resume(directory: str | Path, progress: bool = True) -> Run:
 def complete(experiment: Experiment, data: Dataset) -> Experiment:
     """Fill in what the data decides (input shape, likelihood) and check the model's settings."""
     shape, likelihood = data.train.shape, data.likelihood
+    start, read = experiment.start_from, tuple(experiment.model.get("input_shape", shape))
+    if start is not None and read != tuple(shape):
+        raise ConfigError(
+            f"{start.source} reads images of shape {read}, "
+            f"{data.name!r} has {shape}; resize them with image_size, or choose another dataset"
+        )
     config = complete_config(experiment.variant, experiment.model, shape, likelihood)
     return experiment.model_copy(update={"model": config})
-
-
-def choose_device(name: str) -> torch.device:
-    """``auto`` is a CUDA device where there is one, else the CPU.
-
-    Raises ConfigError for a device that is not there, or of a kind whose random state cannot be
-    saved, so that a run on it could not be resumed.
-    """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = str(error).splitlines()[0]
-        raise ConfigError(
-            f"device {name!r} is not available here: {reason} Use 'auto' or 'cpu'."
-        ) from error
-    if device.type not in ("cpu", "cuda"):
-        raise ConfigError(f"zoo trains on 'cpu' or 'cuda', not on {name!r}; use 'auto'")
-    return device
-
-
-def autocast(config: TrainingConfig, device: torch.device) -> AbstractContextManager[Any]:
-    """bfloat16 matrix products where asked for, or by default on an accelerator that has them."""
-    automatic = device.type == "cuda" and torch.cuda.is_bf16_supported()
-    if config.precision == "bfloat16" or (config.precision == "auto" and automatic):
-        return torch.autocast(device.type, dtype=torch.bfloat16)
-    return nullcontext()
 
 
 class Trainer:
@@ -140,7 +119,12 @@ class Trainer:
         self.total_steps = self.steps_per_epoch * self.config.epochs
         _check_warmup(self.config, self.total_steps)
         self.optimizer = build_optimizer(self.config, self.model)
-        self.guard = GradientGuard(self.model, self.steps_per_epoch, self.config.clip_grad_norm)
+        self.guard = GradientGuard(
+            self.model,
+            self.steps_per_epoch,
+            self.config.clip_grad_norm,
+            thorough=type(self.model).penalty is not VariationalAutoencoder.penalty,
+        )
         self.progress = Progress()
         self.unsaved_best: tuple[VariationalAutoencoder, dict[str, Any]] | None = None
         self.kl_weight = torch.ones((), device=device)
@@ -172,7 +156,7 @@ class Trainer:
         """Train to the end and return the best model."""
         self.restore()
         if not self.done:
-            with self.reporter.open(self.progress.step), _deterministic_convolutions():
+            with self.reporter.open(self.progress.step), deterministic_convolutions():
                 while not self.done:
                     self.train_epoch()
                     self.finish_epoch()
@@ -185,7 +169,7 @@ class Trainer:
         for batch in range(self.progress.step % self.steps_per_epoch, self.steps_per_epoch):
             index = order[batch * self.batch_size : (batch + 1) * self.batch_size]
             self.take_step(self.train_split.batch(index, kind=self.model.input_kind))
-            self.reporter.step(self.progress.step, self.guard.means)
+            self.reporter.step(self.progress.step, self.figures)
             if self.save_is_due() and batch + 1 < self.steps_per_epoch:
                 self.save()
 
@@ -201,22 +185,36 @@ class Trainer:
             group["lr"] = learning_rate(self.config, step, self.total_steps)
         if step < self.config.kl_warmup_steps:
             self.kl_weight.fill_(kl_weight(self.config, step))
-        value, log_likelihood, kl = self.forward(x)
+        value, *figures_of_batch = self.forward(x)
         value.backward()  # type: ignore[no-untyped-call]
-        self.guard.check(step, (value.detach(), log_likelihood, kl))
+        self.guard.check(step, (value.detach(), *figures_of_batch))
         self.guard.step(self.optimizer)
         if self.average is not None:
             self.average.update(step)
         self.progress.step += 1
 
     def _forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Loss, and the batch means of log-likelihood and KL."""
+        """Loss, and the two means over the batch that :func:`figures` names."""
+        objective = self.experiment.objective
+        if isinstance(objective, IwaeObjective):
+            with autocast(self.config, self.device):
+                log_weights = self.model.log_weights(x, objective.samples)
+            bound = importance_bound(log_weights)
+            return self._penalised(-bound), log_weights.detach().mean(), bound.detach()
         with autocast(self.config, self.device):
             terms = self.model.elbo_terms(x)
         log_likelihood, kl = terms.log_likelihood.mean(), terms.kl.mean(0)
         weight = self.kl_weight if self.config.kl_warmup_steps else 1.0
-        value = loss(self.experiment.objective, log_likelihood, kl, weight)
-        return value, log_likelihood.detach(), kl.detach().sum()
+        value = loss(objective, log_likelihood, kl, weight)
+        return self._penalised(value), log_likelihood.detach(), kl.detach().sum()
+
+    def _penalised(self, value: Tensor) -> Tensor:
+        penalty = self.model.penalty()
+        return value if penalty is None else value + penalty
+
+    def figures(self) -> dict[str, float]:
+        """The means over the epoch's good steps so far, by name; waits for the device."""
+        return figures(self.experiment.objective, self.guard.means())
 
     def finish_epoch(self) -> None:
         """Validate, record, keep the best, decide whether to go on."""
@@ -235,13 +233,10 @@ class Trainer:
         step = self.progress.step
         if trouble:
             self.report_trouble(trouble)
-        means = self.guard.means()
-        names = ("train_loss", "train_log_likelihood", "train_kl")
         return {
             "epoch": self.epoch,
             "step": step,
-            **dict(zip(names, means, strict=True)),
-            "train_elbo": means[1] - means[2],
+            **self.figures(),
             "gradient_norm": self.guard.norm.item(),
             "kl_weight": kl_weight(self.config, step - 1),
             "lr": learning_rate(self.config, step - 1, self.total_steps),
@@ -261,7 +256,10 @@ class Trainer:
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
-        """The unweighted ELBO and its terms on the validation split, with fixed noise."""
+        """The unweighted ELBO and its terms on the validation split, with fixed noise.
+
+        Of an importance-weighted objective its bound as well.
+        """
         model = self.validated_model.eval()
         total = torch.zeros(2, device=self.device)
         with seeded(NOISE_SEED, self.device):
@@ -270,18 +268,34 @@ class Trainer:
                     terms = model.elbo_terms(x)
                 total += torch.stack([terms.log_likelihood.sum(), terms.kl.sum()])
         log_likelihood, kl = (total / len(self.validation)).tolist()
-        return {
+        record = {
             "validation_elbo": log_likelihood - kl,
             "validation_log_likelihood": log_likelihood,
             "validation_kl": kl,
         }
+        objective = self.experiment.objective
+        if isinstance(objective, IwaeObjective):
+            record["validation_bound"] = self.validation_bound(model, objective.samples)
+        return record
+
+    def validation_bound(self, model: VariationalAutoencoder, samples: int) -> float:
+        """The importance-weighted bound on the validation split, with fixed noise."""
+        total = torch.zeros((), device=self.device)
+        with seeded(NOISE_SEED, self.device):
+            for x in self.validation.batches(EVALUATION_BATCH, kind="unit"):
+                with autocast(self.config, self.device):
+                    total += model.log_prob(x, samples).sum()
+        return total.item() / len(self.validation)
 
     def keep_best(self, record: dict[str, Any]) -> None:
-        """Keep the model with the best validation ELBO; before the warm-up's end none counts."""
+        """Keep the model with the best validation ELBO, or bound where that is the objective.
+
+        Before the warm-up's end none counts.
+        """
         progress = self.progress
         if progress.step < self.config.kl_warmup_steps:
             return
-        elbo = record["validation_elbo"]
+        elbo = record.get("validation_bound", record["validation_elbo"])
         progress.epochs_since_best += 1
         if math.isfinite(elbo) and (progress.best_elbo is None or elbo > progress.best_elbo):
             progress.best_elbo, progress.best_epoch = elbo, record["epoch"]
@@ -303,7 +317,7 @@ class Trainer:
         """Load the best weights, fit what is fitted to codes, and return the run."""
         if self.progress.best_elbo is None:
             raise TrainingError(
-                "the validation ELBO was never finite, so there is no model to keep; "
+                "the bound on the validation split was never finite, so there is no model to keep; "
                 "lower train.lr or set train.clip_grad_norm"
             )
         model = checkpoint.load(self.directory.best, device=self.device)
@@ -339,11 +353,35 @@ class Trainer:
         self.last_save = time.monotonic()
 
     def restore(self) -> None:
-        """Go back to the last saved state, if there is one."""
+        """Go back to the last saved state; where there is none yet, to where the run starts."""
         self.directory.clear_leftovers()
         if self.directory.last.exists():
             self.progress = self.state.restore(self.directory.last)
+        elif self.experiment.start_from is not None:
+            load_start(self.experiment.start_from, self.model)
+            if self.average is not None:
+                self.average.model.load_state_dict(self.model.state_dict())
         self.directory.cut_metrics(self.progress.step)
+
+
+def _check_objective(experiment: Experiment) -> None:
+    if not isinstance(experiment.objective, IwaeObjective):
+        if experiment.objective.balance and not experiment.train.kl_warmup_steps:
+            raise ConfigError(
+                "objective.balance weighs the groups while the KL is warmed up, and there is no "
+                "warm-up; set train.kl_warmup_steps, or leave balance out"
+            )
+        return
+    if not model_class(experiment.variant).has_evidence:
+        raise ConfigError(
+            f"the objective 'iwae' needs log p(x), which {experiment.variant!r} does not define; "
+            "choose the objective 'elbo', or a variational variant such as 'gaussian-vae'"
+        )
+    if experiment.train.kl_warmup_steps:
+        raise ConfigError(
+            f"train.kl_warmup_steps = {experiment.train.kl_warmup_steps} weighs a KL, and the "
+            "objective 'iwae' has none; set it to 0, or choose the objective 'elbo'"
+        )
 
 
 def _check_warmup(config: TrainingConfig, total_steps: int) -> None:
@@ -354,11 +392,3 @@ def _check_warmup(config: TrainingConfig, total_steps: int) -> None:
                 f"train.{name} = {steps} is longer than the run of {total_steps} steps; "
                 f"train for more epochs or set train.{name} to at most {total_steps}"
             )
-
-
-def _deterministic_convolutions() -> AbstractContextManager[None]:
-    """Resuming bit for bit needs the same algorithm every time on an accelerator too."""
-    flags: AbstractContextManager[None] = torch.backends.cudnn.flags(
-        enabled=True, benchmark=False, deterministic=True
-    )
-    return flags

@@ -1,0 +1,48 @@
+"""Where a run computes, and how exactly."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import torch
+
+from zoo.errors import ConfigError
+from zoo.training.config import TrainingConfig
+
+
+def choose_device(name: str) -> torch.device:
+    """``auto`` is a CUDA device where there is one, else the CPU.
+
+    Raises ConfigError for a device that is not there, or of a kind whose random state cannot be
+    saved, so that a run on it could not be resumed.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(
+            f"device {name!r} is not available here: {reason} Use 'auto' or 'cpu'."
+        ) from error
+    if device.type not in ("cpu", "cuda"):
+        raise ConfigError(f"zoo trains on 'cpu' or 'cuda', not on {name!r}; use 'auto'")
+    return device
+
+
+def autocast(config: TrainingConfig, device: torch.device) -> AbstractContextManager[Any]:
+    """bfloat16 matrix products where asked for, or by default on an accelerator that has them."""
+    automatic = device.type == "cuda" and torch.cuda.is_bf16_supported()
+    if config.precision == "bfloat16" or (config.precision == "auto" and automatic):
+        return torch.autocast(device.type, dtype=torch.bfloat16)
+    return nullcontext()
+
+
+def deterministic_convolutions() -> AbstractContextManager[None]:
+    """Resuming bit for bit needs the same algorithm every time on an accelerator too."""
+    flags: AbstractContextManager[None] = torch.backends.cudnn.flags(
+        enabled=True, benchmark=False, deterministic=True
+    )
+    return flags
