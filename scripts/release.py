@@ -130,11 +130,18 @@ def metrics(evaluation: Evaluation) -> dict[str, Any]:
                 "samples": evaluation.samples if figure == "nll" else None,
                 "test_set": evaluation.test_set,
             }
-    recorded["active_units"] = {
-        "value": evaluation.active_units,
-        "test_set": evaluation.test_set,
-        "note": f"of {evaluation.code_dim}",
-    }
+    if evaluation.active_units is not None:
+        recorded["active_units"] = {
+            "value": evaluation.active_units,
+            "test_set": evaluation.test_set,
+            "note": f"of {evaluation.code_dim}",
+        }
+    if len(evaluation.kl_per_group) > 1:
+        recorded["active_groups"] = {
+            "value": evaluation.active_groups,
+            "test_set": evaluation.test_set,
+            "note": f"KL in nats: {evaluation.groups}",
+        }
     return {
         figure: {key: value for key, value in entry.items() if value is not None}
         for figure, entry in recorded.items()
@@ -169,6 +176,9 @@ def write_card(name: str, entry: dict[str, Any], evaluation: Evaluation, half: b
         f"| {figure} | {value['value']} | {value.get('stderr', '')} | {value.get('samples', '')} |"
         for figure, value in entry["metrics"].items()
     )
+    several = len(evaluation.kl_per_group) > 1
+    groups = f"KL of the groups, from the top: {evaluation.groups}.\n\n" if several else ""
+    convention = evaluation.convention[0].upper() + evaluation.convention[1:]
     card = f"""# {name}
 
 {entry["summary"]}. Variant `{entry["variant"]}`, trained on `{entry["dataset"]}`.
@@ -181,7 +191,7 @@ Left: samples from the prior. Right: test images, each beside its reconstruction
 |---|---|---|---|
 {figures}
 
-{evaluation.convention[0].upper()}{evaluation.convention[1:]}. Measured on {evaluation.test_set}.
+{groups}{convention}. Measured on {evaluation.test_set}.
 `zoo verify {name}` recomputes them.
 
 - Trained with: `{recipe["command"]}`

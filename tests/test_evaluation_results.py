@@ -49,6 +49,15 @@ def table(*rows: Evaluation) -> Comparison:
     return Comparison(title="density of MNIST", rows=rows)
 
 
+def test_groups_are_shown_where_there_are_several() -> None:
+    several = evaluation("deep", 80.0, kl_per_group=(12.5, 0.1, 0.0999, 0.0))
+    assert several.active_groups == 2
+    assert "KL of the groups        12.50 0.10 0.10 0.00 (2 of 4 carry at least 0.1)" in str(
+        several
+    )
+    assert "groups" not in str(evaluation("flat", 80.0))
+
+
 def test_rows_are_ranked_by_nll_and_models_without_one_come_last() -> None:
     comparison = table(
         evaluation("plain", None), evaluation("worse", 99.0), evaluation("better", 80.0)

@@ -21,7 +21,7 @@ from zoo.errors import ConfigError, DataError, UnsupportedError
 from zoo.model import VariationalAutoencoder
 from zoo.registry import packaged_root, read_registry
 from zoo.settings import merge
-from zoo.training.config import BetaObjective, ElboObjective, TrainingConfig
+from zoo.training.config import BetaObjective, ElboObjective, IwaeObjective, TrainingConfig
 from zoo.variants import build, complete_config, model_class
 from zoo.variants.autoencoder import Autoencoder, AutoencoderConfig
 from zoo.variants.spherical import VMFVAE
@@ -36,9 +36,15 @@ SMALL: dict[str, Any] = {
         "encoder_channels": [4, 4], "encoder_blocks": [0, 1],
         "decoder_channels": [4, 4], "decoder_blocks": [1, 0],
     },
+    "scales": [
+        {"channels": 6, "cells": 1, "groups": 2, "latents": 2},
+        {"channels": 4, "cells": 1, "groups": 1, "latents": 1},
+    ],
+    "stem": [{"channels": 4, "cells": 1}],
     "bernoulli": {"name": "bernoulli"},
     "gaussian": {"name": "gaussian", "learned": True},
     "discretized-logistic": {"name": "discretized-logistic"},
+    "discretized-logistic-mixture": {"name": "discretized-logistic-mixture", "components": 3},
 }  # fmt: skip
 SHAPES = [(1, 8, 8), (3, 9, 7), (1, 28, 28)]
 
@@ -59,7 +65,8 @@ class Case:
     @cached_property
     def config(self) -> dict[str, Any]:
         fields = model_class(self.variant).Config.model_fields
-        small = {"latent_dim": 3, "backbone": SMALL[self.backbone]}
+        small = {name: SMALL[name] for name in ("latent_dim", "scales", "stem")}
+        small["backbone"] = SMALL[self.backbone]
         small["likelihood"] = SMALL[self.likelihood]
         chosen = {key: value for key, value in small.items() if key in fields}
         settings = merge(VARIANTS[self.variant].config, chosen)
@@ -81,7 +88,7 @@ def has_choice(variant: str, field: str) -> bool:
 
 def choices(variant: str) -> list[Case]:
     backbones = ["mlp", "conv"] if has_choice(variant, "backbone") else ["mlp"]
-    likelihoods = ["bernoulli", "gaussian", "discretized-logistic"]
+    likelihoods = ["bernoulli", "gaussian", "discretized-logistic", "discretized-logistic-mixture"]
     if not has_choice(variant, "likelihood"):
         likelihoods = likelihoods[:1]
     combinations = itertools.product(SHAPES, backbones, likelihoods)
@@ -90,12 +97,17 @@ def choices(variant: str) -> list[Case]:
 
 def few(variant: str) -> list[Case]:
     """Each backbone and each likelihood at least once."""
-    wanted = {
+    wanted = [
         ((1, 8, 8), "mlp", "bernoulli"),
         ((3, 9, 7), "conv", "discretized-logistic"),
+        ((3, 9, 7), "mlp", "discretized-logistic-mixture"),
         ((1, 8, 8), "mlp", "gaussian"),
-    }
-    return [c for c in choices(variant) if (c.shape, c.backbone, c.likelihood) in wanted]
+    ]
+    return [
+        Case(variant, shape, backbone if has_choice(variant, "backbone") else "mlp", likelihood)
+        for shape, backbone, likelihood in wanted
+        if has_choice(variant, "likelihood") or likelihood == "bernoulli"
+    ]
 
 
 ALL = [case for variant in VARIANTS for case in choices(variant)]
@@ -310,6 +322,14 @@ class TestContract:
         assert {name for name, _ in model.named_buffers()} <= set(model.state_dict())
 
     @each_variant
+    def test_an_empty_batch_gives_empty_figures(self, case: Case) -> None:
+        model, x = case.model(), case.pixels(0)
+        terms = model.elbo_terms(x)
+        assert terms.elbo.shape == (0,)
+        assert model.encode(x).shape == (0, model.code_dim)
+        assert model.reconstruct(x).shape == x.shape
+
+    @each_variant
     def test_wrong_input_is_refused_with_the_right_shape(self, case: Case) -> None:
         model, x = case.model(), case.pixels(2)
         wrong = [x[0], x[:, :, 1:], x.repeat(1, 2, 1, 1), x.flatten(1), x.long(), x > 0.5]
@@ -340,7 +360,7 @@ class TestContract:
         """zoo.train sorts its options into model, training and objective by their names."""
         model = set(model_class(case.variant).Config.model_fields)
         others = set(TrainingConfig.model_fields) | set(inspect.signature(zoo.train).parameters)
-        for objective in (ElboObjective, BetaObjective):
+        for objective in (ElboObjective, BetaObjective, IwaeObjective):
             others |= set(objective.model_fields)
         assert not model & others
 

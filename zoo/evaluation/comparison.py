@@ -126,7 +126,7 @@ def _cells(row: Evaluation) -> tuple[str, ...]:
         shown(row.elbo, ".2f"),
         shown(row.log_likelihood, ".2f"),
         shown(row.kl, ".2f"),
-        f"{row.active_units}/{row.code_dim}",
+        "-" if row.active_units is None else f"{row.active_units}/{row.code_dim}",
         shown(row.bits_per_dim, ".4f"),
         f"{row.mse_per_pixel.value:.5f}",
         f"{row.parameters:,}",

@@ -138,7 +138,7 @@ class _FirstPass:
 
 
 def _figures(
-    first: _FirstPass, nll: Tensor | None, dims: int, code_variance: float
+    first: _FirstPass, nll: Tensor | None, dims: int, code_variance: float | None
 ) -> dict[str, Any]:
     has_evidence = nll is not None
     kl = first.kl.sum(-1)
@@ -155,7 +155,7 @@ def _figures(
         "kl_per_group": tuple(first.kl.mean(0).tolist()),
         "kl_per_dimension": per_dimension and tuple(per_dimension.mean.tolist()),
         "mse_per_pixel": _estimate("squared error", first.squared_error),
-        "active_units": active_units(first.codes.variance / code_variance),
+        "active_units": code_variance and active_units(first.codes.variance / code_variance),
         "active_threshold": ACTIVE_THRESHOLD,
     }
 

@@ -11,6 +11,10 @@ Measure = Literal["mass", "density"]
 """Whether exp(log p(x|z)) sums to one over pixel values or integrates to one over intensities."""
 
 
+ACTIVE_GROUP = 0.1
+"""Nats of KL, averaged over examples, from which on a latent group counts as active."""
+
+
 class Estimate(Settings):
     """A mean over examples and its standard error (sample deviation / sqrt(examples)).
 
@@ -50,7 +54,8 @@ class Evaluation(Settings):
       each latent dimension, None where the posterior does not factorise.
     - ``mse_per_pixel``: squared error of the deterministic reconstruction, averaged over pixels.
     - ``active_units``: how many of the ``code_dim`` dimensions of the code vary over the examples
-      with a variance above ``active_threshold`` (Burda et al. 2016, arXiv:1509.00519).
+      with a variance above ``active_threshold`` (Burda et al. 2016, arXiv:1509.00519); None for a
+      hierarchy, whose priors vary with the groups above.
 
     ``nll``, ``bits_per_dim``, ``elbo`` and ``kl`` are None for a model that defines no log p(x).
     """
@@ -76,9 +81,14 @@ class Evaluation(Settings):
     kl_per_group: tuple[float, ...]
     kl_per_dimension: tuple[float, ...] | None
     mse_per_pixel: Estimate
-    active_units: int
+    active_units: int | None
     active_threshold: float
     code_dim: int
+
+    @property
+    def active_groups(self) -> int:
+        """How many latent groups carry at least 0.1 nats."""
+        return sum(kl >= ACTIVE_GROUP for kl in self.kl_per_group)
 
     @property
     def convention(self) -> str:
@@ -101,16 +111,27 @@ class Evaluation(Settings):
 
     def _lines(self) -> list[tuple[str, str]]:
         unit = "nats per example"
+        groups = [] if len(self.kl_per_group) < 2 else [("KL of the groups", self.groups)]
+        active = f"{self.active_units} of {self.code_dim} ({self._active_rule()})"
+        units = [] if self.active_units is None else [("active units", active)]
         return [
             (f"NLL (K = {self.samples})", f"{shown(self.nll, '.2f')} {unit}"),
             ("", f"{shown(self.bits_per_dim, '.4f')} bits per dimension"),
             ("ELBO", f"{shown(self.elbo, '.2f')} {unit}"),
             ("log p(x|z)", f"{shown(self.log_likelihood, '.2f')} {unit}"),
             ("KL(q(z|x) || p(z))", f"{shown(self.kl, '.2f')} {unit}"),
+            *groups,
             ("reconstruction error", f"{self.mse_per_pixel:.5f} squared, mean per pixel"),
-            ("active units", f"{self.active_units} of {self.code_dim} ({self._active_rule()})"),
+            *units,
             ("parameters", f"{self.parameters:,}"),
         ]
+
+    @property
+    def groups(self) -> str:
+        """The KL of every group, and how many are active."""
+        shares = " ".join(f"{kl:.2f}" for kl in self.kl_per_group)
+        active = f"{self.active_groups} of {len(self.kl_per_group)}"
+        return f"{shares} ({active} carry at least {ACTIVE_GROUP:g})"
 
     def _active_rule(self) -> str:
         return f"variance of the code over examples > {self.active_threshold:g}"

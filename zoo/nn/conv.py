@@ -55,7 +55,7 @@ class ConvEncoder(nn.Module):
     def __init__(self, config: ConvConfig, input_shape: tuple[int, int, int]) -> None:
         super().__init__()
         widths, blocks = config.encoder_channels, config.encoder_blocks
-        height, width = _map_sizes(input_shape, len(widths))[-1]
+        height, width = map_sizes(input_shape, len(widths))[-1]
         self.out_features = config.hidden
         self.stem = nn.Conv2d(input_shape[0], widths[0], 5, stride=2, padding=2)
         stages = _blocks(widths[0], blocks[0])
@@ -89,7 +89,7 @@ class ConvDecoder(nn.Module):
     ) -> None:
         super().__init__()
         widths = (output_shape[0], *config.decoder_channels)
-        sizes = _map_sizes(output_shape, len(config.decoder_channels))
+        sizes = map_sizes(output_shape, len(config.decoder_channels))
         height, width = sizes[-1]
         self.coarsest_map = (height, width, widths[-1])
         self.dense = nn.Sequential(
@@ -100,7 +100,7 @@ class ConvDecoder(nn.Module):
         stages: list[nn.Module] = []
         levels = zip(pairwise(widths), sizes[:-1], config.decoder_blocks, strict=True)
         for (fine, coarse), size, count in levels:
-            stages = [*_blocks(coarse, count), nn.SiLU(), *_doubling(coarse, fine, size), *stages]
+            stages = [*_blocks(coarse, count), nn.SiLU(), *doubling(coarse, fine, size), *stages]
         self.stages = nn.Sequential(*stages)
 
     def forward(self, z: Tensor) -> Tensor:
@@ -129,7 +129,10 @@ class ResidualBlock(nn.Module):
 
 
 class CropTo(nn.Module):
-    """(B, C, H, W) to its top left part (B, C, *size): undoes the rounding up of odd sizes."""
+    """(B, C, H, W) to its top left part (B, C, *size): undoes the rounding up of odd sizes.
+
+    The channels come out innermost in memory, which not every device's pixel shuffle keeps.
+    """
 
     def __init__(self, size: tuple[int, int]) -> None:
         super().__init__()
@@ -137,14 +140,15 @@ class CropTo(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """The part that is kept."""
-        return x[..., : self.size[0], : self.size[1]]
+        part = x[..., : self.size[0], : self.size[1]]
+        return part.contiguous(memory_format=torch.channels_last)
 
 
 def _blocks(channels: int, count: int) -> list[nn.Module]:
     return [ResidualBlock(channels) for _ in range(count)]
 
 
-def _doubling(in_channels: int, out_channels: int, size: tuple[int, int]) -> list[nn.Module]:
+def doubling(in_channels: int, out_channels: int, size: tuple[int, int]) -> list[nn.Module]:
     """(B, in, ceil(H / 2), ceil(W / 2)) to (B, out, H, W), where ``size`` is (H, W)."""
     # Convolving before the upsampling costs a quarter of convolving after it.
     return [
@@ -154,7 +158,7 @@ def _doubling(in_channels: int, out_channels: int, size: tuple[int, int]) -> lis
     ]
 
 
-def _map_sizes(shape: tuple[int, int, int], halvings: int) -> list[tuple[int, int]]:
+def map_sizes(shape: tuple[int, int, int], halvings: int) -> list[tuple[int, int]]:
     """Height and width of the image and after each halving, which rounds up."""
     sizes = [shape[1:]]
     for _ in range(halvings):

@@ -16,9 +16,10 @@ _UNITS = {
     "bits_per_dim": "bits per dimension",
     "mse_per_pixel": "squared intensity",
     "active_units": "dimensions",
+    "active_groups": "groups",
 }
 
-_DIGITS = {"bits_per_dim": 4, "mse_per_pixel": 5, "active_units": 0}
+_DIGITS = {"bits_per_dim": 4, "mse_per_pixel": 5, "active_units": 0, "active_groups": 0}
 
 
 def checkpoint_section(

@@ -1,0 +1,89 @@
+"""Draw what the scales and the temperature of a hierarchical VAE control.
+
+``temperatures``: one row of samples for each temperature, all rows from the same random numbers.
+
+``scales``: for each test image a row: the image, its reconstruction, and then for every scale, from
+the finest to the coarsest, images that keep the posterior's means of all coarser scales and draw
+this one and the finer ones from the prior. What changes from left to right is what the next coarser
+scale holds; what is still alike is decided above it.
+
+    python scripts/draw_hierarchy.py nvae-lite-mnist --output DIR [--data-root DIR]
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+import zoo
+from zoo import checkpoint, hub
+from zoo.data.loading import load_for_model
+from zoo.report.figures import save_grid
+from zoo.variants.nvae_lite import NVAELite
+
+TEMPERATURES = (0.5, 0.7, 0.85, 1.0)
+SAMPLES = 16
+IMAGES = 8
+DRAWS = 4
+"""Of the resampled scales, for each image."""
+
+
+def by_temperature(model: NVAELite) -> Tensor:
+    """Rows of samples, (len(TEMPERATURES) SAMPLES, C, H, W)."""
+    return torch.cat(
+        [
+            model.sample(SAMPLES, temperature, torch.Generator().manual_seed(0))
+            for temperature in TEMPERATURES
+        ]
+    )
+
+
+@torch.no_grad()
+def by_scale(model: NVAELite, x: Tensor) -> Tensor:
+    """Rows of 2 + DRAWS x scales images for the images x (B, C, H, W)."""
+    code = model.encode(x)
+    columns = [x, model.decode(code).mean]
+    for scale in reversed(range(len(model.config.scales))):
+        kept = min(group.start for group in model.groups if group.scale == scale)
+        columns += [model.decode(code[:, :kept]).mean for _ in range(DRAWS)]
+    return torch.stack(columns, dim=1).flatten(0, 1).clamp(0, 1)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Write temperatures.png and scales.png."""
+    summary, _, details = (__doc__ or "").partition("\n\n")
+    parser = argparse.ArgumentParser(
+        description=summary, epilog=details, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("model", help="a released name, a run's folder or a checkpoint's file")
+    parser.add_argument("--output", type=Path, default=Path(), metavar="DIR")
+    parser.add_argument("--data-root", help="folder that holds the dataset")
+    options = parser.parse_args(arguments)
+    try:
+        model = zoo.load(options.model)
+        if not isinstance(model, NVAELite):
+            parser.error(f"{options.model} is no hierarchical model; choose an nvae-lite")
+        dataset = checkpoint.read_metadata(hub.locate(options.model)).dataset
+        if dataset is None:
+            parser.error(f"{options.model} does not say which dataset it was trained on")
+        shape = model.config.input_shape
+        data = load_for_model(shape, dataset, root=options.data_root)
+    except zoo.ZooError as error:
+        raise SystemExit(f"error: {error}") from error
+    test = data.test.take(IMAGES).fixed(model.input_kind, seed=0)
+    x = test.batch(torch.arange(len(test)), kind="unit")
+    torch.manual_seed(0)
+    columns = 2 + DRAWS * len(model.config.scales)
+    for name, images, width in (
+        ("temperatures", by_temperature(model), SAMPLES),
+        ("scales", by_scale(model, x), columns),
+    ):
+        print(save_grid(options.output / f"{name}.png", images, columns=width, scale=2))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
