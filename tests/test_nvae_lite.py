@@ -18,17 +18,11 @@ from zoo.errors import DataError, UnsupportedError
 from zoo.evaluation import evaluate_model
 from zoo.nn.cells import ChannelNorm, DecoderCell, EncoderCell
 from zoo.nn.flows import InverseAutoregressiveFlow
+from zoo.nn.residual_normal import Gaussian, Visit
 from zoo.nn.spectral import SpectralNorms
 from zoo.training.config import Experiment
 from zoo.training.trainer import Trainer, train_experiment
-from zoo.variants.nvae_lite import (
-    Gaussian,
-    LevelConfig,
-    NVAELite,
-    NVAELiteConfig,
-    ScaleConfig,
-    Visit,
-)
+from zoo.variants.nvae_lite import LevelConfig, NVAELite, NVAELiteConfig, ScaleConfig
 
 SCALES = (
     ScaleConfig(channels=6, cells=1, groups=2, latents=3),

@@ -21,6 +21,7 @@ from zoo.nn.cells import DecoderCell, EncoderCell, innermost, nearly_zero
 from zoo.nn.conv import doubling, map_sizes
 from zoo.nn.flows import InverseAutoregressiveFlow
 from zoo.nn.likelihoods import BernoulliConfig, Likelihood, build_likelihood
+from zoo.nn.residual_normal import Gaussian, Visit
 from zoo.nn.spectral import SpectralNorms
 from zoo.settings import Settings
 
@@ -78,58 +79,6 @@ class Group(NamedTuple):
     stop: int
 
 
-class Gaussian(NamedTuple):
-    """Independent normals: mean and log sigma, (B, L, H, W) each."""
-
-    mean: Tensor
-    log_scale: Tensor
-
-    def at(self, noise: Tensor) -> Tensor:
-        """The point so many standard deviations from the mean."""
-        return torch.addcmul(self.mean, self.log_scale.exp(), noise)
-
-
-class Visit(NamedTuple):
-    """What happened at a group: its prior N(mu, sigma^2), its posterior, and the draw z.
-
-    The posterior is N(mu + shift, (sigma ratio)^2). With flows, z is the image of a draw from it,
-    and ``log_det`` (B,) the log-determinant.
-    """
-
-    prior: Gaussian
-    shift: Tensor
-    log_ratio: Tensor
-    noise: Tensor
-    z: Tensor
-    log_det: Tensor | None
-
-    @property
-    def log_weight(self) -> Tensor:
-        """log p(z | above) - log q(z | above, x), shape (B,)."""
-        if self.log_det is None:  # the difference z - mu would cancel
-            from_prior = self._distance + self.log_ratio.exp() * self.noise
-        else:
-            from_prior = (self.z - self.prior.mean) * torch.exp(-self.prior.log_scale)
-        terms = 0.5 * (self.noise.square() - from_prior.square()) + self.log_ratio
-        weight = terms.flatten(1).sum(1)
-        return weight if self.log_det is None else weight + self.log_det
-
-    @property
-    def kl(self) -> Tensor:
-        """1/2 sum (shift^2 / sigma^2 + ratio^2 - log ratio^2 - 1), shape (B,).
-
-        With flows there is no closed form: an unbiased estimate from the draw.
-        """
-        if self.log_det is not None:
-            return -self.log_weight
-        spread = torch.expm1(2 * self.log_ratio) - 2 * self.log_ratio
-        return 0.5 * (self._distance.square() + spread).flatten(1).sum(1)
-
-    @property
-    def _distance(self) -> Tensor:
-        return self.shift * torch.exp(-self.prior.log_scale)
-
-
 class NVAELite(VariationalAutoencoder):
     r"""p(x|z) prod_g p(z_g | z_<g), q(z|x) = prod_g q(z_g | z_<g, x), over groups g from the top.
 
@@ -174,13 +123,12 @@ class NVAELite(VariationalAutoencoder):
 
     @property
     def code_variance(self) -> None:
-        """Groups have no variance of their own: each has another for every draw above it."""
-        return None
+        """None: a group's prior variance is another for every draw above it."""
 
     def elbo_terms(self, x: Tensor) -> ElboTerms:
         kl: list[Tensor] = []
         path = self.infer(x, 1, lambda visit: kl.append(visit.kl))
-        return ElboTerms(self._pixels(path).log_prob(x), torch.stack(kl, dim=1))
+        return ElboTerms(self._pixels(path, x.shape[:1]).log_prob(x), torch.stack(kl, dim=1))
 
     def log_weights(self, x: Tensor, samples: int) -> Tensor:
         latents = x.new_zeros(samples * len(x))
@@ -220,7 +168,7 @@ class NVAELite(VariationalAutoencoder):
     ) -> Tensor:
         """Means of p(x|z) for ``n`` codes from the prior: (n, C, H, W) in [0, 1]."""
         _, path = self.generate(self.top.new_zeros(n, 0), temperature, generator)
-        return self._pixels(path).mean.clamp(0, 1)
+        return self._pixels(path, (n,)).mean.clamp(0, 1)
 
     def sample_codes(
         self,
@@ -293,15 +241,14 @@ class NVAELite(VariationalAutoencoder):
             path = step.leave(path, choose(step, path, step.prior(path)))
         return path
 
-    def _pixels(self, path: Tensor, batch: Sequence[int] = (-1,)) -> Distribution:
-        """p(x|z) with a batch shape for the path at its end."""
+    def _pixels(self, path: Tensor, batch: Sequence[int]) -> Distribution:
+        """p(x|z) of a batch shape from the path's end."""
         maps = self.output(path)
-        shape = (len(path),) if batch == (-1,) else batch
-        likelihood: Distribution = self.likelihood(maps.view(*shape, *maps.shape[1:]))
+        likelihood: Distribution = self.likelihood(maps.view(*batch, *maps.shape[1:]))
         return likelihood
 
     def _convolutions(self) -> list[nn.Conv2d]:
-        return [module for module in self.modules() if isinstance(module, nn.Conv2d)]
+        return [each for each in self.modules() if isinstance(each, nn.Conv2d)]
 
     def _check_width(self, known: Tensor) -> None:
         widths = [0, *(group.stop for group in self.groups)]
@@ -316,8 +263,7 @@ class NVAELite(VariationalAutoencoder):
         given = temperature if isinstance(temperature, Sequence) else [temperature] * scales
         if len(given) != scales:
             raise UnsupportedError(
-                f"{len(given)} temperatures for {scales} scales; give one for each from the top, "
-                "or one for all"
+                f"{len(given)} temperatures for {scales} scales; give one for each, or one for all"
             )
         return given
 
@@ -416,11 +362,10 @@ class Output(nn.Module):
         channels = config.scales[-1].channels
         stages: list[nn.Module] = []
         for level, size in zip(config.stem, sizes[len(config.stem) : 0 : -1], strict=True):
-            stages += [*doubling(channels, level.channels, size)]
-            stages += [_decoder_cells(level, config.expansion)]
+            stages += doubling(channels, level.channels, size)
+            stages.append(_decoder_cells(level, config.expansion))
             channels = level.channels
-        pixels = doubling(channels, maps, sizes[0])
-        self.stages = nn.Sequential(*stages, nn.SiLU(), *pixels)
+        self.stages = nn.Sequential(*stages, nn.SiLU(), *doubling(channels, maps, sizes[0]))
 
     def forward(self, path: Tensor) -> Tensor:
         """Unbounded maps (B, C, H, W)."""
