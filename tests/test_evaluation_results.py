@@ -139,6 +139,11 @@ def test_a_figure_must_lie_within_its_standard_error(value: float, passed: bool)
     assert ("outside its error" in str(result)) is not passed
 
 
+@pytest.mark.parametrize(("value", "passed"), [(90.0005, True), (90.002, False)])
+def test_a_figure_that_no_example_changes_may_be_rounded(value: float, passed: bool) -> None:
+    assert verify(nll={"value": value, "stderr": 0.0}).passed is passed
+
+
 def test_one_wrong_figure_fails_the_whole() -> None:
     right = {"value": 90.0, "stderr": 0.25}
     assert verify(nll=right, active_units={"value": 1}).passed

@@ -157,7 +157,8 @@ def test_balance_changes_the_warmup_and_nothing_else(tmp_path: Path) -> None:
     def history(name: str, **options: Any) -> list[dict[str, Any]]:
         return train(tmp_path / name, "two-groups", **options).history
 
-    assert history("a", balance=True) == history("b"), "without a warm-up there is nothing to do"
+    with pytest.raises(ConfigError, match="no warm-up; set train.kl_warmup_steps"):
+        history("a", balance=True)
     plain, balanced = (history(str(b), kl_warmup_steps=15, balance=b) for b in (False, True))
     assert plain[0]["train_loss"] != balanced[0]["train_loss"]
     for record in balanced:

@@ -10,6 +10,10 @@ from zoo.registry import MetricSpec
 from zoo.settings import Settings
 
 
+ROUNDING = 1e-5
+"""Of a recorded figure and of float32, relatively."""
+
+
 class Check(Settings):
     """One figure as recorded and as recomputed; ``tolerance`` is what they may differ by."""
 
@@ -55,8 +59,9 @@ def verify_figures(
     """Hold every recorded figure against the evaluation.
 
     A figure may differ by its recorded standard error over examples. The examples are the same
-    ones, so what really varies is Monte Carlo noise and rounding, far less than that; a figure
-    without an error is a count and must agree exactly.
+    ones, so what really varies is Monte Carlo noise and rounding, far less than that; one that is
+    the same for all examples, as a KL may be, has an error of 0 and may differ by its rounding. A
+    figure without an error is a count and must agree exactly.
 
     Raises DataError when a figure was recorded on other examples.
     """
@@ -71,11 +76,15 @@ def verify_figures(
             metric=metric,
             recorded=spec.value,
             recomputed=figure(evaluation, metric),
-            tolerance=spec.stderr or 0.0,
+            tolerance=_tolerance(spec),
         )
         for metric, spec in recorded.items()
     )
     return Verification(name=name, checks=checks)
+
+
+def _tolerance(spec: MetricSpec) -> float:
+    return 0.0 if spec.stderr is None else max(spec.stderr, ROUNDING * abs(spec.value))
 
 
 def figure(evaluation: Evaluation, metric: str) -> float | None:
