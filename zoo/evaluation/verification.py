@@ -9,7 +9,6 @@ from zoo.evaluation.results import Estimate, Evaluation
 from zoo.registry import MetricSpec
 from zoo.settings import Settings
 
-
 ROUNDING = 1e-5
 """Of a recorded figure and of float32, relatively."""
 
