@@ -27,6 +27,8 @@ from zoo.variants.nvae_lite import NVAELite
 TEMPERATURES = (0.5, 0.7, 0.85, 1.0)
 SAMPLES = 16
 IMAGES = 8
+SIDE = 56
+"""Of an image in the pictures, in pixels, where it is smaller than that."""
 DRAWS = 4
 """Of the resampled scales, for each image."""
 
@@ -81,7 +83,8 @@ def main(arguments: list[str] | None = None) -> int:
         ("temperatures", by_temperature(model), SAMPLES),
         ("scales", by_scale(model, x), columns),
     ):
-        print(save_grid(options.output / f"{name}.png", images, columns=width, scale=2))
+        path = options.output / f"{name}.png"
+        print(save_grid(path, images, columns=width, scale=max(1, SIDE // images.shape[-1])))
     return 0
 
 

@@ -67,7 +67,7 @@ def test_files(script: ModuleType, model: NVAELite, tmp_path: Path) -> None:
     assert script.main([str(source), "--output", str(tmp_path / "out")]) == 0
     for name, columns in (("temperatures", script.SAMPLES), ("scales", 2 + 2 * script.DRAWS)):
         with Image.open(tmp_path / "out" / f"{name}.png") as picture:
-            assert picture.width == 2 * (9 * columns + 1)
+            assert picture.width == 7 * (9 * columns + 1)
 
 
 def test_another_model_is_refused(
