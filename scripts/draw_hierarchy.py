@@ -7,7 +7,7 @@ the finest to the coarsest, images that keep the posterior's means of all coarse
 this one and the finer ones from the prior. What changes from left to right is what the next coarser
 scale holds; what is still alike is decided above it.
 
-    python scripts/draw_hierarchy.py nvae-lite-mnist --output DIR [--data-root DIR]
+    python scripts/draw_hierarchy.py nvae-lite-digits --output DIR [--data-root DIR]
 """
 
 from __future__ import annotations

@@ -80,6 +80,13 @@ def _schemas_in(annotation: Any) -> list[type[BaseModel]]:
     return [annotation] if is_schema else []
 
 
+def differences(before: Any, after: Any) -> dict[str, tuple[Any, Any]]:
+    """What differs between two nested mappings, by dotted key: the values before and after."""
+    old, new = flatten(before), flatten(after)
+    pairs = {key: (old.get(key), new.get(key)) for key in {**old, **new}}
+    return {key: pair for key, pair in pairs.items() if pair[0] != pair[1]}
+
+
 def flatten(settings: Any, prefix: str = "") -> dict[str, Any]:
     """Nested mappings as one, with dotted keys.
 

@@ -155,7 +155,9 @@ def _figures(
         "kl_per_group": tuple(first.kl.mean(0).tolist()),
         "kl_per_dimension": per_dimension and tuple(per_dimension.mean.tolist()),
         "mse_per_pixel": _estimate("squared error", first.squared_error),
-        "active_units": code_variance and active_units(first.codes.variance / code_variance),
+        "active_units": None
+        if code_variance is None
+        else active_units(first.codes.variance / code_variance),
         "active_threshold": ACTIVE_THRESHOLD,
     }
 

@@ -18,7 +18,7 @@ from filelock import FileLock, Timeout
 
 from zoo.errors import ConfigError, TrainingError
 from zoo.files import write_atomically
-from zoo.settings import flatten
+from zoo.settings import differences
 from zoo.training.config import Experiment, read_experiment
 
 
@@ -101,11 +101,11 @@ class RunDirectory:
 
 
 def _refuse_difference(old: Experiment, new: Experiment, path: Path) -> None:
-    before, after = flatten(old.model_dump(mode="json")), flatten(new.model_dump(mode="json"))
+    found = differences(old.model_dump(mode="json"), new.model_dump(mode="json"))
     ignored = {"data_root", "train.checkpoint_seconds"}  # neither changes the result
-    differing = [k for k in sorted({*before, *after} - ignored) if before.get(k) != after.get(k)]
+    differing = {key: found[key] for key in sorted(found.keys() - ignored)}
     if differing:
-        changes = "; ".join(f"{k}: {before.get(k)!r} -> {after.get(k)!r}" for k in differing)
+        changes = "; ".join(f"{k}: {was!r} -> {now!r}" for k, (was, now) in differing.items())
         raise ConfigError(
             f"{path} holds a run with other settings ({changes}); "
             "choose another directory, or remove this one"

@@ -14,7 +14,7 @@ from zoo.files import sha256
 from zoo.hub import locate
 from zoo.model import VariationalAutoencoder
 from zoo.registry import registry
-from zoo.settings import Settings, flatten, merge
+from zoo.settings import Settings, differences, merge
 from zoo.variants import model_class
 
 
@@ -69,13 +69,11 @@ def load_start(start: StartingPoint, model: VariationalAutoencoder) -> None:
 def _refuse_difference(
     their_config: dict[str, Any], asked_config: dict[str, Any], source: str
 ) -> None:
-    theirs, asked = flatten(their_config), flatten(asked_config)
-    for key in {**theirs, **asked}:
-        if theirs.get(key) != asked.get(key):
-            raise ConfigError(
-                f"model.{key} is {theirs.get(key)!r} in {source}, which training starts from, and "
-                f"{asked.get(key)!r} is asked for; leave it out, or start from other weights"
-            )
+    for key, (theirs, asked) in differences(their_config, asked_config).items():
+        raise ConfigError(
+            f"model.{key} is {theirs!r} in {source}, which training starts from, and "
+            f"{asked!r} is asked for; leave it out, or start from other weights"
+        )
 
 
 def _lasting(source: str | Path) -> str:
