@@ -11,6 +11,7 @@ test set, read once.
 from __future__ import annotations
 
 import argparse
+import csv
 import hashlib
 import json
 import shlex
@@ -36,6 +37,9 @@ RECIPES = Path(__file__).with_name("recipes.yaml")
 CHECKPOINTS = ROOT / "checkpoints"
 FIGURES = ("nll", "elbo", "log_likelihood", "kl", "mse_per_pixel")
 LICENSE = "MIT"
+CURVE = ("epoch", "step", "lr", "kl_weight", "train_elbo", "validation_elbo", "validation_kl")
+FINE_TUNING = "fine-tuning"
+"""The folder of a second run within the first one's."""
 
 
 def main() -> int:
@@ -54,8 +58,8 @@ def main() -> int:
 
 def release(name: str, recipe: dict[str, Any], arguments: argparse.Namespace) -> None:
     """Train (or go on), measure and write one checkpoint."""
-    directory = arguments.runs / name
-    run = train(recipe, directory, arguments.data_root)
+    runs = train(recipe, arguments.runs / name, arguments.data_root)
+    run = runs[-1]
     file = CHECKPOINTS / f"{name}.safetensors"
     checkpoint.save(
         file,
@@ -66,38 +70,50 @@ def release(name: str, recipe: dict[str, Any], arguments: argparse.Namespace) ->
         half=recipe.get("half", False),
     )
     evaluation = zoo.evaluate(file, samples=arguments.samples, data_root=arguments.data_root)
-    entry = registry_entry(recipe, file, evaluation, run)
+    entry = registry_entry(recipe, file, evaluation, runs)
     write_entry(name, entry)
     write_card(name, entry, evaluation, recipe.get("half", False))
+    write_curve(name, runs)
     draw(name, file, arguments.data_root)
     print(evaluation)
 
 
-def train(recipe: dict[str, Any], directory: Path, data_root: str | None) -> zoo.Run:
-    """The recipe's run. Revision and hardware are those of its start, noted beside it."""
-    experiment = zoo.Experiment.build(
-        recipe["variant"],
-        recipe["dataset"],
-        model=recipe.get("model"),
-        train=recipe.get("train"),
-        objective=recipe.get("objective"),
-        data_root=data_root,
-    )
-    directory.mkdir(parents=True, exist_ok=True)
-    log = directory / "provenance.json"
-    if not log.exists():
-        write_json(log, {"revision": revision(), "hardware": training_hardware()})
-    return zoo.train_experiment(experiment, directory)
+def train(recipe: dict[str, Any], directory: Path, data_root: str | None) -> list[zoo.Run]:
+    """The recipe's run, and the one that fine-tunes its best model where the recipe has it.
+
+    Revision and hardware are those of each one's start, noted beside it.
+    """
+    stages, runs, start = [recipe], [], None
+    if "fine_tune" in recipe:
+        stages.append(recipe["fine_tune"])
+    for stage in stages:
+        where = directory if start is None else directory / FINE_TUNING
+        experiment = zoo.Experiment.build(
+            recipe["variant"],
+            recipe["dataset"],
+            model=stage.get("model"),
+            train=stage.get("train"),
+            objective=stage.get("objective"),
+            data_root=data_root,
+            start_from=start,
+        )
+        where.mkdir(parents=True, exist_ok=True)
+        log = where / "provenance.json"
+        if not log.exists():
+            write_json(log, {"revision": revision(), "hardware": training_hardware()})
+        runs.append(zoo.train_experiment(experiment, where))
+        start = where
+    return runs
 
 
 def registry_entry(
-    recipe: dict[str, Any], file: Path, evaluation: Evaluation, run: zoo.Run
+    recipe: dict[str, Any], file: Path, evaluation: Evaluation, runs: list[zoo.Run]
 ) -> dict[str, Any]:
     """What registry.yaml says of the checkpoint."""
-    content, directory = file.read_bytes(), run.directory
-    provenance = json.loads((directory / "provenance.json").read_text())
-    epochs = len(run.history)
-    minutes = training_seconds(directory, epochs) / 60
+    content = file.read_bytes()
+    noted = [json.loads((run.directory / "provenance.json").read_text()) for run in runs]
+    epochs = [len(run.history) for run in runs]
+    seconds = [training_seconds(run.directory, n) for run, n in zip(runs, epochs, strict=True)]
     return {
         "variant": recipe["variant"],
         "dataset": recipe["dataset"],
@@ -111,9 +127,9 @@ def registry_entry(
         "recipe": {
             "command": command(recipe),
             "seed": recipe.get("train", {}).get("seed", 0),
-            "revision": provenance["revision"],
-            "hardware": provenance["hardware"],
-            "duration": f"{minutes:.1f} minutes, {epochs} epochs",
+            "revision": " and ".join(dict.fromkeys(each["revision"] for each in noted)),
+            "hardware": " and ".join(dict.fromkeys(each["hardware"] for each in noted)),
+            "duration": f"{sum(seconds) / 60:.1f} minutes, {' + '.join(map(str, epochs))} epochs",
         },
     }
 
@@ -149,10 +165,20 @@ def metrics(evaluation: Evaluation) -> dict[str, Any]:
 
 
 def command(recipe: dict[str, Any]) -> str:
-    """The command line that repeats the training."""
-    parts = ["zoo", "train", recipe["variant"], "--dataset", recipe["dataset"]]
+    """The command line, or the two, that repeat the training."""
+    first = train_command(recipe, recipe)
+    if "fine_tune" not in recipe:
+        return first
+    run = f"runs/{recipe['variant']}-{recipe['dataset']}-s{recipe['train'].get('seed', 0)}"
+    places = ["--start-from", run, "--directory", f"{run}/{FINE_TUNING}"]
+    return f"{first} && {train_command(recipe, recipe['fine_tune'], *places)}"
+
+
+def train_command(recipe: dict[str, Any], stage: dict[str, Any], *options: str) -> str:
+    """The command line of one run."""
+    parts = ["zoo", "train", recipe["variant"], "--dataset", recipe["dataset"], *options]
     for section in ("model", "objective", "train"):
-        for key, value in recipe.get(section, {}).items():
+        for key, value in stage.get(section, {}).items():
             parts += ["--set", f"{section}.{key}={json.dumps(value)}"]
     return shlex.join(parts)
 
@@ -197,11 +223,23 @@ Left: samples from the prior. Right: test images, each beside its reconstruction
 - Trained with: `{recipe["command"]}`
 - Seed {recipe["seed"]}, revision {recipe["revision"]}, {recipe["duration"]} on {recipe["hardware"]}
 - {evaluation.parameters:,} parameters stored as {"float16" if half else "float32"}
+- Learning curve: `curves/{name}.csv`
 - {entry["bytes"]:,} bytes
 - SHA-256 `{entry["sha256"]}`
 - Licence of the weights: {entry["license"]}. Licence of the data: {entry["data_license"]}
 """
     (CHECKPOINTS / f"{name}.md").write_text(card, encoding="utf-8")
+
+
+def write_curve(name: str, runs: list[zoo.Run]) -> None:
+    """One line for each epoch; a fine-tuning's epochs begin again from 1."""
+    path = CHECKPOINTS / "curves" / f"{name}.csv"
+    path.parent.mkdir(exist_ok=True)
+    with path.open("w", encoding="utf-8", newline="") as file:
+        lines = csv.writer(file, lineterminator="\n")
+        lines.writerow(CURVE)
+        for record in (record for run in runs for record in run.history):
+            lines.writerow(f"{record[key]:.6g}" for key in CURVE)
 
 
 def draw(name: str, file: Path, data_root: str | None) -> None:

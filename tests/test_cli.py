@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -191,6 +192,12 @@ def test_resuming_a_finished_run_gives_its_result_again(run: Path) -> None:
     again = call_json("train", "--resume", run)
     assert again["metrics"] == json.loads(before.splitlines()[-1])
     assert (run / "metrics.jsonl").read_text() == before
+
+
+def test_a_resumed_run_may_be_lengthened(run: Path, tmp_path: Path) -> None:
+    longer = shutil.copytree(run, tmp_path / "longer")
+    call("train", "--resume", longer, "--epochs", 2)
+    assert len((longer / "metrics.jsonl").read_text().splitlines()) == 2
 
 
 def test_interrupted_training_says_how_to_go_on(tmp_path: Path) -> None:

@@ -90,6 +90,39 @@ def test_a_finished_run_is_returned_without_training_again(tmp_path: Path) -> No
     assert again.metrics == first.metrics
 
 
+@pytest.mark.parametrize(
+    ("variant", "settings"),
+    [
+        ("gaussian-vae", {"ema_decay": 0.9, "kl_warmup_steps": 3, "warmup_steps": 3}),
+        ("autoencoder", {"mixture_components": 3, "latent_dim": 4}),
+    ],
+)
+def test_a_lengthened_run_ends_as_one_so_long_from_the_start(
+    tmp_path: Path, variant: str, settings: dict[str, Any]
+) -> None:
+    def begin(name: str, epochs: int) -> Run:
+        where = tmp_path / name
+        return zoo.train(variant, directory=where, epochs=epochs, progress=False, **settings)
+
+    whole = begin("whole", 3)
+    begin("longer", 1)
+    longer = zoo.resume(tmp_path / "longer", progress=False, epochs=3)
+    assert longer.history == whole.history
+    for name in ("config.yaml", "best.safetensors", "last.safetensors"):
+        assert (tmp_path / "longer" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+def test_fewer_epochs_or_a_schedule_that_counts_them_cannot_be_changed(tmp_path: Path) -> None:
+    train(tmp_path / "constant", epochs=2)
+    with pytest.raises(ConfigError, match=r"train\.epochs: 2 -> 1"):
+        zoo.resume(tmp_path / "constant", progress=False, epochs=1)
+    train(tmp_path / "cosine", epochs=1, schedule="cosine")
+    with pytest.raises(ConfigError, match=r"epochs: 1 -> 2.*cosine schedule depends on the number"):
+        zoo.resume(tmp_path / "cosine", progress=False, epochs=2)
+    with pytest.raises(ConfigError, match=r"'epochs'"):
+        zoo.resume(tmp_path / "constant", progress=False, epochs=0)
+
+
 def test_another_experiment_in_the_same_directory_is_refused_by_name(tmp_path: Path) -> None:
     train(tmp_path)
     with pytest.raises(ConfigError, match=r"train\.lr: 0\.001 -> 0\.01.*another directory"):

@@ -180,20 +180,24 @@ def train(
         str | None, typer.Option(metavar="SOURCE", help="Begin with a checkpoint's weights.")
     ] = None,
     resume: Annotated[
-        Path | None, typer.Option(help="Go on with the run in this folder.", metavar="DIRECTORY")
+        Path | None,
+        typer.Option(
+            help="Go on with the run in this folder, with --epochs for longer than it began with.",
+            metavar="DIRECTORY",
+        ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Train a variant, or go on with an interrupted run."""
-    new = {"VARIANT": variant, "--dataset": dataset, "--set": settings, "--epochs": epochs,
-           "--seed": seed, "--directory": directory, "--data-root": data_root,
-           "--image-size": image_size, "--start-from": start_from}  # fmt: skip
+    new = {"VARIANT": variant, "--dataset": dataset, "--set": settings, "--seed": seed,
+           "--directory": directory, "--data-root": data_root, "--image-size": image_size,
+           "--start-from": start_from}  # fmt: skip
     given = [name for name, value in new.items() if value not in (None, [])]
     if resume is not None and given:
         raise ConfigError(f"--resume takes its settings from the run; leave out {', '.join(given)}")
     with hint("interrupted; run the same command again to go on with this run"):
         if resume is not None:
-            run = zoo.resume(resume)
+            run = zoo.resume(resume, epochs=epochs)
         else:
             short = {"epochs": epochs, "seed": seed}
             places = (data_root, image_size, start_from)

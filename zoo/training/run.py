@@ -56,14 +56,19 @@ class RunDirectory:
     def claim(self, experiment: Experiment) -> None:
         """Write the configuration of a new run, or check that of the run already here.
 
+        A run of a constant learning rate may be asked for more epochs than it began with: it goes
+        on as if they had been meant from the start.
+
         Only for the holder of the lock. Raises ConfigError, naming the settings that differ, when
         another experiment lives here.
         """
         if self.config.exists():
-            _refuse_difference(self.read_config(), experiment, self.path)
-        else:
-            text = yaml.safe_dump(experiment.model_dump(mode="json"), sort_keys=False)
-            write_atomically(self.config, text.encode())
+            old = self.read_config()
+            _refuse_difference(old, experiment, self.path)
+            if old.train.epochs == experiment.train.epochs:
+                return
+        text = yaml.safe_dump(experiment.model_dump(mode="json"), sort_keys=False)
+        write_atomically(self.config, text.encode())
 
     def read_config(self) -> Experiment:
         """The experiment of the run that lives here."""
@@ -103,10 +108,19 @@ class RunDirectory:
 def _refuse_difference(old: Experiment, new: Experiment, path: Path) -> None:
     found = differences(old.model_dump(mode="json"), new.model_dump(mode="json"))
     ignored = {"data_root", "train.checkpoint_seconds"}  # neither changes the result
+    longer = new.train.epochs > old.train.epochs
+    if longer and old.train.schedule == "constant":
+        ignored.add("train.epochs")
     differing = {key: found[key] for key in sorted(found.keys() - ignored)}
     if differing:
         changes = "; ".join(f"{k}: {was!r} -> {now!r}" for k, (was, now) in differing.items())
+        why = (
+            f" (a {old.train.schedule} schedule depends on the number of epochs; only a constant "
+            "one can go on beyond it)"
+            if longer and "train.epochs" in differing
+            else ""
+        )
         raise ConfigError(
-            f"{path} holds a run with other settings ({changes}); "
+            f"{path} holds a run with other settings ({changes}){why}; "
             "choose another directory, or remove this one"
         )

@@ -77,9 +77,18 @@ def train_experiment(
         return Trainer(experiment, data, run, device, progress).run()
 
 
-def resume(directory: str | Path, progress: bool = True) -> Run:
-    """Go on with the run in ``directory``, or return it when it is finished."""
+def resume(directory: str | Path, progress: bool = True, epochs: int | None = None) -> Run:
+    """Go on with the run in ``directory``, or return it when it is finished.
+
+    More ``epochs`` than it began with lengthen a run whose learning rate is constant: its end is
+    bit for bit that of a run so long from the start. Raises ConfigError for another schedule, or
+    fewer epochs.
+    """
     experiment = RunDirectory(Path(directory)).read_config()
+    if epochs is not None:
+        settings = {**experiment.train.model_dump(), "epochs": epochs}
+        train = TrainingConfig.parse(settings, "training settings")
+        experiment = experiment.model_copy(update={"train": train})
     return train_experiment(experiment, directory, progress)
 
 
@@ -357,6 +366,7 @@ class Trainer:
         self.directory.clear_leftovers()
         if self.directory.last.exists():
             self.progress = self.state.restore(self.directory.last)
+            self.progress.fitted &= self.done  # a longer run fits again at its new end
         elif self.experiment.start_from is not None:
             load_start(self.experiment.start_from, self.model)
             if self.average is not None:

@@ -1,0 +1,102 @@
+"""A checkpoint released from a recipe of two runs, into a tree of its own."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import importlib
+import json
+import shlex
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import torch
+import yaml
+
+import zoo
+from zoo import checkpoint
+from zoo.cli_support import parse_settings
+
+ROOT = Path(__file__).parents[1]
+RECIPE: dict[str, Any] = {
+    "summary": "A small VAE",
+    "variant": "gaussian-vae",
+    "dataset": "digits",
+    "model": {"latent_dim": 3, "backbone": {"name": "mlp", "hidden": [16]}},
+    "train": {"epochs": 2, "seed": 1},
+    "fine_tune": {
+        "objective": {"name": "iwae", "samples": 3},
+        "train": {"epochs": 1, "lr": 0.0001},
+    },
+    "half": True,
+}
+
+
+@pytest.fixture
+def release(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The script, writing below ``tmp_path``."""
+    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
+    script = importlib.import_module("release")
+    (tmp_path / "registry.yaml").write_text("datasets:\n  x: 1\n\ncheckpoints: {}\n")
+    (tmp_path / "checkpoints").mkdir()
+    monkeypatch.setattr(script, "ROOT", tmp_path)
+    monkeypatch.setattr(script, "CHECKPOINTS", tmp_path / "checkpoints")
+    return script
+
+
+def last_record(run: Path) -> dict[str, Any]:
+    record: dict[str, Any] = json.loads((run / "metrics.jsonl").read_text().splitlines()[-1])
+    return record
+
+
+def sections(words: list[str]) -> dict[str, Any]:
+    """The settings of a command line, as the command line reads them."""
+    given = parse_settings([word for word in words if "=" in word])
+    return {section: settings for section, settings in given.items() if settings}
+
+
+def test_a_release_of_two_runs_tells_both(release: ModuleType, tmp_path: Path) -> None:
+    arguments = argparse.Namespace(runs=tmp_path / "runs", data_root=None, samples=2)
+    release.release("tiny", RECIPE, arguments)
+    released, runs = tmp_path / "checkpoints", tmp_path / "runs"
+    ends = [last_record(runs / "tiny"), last_record(runs / "tiny/fine-tuning")]
+    tuned = zoo.load(runs / "tiny/fine-tuning")
+    for ours, theirs in zip(
+        zoo.load(released / "tiny.safetensors").parameters(), tuned.parameters(), strict=True
+    ):
+        assert torch.equal(ours, theirs.half().float())
+    metadata = checkpoint.read_metadata(released / "tiny.safetensors")
+    assert metadata.training["train_bound"] == ends[1]["train_bound"]
+    with (released / "curves/tiny.csv").open() as file:
+        curve = list(csv.DictReader(file))
+    assert [line["epoch"] for line in curve] == ["1", "2", "1"]
+    for line, end in zip(curve[1:], ends, strict=True):
+        assert float(line["validation_elbo"]) == pytest.approx(end["validation_elbo"], rel=1e-5)
+    text = (tmp_path / "registry.yaml").read_text()
+    recipe = yaml.safe_load(text)["checkpoints"]["tiny"]["recipe"]
+    assert text.startswith("datasets:") and recipe["duration"].endswith(" 2 + 1 epochs")
+    assert recipe["command"] in (released / "tiny.md").read_text()
+    assert (released / "images/tiny.png").stat().st_size > 0
+
+
+def test_the_commands_of_a_recipe_mean_its_runs(release: ModuleType) -> None:
+    first, second = (shlex.split(part) for part in release.command(RECIPE).split("&&"))
+    assert sections(first) == {key: RECIPE[key] for key in ("model", "train")}
+    assert sections(second) == RECIPE["fine_tune"]
+    assert second[second.index("--start-from") + 1] == "runs/gaussian-vae-digits-s1"
+
+
+def test_every_recipe_is_made_of_experiments(release: ModuleType) -> None:
+    known = {*RECIPE, "objective"}
+    for name, recipe in yaml.safe_load(release.RECIPES.read_text()).items():
+        assert recipe.keys() <= known, name
+        for stage in (recipe, recipe.get("fine_tune", {})):
+            zoo.Experiment.build(
+                recipe["variant"],
+                recipe["dataset"],
+                model=stage.get("model"),
+                train=stage.get("train"),
+                objective=stage.get("objective"),
+            )
