@@ -70,6 +70,7 @@ def mnist(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("benchmark_evaluation", ["--samples", "many"], "invalid positive value: 'many'"),
         ("benchmark_evaluation", ["--wait", "nan"], "must be a number of seconds"),
         ("benchmark_startup", ["--repeats", "-3"], "must be at least 1"),
+        ("benchmark_throughput", ["vae", "--precision", "int8"], "invalid choice: 'int8'"),
         (REPRODUCE, ["--dims", "0"], "must be at least 1"),
         (REPRODUCE, ["--posteriors", "vfm"], "invalid choice: 'vfm'"),
         (REPRODUCE, ["--directory", "runs/{posterior}-{seed}"], "gives several runs one folder"),
@@ -190,6 +191,26 @@ def test_startup_benchmark(script: Any, tmp_path: Path) -> None:
     result = json.loads(file.read_text())
     assert result["list_imports_torch"] is False
     assert [len(times) for times in result["seconds"].values()] == [1, 1, 1]
+
+
+def test_throughput_benchmark(script: Any, tmp_path: Path) -> None:
+    file = tmp_path / "throughput.json"
+    arguments = ["gaussian-vae", "--set", "model.backbone={name: mlp, hidden: [256]}"]
+    arguments += ["--set", "model.latent_dim=16"]
+    arguments += ["--batch", "32", "--samples", "8", "--rounds", "1", "--threads", "1"]
+    arguments += ["--block", "0.01", "--wait", "0", "--json", str(file)]
+    assert script("benchmark_throughput").main(arguments) == 0
+    cases = json.loads(file.read_text())["cases"]
+    assert [(c["work"], c["batch"], c["precision"]) for c in cases] == [
+        (work, batch, precision)
+        for precision in ("float32", "bfloat16")
+        for work, batch in (("train", 32), ("weights", 128))
+    ]
+    encoder, decoder = 64 * 256 + 256 * 32, 16 * 256 + 256 * 64
+    for case in cases:
+        assert 0 < case["fraction_of_peak"][0] < 1
+        flop = 6 * (encoder + decoder) if case["work"] == "train" else 2 * decoder + encoder / 4
+        assert case["gigaflop_per_image"] == pytest.approx(flop / 1e9)
 
 
 def test_startup_benchmark_shows_what_went_wrong(script: Any) -> None:
