@@ -126,13 +126,21 @@ class VariationalAutoencoder(nn.Module, ABC):
     def sample(
         self, n: int, temperature: float = 1.0, generator: torch.Generator | None = None
     ) -> Tensor:
-        """Means of p(x|z) for ``n`` codes from the prior: (n, C, H, W) in [0, 1]."""
-        return self.decode(self.sample_codes(n, temperature, generator)).mean.clamp(0, 1)
+        """Pictures of ``n`` codes from the prior: (n, C, H, W) in [0, 1]."""
+        return self.pictures(self.sample_codes(n, temperature, generator))
 
     @torch.no_grad()
     def reconstruct(self, x: Tensor) -> Tensor:
-        """Means of p(x|z) at the code of each x: (B, C, H, W) in [0, 1]."""
-        return self.decode(self.encode(x)).mean.clamp(0, 1)
+        """Pictures of the code of each x: (B, C, H, W) in [0, 1]."""
+        return self.pictures(self.encode(x))
+
+    @torch.no_grad()
+    def pictures(self, z: Tensor) -> Tensor:
+        """What codes (B, D) look like, (B, C, H, W) in [0, 1]: the means of p(x|z).
+
+        A model whose p(x|z) has no mean in closed form shows something else and says so.
+        """
+        return self.decode(z).mean.clamp(0, 1)
 
     def interpolate(self, start: Tensor, end: Tensor, steps: int) -> Tensor:
         """Codes on the shortest way between two codes (..., D), both included: (steps, ..., D)."""

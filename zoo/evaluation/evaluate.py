@@ -172,8 +172,7 @@ def _first_pass(
         log_likelihood.append(terms.log_likelihood)
         kl.append(terms.kl)
         code = model.encode(x)
-        reconstruction = model.decode(code).mean.clamp(0, 1)
-        squared_error.append((x - reconstruction).square().flatten(1).mean(1))
+        squared_error.append((x - model.pictures(code)).square().flatten(1).mean(1))
         codes.update(code.flatten(1))
         kl_of_dimensions = model.kl_by_dimension(x)
         if kl_of_dimensions is not None:

@@ -1,0 +1,281 @@
+"""UniVAE against its definition: the masks, the two passes, the cache, the latents."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from zoo.errors import ConfigError
+from zoo.nn.patches import join_patches, split_patches
+from zoo.nn.transformer import KeyValueCache, Rotation, TransformerLayer, rotation
+from zoo.variants.univae import DECODING, ENCODING, UniVAE, UniVAEConfig
+
+SHAPE = (1, 6, 8)
+TOKENS = 12
+SMALL: dict[str, Any] = {"width": 16, "heads": 2, "hidden": 24, "layers": 5, "groups": 3,
+                         "latent_dim": 4}  # fmt: skip
+
+
+def build(**settings: Any) -> UniVAE:
+    """A small model in double precision, its parts as large as trained ones."""
+    torch.manual_seed(0)
+    config = UniVAEConfig.parse({"input_shape": SHAPE, **SMALL, **settings}, "test")
+    model = UniVAE(config).double().eval()
+    with torch.no_grad():
+        for parameter in (model.start, model.halves, model.places):
+            parameter.mul_(25)
+    return model
+
+
+def images(count: int, seed: int = 1, shape: tuple[int, ...] = SHAPE) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randint(0, 2, (count, *shape), generator=generator).double()
+
+
+def independent(i: int, j: int, length: int) -> bool:
+    """The first mask: whether position i sees j in [x ; x], both halves of ``length``."""
+    same = (i < length) == (j < length)
+    return same and (i < length or j <= i)
+
+
+def joined(i: int, j: int, length: int) -> bool:
+    """The second: also the first half's start token is seen by all."""
+    return independent(i, j, length) or j == 0
+
+
+def mask(rule: Any, length: int) -> Tensor:
+    pairs = itertools.product(range(2 * length), repeat=2)
+    return torch.tensor([rule(i, j, length) for i, j in pairs]).view(2 * length, -1)
+
+
+def one_sequence(model: UniVAE, x: Tensor, z: Tensor) -> tuple[list[Tensor], Tensor]:
+    """Posterior modes and log p(x|z) by the definition: one sequence [x ; x], dense masks.
+
+    Before layer k + l position 0 is overwritten with the projection of the latents z (B, G, d).
+    """
+    patches = split_patches(x, model.config.patch)
+    vectors = model.patches.embed(patches)
+    start = model.start.expand(len(x), 1, -1)
+    half = torch.cat([start, vectors], 1) + model.places
+    state = torch.cat([half + model.halves[ENCODING], half + model.halves[DECODING]], 1)
+    length = half.shape[1]
+    turns = model._turns(model.start)
+    twice = Rotation(*(torch.cat([each, each]) for each in turns))
+    modes = []
+    for layer in model.lower:
+        state = layer(state, twice, allowed=mask(independent, length))
+    for index, (layer, latent) in enumerate(model._bearing()):
+        modes.append(latent.posterior(state[:, 0]).mode)
+        state = torch.cat([latent.seen(z[:, index]), state[:, 1:]], 1)
+        state = layer(state, twice, allowed=mask(joined, length))
+    read = model.norm(state[:, length:-1])  # the decoder's last position predicts nothing
+    return modes, model.patches.log_prob(read, patches).sum(-1)
+
+
+@pytest.mark.parametrize("posterior", ["vmf-fixed", "vmf", "gaussian"])
+def test_the_two_passes_are_the_one_sequence_of_the_definition(posterior: str) -> None:
+    model, x = build(posterior=posterior), images(3)
+    drawn: list[Tensor] = []
+
+    def choose(q: Any) -> Tensor:
+        drawn.append(q.mode)
+        return q.rsample()
+
+    torch.manual_seed(3)
+    z = model.infer(x, 1, choose)
+    modes, log_likelihood = one_sequence(model, x, z[0])
+    for ours, theirs in zip(drawn, modes, strict=True):
+        torch.testing.assert_close(ours, theirs)
+    torch.testing.assert_close(model.log_likelihood(x, z)[0], log_likelihood)
+
+
+def test_the_masks_position_by_position() -> None:
+    """What each position's output depends on, by gradients through one layer of each kind."""
+    torch.manual_seed(0)
+    layer = TransformerLayer(8, 2, 16, depth=1).double()
+    turns = rotation(torch.arange(4.0).double()[:, None], 4)
+    for causal in (False, True):
+        x = torch.randn(1, 4, 8).double().requires_grad_()
+        out = layer(x, turns, causal=causal)
+        for i in range(4):
+            (gradient,) = torch.autograd.grad(out[0, i].sum(), x, retain_graph=True)
+            seen = gradient[0].abs().sum(-1) > 0
+            # Either half of the mask: the encoder's sees all, the decoder's what came before.
+            half = 4 if causal else 0
+            assert seen.tolist() == [independent(half + i, half + j, 4) for j in range(4)]
+
+
+def test_the_encoder_reaches_the_decoder_through_the_latents_alone() -> None:
+    model, x = build(), images(2)
+    z = model.infer(x, 1, lambda q: q.rsample())
+    before = model.log_likelihood(x, z)
+    with torch.no_grad():
+        model.halves[ENCODING].add_(1.0)
+    torch.testing.assert_close(model.log_likelihood(x, z), before, rtol=0, atol=0)
+    assert not torch.allclose(model.infer(x, 1, lambda q: q.mode), z)
+    z.requires_grad_() if z.is_leaf else z.retain_grad()
+    model.log_likelihood(x, z).sum().backward()
+    assert z.grad is not None and (z.grad.abs().sum((0, 1, 3)) > 0).all()
+
+
+def test_a_patch_is_given_the_latents_and_those_before_it() -> None:
+    """log p of patch t changes with patch s of the input exactly where s <= t."""
+    model, x = build(), images(1)
+    z = model.infer(x, 1, lambda q: q.mode)
+
+    def by_patch(x: Tensor) -> Tensor:
+        found: list[Tensor] = []
+        original = model.patches.log_prob
+        model.patches.log_prob = (  # type: ignore[method-assign]
+            lambda state, patches: found.append(original(state, patches)) or found[-1]
+        )
+        model.log_likelihood(x, z)
+        del model.patches.log_prob
+        return found[0].flatten()
+
+    before = by_patch(x)
+    for s in range(TOKENS):
+        patches = split_patches(x, 2).clone()
+        patches[:, s, 0] = 1 - patches[:, s, 0]
+        changed = by_patch(join_patches(patches, 2, SHAPE)) != before
+        assert not changed[:s].any() and changed[s:].all()
+
+
+def test_later_posteriors_depend_on_earlier_draws() -> None:
+    model, x = build(posterior="vmf"), images(1)
+
+    def walk(first: Tensor) -> list[Tensor]:
+        seen: list[Tensor] = []
+
+        def choose(q: Any) -> Tensor:
+            seen.append(q.mode)
+            return first if len(seen) == 1 else q.mode
+
+        model.infer(x, 1, choose)
+        return seen
+
+    one, other = (walk(torch.eye(4).double()[i : i + 1]) for i in (0, 1))
+    assert torch.equal(one[0], other[0])
+    assert not torch.allclose(one[1], other[1])
+
+
+@pytest.mark.parametrize("likelihood", ["bernoulli", "discretized-logistic-mixture"])
+def test_decoding_with_a_cache_is_decoding_without(likelihood: str) -> None:
+    """The states that generate sees are those of the whole sequence."""
+    model = build(likelihood=likelihood)
+    z = model.infer(images(3), 1, lambda q: q.mode)[0]
+    states: list[Tensor] = []
+
+    def pick(state: Tensor) -> Tensor:
+        states.append(state)
+        return model.patches.likeliest(state)
+
+    x = model.generate(z, pick)
+    seen: list[Tensor] = []
+    original = model.patches.log_prob
+    model.patches.log_prob = (  # type: ignore[method-assign]
+        lambda state, patches: seen.append(state) or original(state, patches)
+    )
+    model.log_likelihood(x, z[None])
+    torch.testing.assert_close(torch.stack(states, 1), seen[0][0])
+
+
+def test_the_cache_holds_what_was_put_in() -> None:
+    cache = KeyValueCache(5)
+    keys, values = torch.randn(2, 3, 2, 5, 4).unbind()
+    for start, stop in ((0, 2), (2, 3), (3, 5)):
+        k, v = cache.extend(keys[:, :, start:stop], values[:, :, start:stop])
+        assert torch.equal(k, keys[:, :, :stop]) and torch.equal(v, values[:, :, :stop])
+    assert cache.filled == 5
+
+
+def test_the_probabilities_of_all_images_sum_to_one() -> None:
+    """Given z, over the 256 images of 2 x 4 pixels."""
+    model = build(input_shape=(1, 2, 4))
+    every = torch.tensor(list(itertools.product([0.0, 1.0], repeat=8))).double()
+    x = every.view(-1, 1, 2, 4)
+    z = model.sample_codes(2)
+    for code in z:
+        log_prob = model.decode(code.expand(len(x), -1)).log_prob(x)
+        assert log_prob.exp().sum().item() == pytest.approx(1)
+
+
+def test_draws_follow_the_likelihood() -> None:
+    model = build(input_shape=(1, 2, 2), layers=2, groups=1)
+    code = model.sample_codes(1, generator=torch.Generator().manual_seed(0))
+    torch.manual_seed(0)
+    drawn = model.decode(code[0]).sample((20_000,)).flatten(1)
+    every = torch.tensor(list(itertools.product([0.0, 1.0], repeat=4))).double()
+    expected = model.decode(code.expand(16, -1)).log_prob(every.view(16, 1, 2, 2)).exp()
+    counts = (drawn[:, None] == every).all(-1).double().mean(0)
+    error = (expected * (1 - expected) / len(drawn)).sqrt()
+    assert ((counts - expected).abs() <= 4 * error).all()
+
+
+def test_patches_are_laid_out_row_by_row() -> None:
+    x = torch.arange(48.0).view(1, 1, 6, 8)
+    patches = split_patches(x, 2)
+    assert patches[0, :2].tolist() == [[0, 1, 8, 9], [2, 3, 10, 11]]
+    assert patches[0, 4].tolist() == [16, 17, 24, 25]
+    assert torch.equal(join_patches(patches, 2, SHAPE), x)
+
+
+@pytest.mark.parametrize("axes", [1, 2])
+def test_rotary_products_depend_on_differences_alone(axes: int) -> None:
+    torch.manual_seed(0)
+    q, k = torch.randn(2, 8).double()
+    where = torch.randint(0, 50, (2, axes)).double()
+    shifted = where + torch.randint(1, 20, (axes,))
+    near, far = (
+        (rotation(each, 8).turn(torch.stack([q, k])).prod(0).sum().item())
+        for each in (where, shifted)
+    )
+    assert near == pytest.approx(far)
+    moved = rotation(where + torch.tensor([[1.0], [0.0]]), 8).turn(torch.stack([q, k]))
+    assert moved.prod(0).sum().item() != pytest.approx(near)
+
+
+def test_many_draws_share_the_lower_layers(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, x = build(), images(2)
+    rows: list[int] = []
+    for layer in model.lower:
+        layer.register_forward_hook(lambda _m, given, _out: rows.append(len(given[0])))
+    assert model.log_weights(x, 7).shape == (7, 2)
+    assert set(rows) == {2}
+
+
+def test_traversals_turn_the_latents_that_a_direction_names() -> None:
+    model = build()
+    code = model.sample_codes(2)
+    direction = torch.zeros_like(code)
+    direction[:, 4:8] = torch.randn(4).double()
+    path = model.traverse(code, direction, torch.tensor([0.0, 0.5, math.pi]))
+    torch.testing.assert_close(path[0], code)
+    assert torch.equal(path[:, :, :4], code[:, :4].expand(3, -1, -1))
+    assert torch.equal(path[:, :, 8:], code[:, 8:].expand(3, -1, -1))
+    torch.testing.assert_close(path[2, :, 4:8], -code[:, 4:8])
+    angles = (path[1, :, 4:8] * code[:, 4:8]).sum(-1).acos()
+    torch.testing.assert_close(angles, torch.full_like(angles, 0.5))
+    middle = model.interpolate(code[0], code[1], 3)[1].view(3, 4)
+    torch.testing.assert_close(middle.norm(dim=-1), torch.ones(3).double())
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"patch": 4}, "patches of 4 x 4 do not tile 6 x 8"),
+        ({"input_shape": (4, 6, 8)}, "at most 12 pixels, 4 channels of 2 x 2 are 16"),
+        ({"width": 18}, "width 18 must be a multiple of 4 times heads"),
+        ({"groups": 5}, r"groups \(5\) must be less than layers \(5\)"),
+        ({"posterior": "vmf-fixd"}, "did you mean 'vmf-fixed'"),
+        ({"posterior": {"name": "vmf-fixed", "concentration": -1}}, "concentration"),
+    ],
+)
+def test_settings_that_do_not_fit_are_refused(settings: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        build(**settings)

@@ -1,0 +1,170 @@
+"""Transformer layers with rotary positions, for whole sequences and for one token at a time.
+
+Pre-normalised blocks with gated feed-forward parts. Sequences are tensors (B, T, W).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+from torch.nn.functional import scaled_dot_product_attention, silu
+
+ROTARY_BASE = 10_000.0
+
+
+class RMSNorm(nn.RMSNorm):
+    """x / sqrt(mean x^2 + 1e-6), scaled: torch's default term differs from dtype to dtype."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__(width, eps=1e-6)
+
+
+class Rotation(NamedTuple):
+    """Cosines and sines (T, D / 2) of the angles by which T positions turn D numbers in pairs."""
+
+    cos: Tensor
+    sin: Tensor
+
+    def turn(self, x: Tensor) -> Tensor:
+        """Vectors (..., T, D), number i paired with number i + D / 2."""
+        first, second = x.chunk(2, dim=-1)
+        cos, sin = self.cos.to(x.dtype), self.sin.to(x.dtype)
+        return torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1)
+
+    def at(self, start: int, stop: int) -> Rotation:
+        """That of the positions ``start`` to ``stop``."""
+        return Rotation(self.cos[start:stop], self.sin[start:stop])
+
+    def behind_first(self) -> Rotation:
+        """With the first position once more, in front."""
+        return Rotation(torch.cat([self.cos[:1], self.cos]), torch.cat([self.sin[:1], self.sin]))
+
+
+def rotation(positions: Tensor, width: int) -> Rotation:
+    """Rotary positions (Su et al. 2021, arXiv:2104.09864) on one or several axes, (T, A).
+
+    Products of turned vectors depend on differences of positions alone. Each axis turns its share
+    of the pairs: pair i of n by the position times 10,000^(-i / n). ``width`` D must be a multiple
+    of 2 A.
+
+    >>> turns = rotation(torch.tensor([[0.0], [1.0], [5.0], [6.0]]), 8)
+    >>> q, k = turns.turn(torch.ones(4, 8)), turns.turn(torch.arange(8.0).expand(4, 8))
+    >>> torch.allclose(q[1] @ k[0], q[3] @ k[2])
+    True
+    """
+    pairs = width // (2 * positions.shape[-1])
+    steps = torch.arange(pairs, dtype=positions.dtype, device=positions.device)
+    angles = (positions[..., None] * ROTARY_BASE ** (-steps / pairs)).flatten(-2)
+    return Rotation(angles.cos(), angles.sin())
+
+
+class KeyValueCache:
+    """Keys and values of one layer's positions so far, in memory for all there will be."""
+
+    def __init__(self, length: int) -> None:
+        self.length, self.filled = length, 0
+        self.memory: Tensor | None = None
+
+    def extend(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Add those of the next positions, (B, H, t, D); returns those of all so far."""
+        if self.memory is None:
+            batch, heads, _, width = keys.shape
+            self.memory = keys.new_empty(2, batch, heads, self.length, width)
+        start, self.filled = self.filled, self.filled + keys.shape[2]
+        self.memory[0, :, :, start : self.filled] = keys
+        self.memory[1, :, :, start : self.filled] = values
+        so_far = self.memory[:, :, :, : self.filled]
+        return so_far[0], so_far[1]
+
+
+class Attention(nn.Module):
+    """Each position looks at all, or with ``causal`` at itself and those before it."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.look = nn.Linear(width, 3 * width, bias=False)
+        self.leave = nn.Linear(width, width, bias=False)
+
+    def forward(
+        self,
+        x: Tensor,
+        turns: Rotation,
+        causal: bool = False,
+        allowed: Tensor | None = None,
+        cache: KeyValueCache | None = None,
+    ) -> Tensor:
+        """Sequences of the same shape.
+
+        ``allowed``, a boolean tensor that broadcasts to (B, H, T, T), says instead which position
+        sees which. With a ``cache``, x holds either the first positions or the next one.
+        """
+        q, k, v = rearrange(self.look(x), "b t (three h d) -> three b h t d", three=3, h=self.heads)
+        q, k = turns.turn(q), turns.turn(k)
+        if cache is not None:
+            k, v = cache.extend(k, v)
+        seen = scaled_dot_product_attention(
+            q, k, v, attn_mask=allowed, is_causal=causal and q.shape[2] == k.shape[2]
+        )
+        left: Tensor = self.leave(rearrange(seen, "b h t d -> b t (h d)"))
+        return left
+
+
+class GatedFeedForward(nn.Module):
+    """silu(gate) value, each a projection to ``hidden`` numbers (arXiv:2002.05202), and back."""
+
+    def __init__(self, width: int, hidden: int) -> None:
+        super().__init__()
+        self.enter = nn.Linear(width, 2 * hidden, bias=False)
+        self.leave = nn.Linear(hidden, width, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Sequences of the same shape."""
+        gate, value = self.enter(x).chunk(2, dim=-1)
+        left: Tensor = self.leave(silu(gate) * value)
+        return left
+
+
+class TransformerLayer(nn.Module):
+    """x + attention, then + feed-forward, each reading the normalised sum so far.
+
+    ``depth`` is the number of layers in the stack: what each adds starts so small that the sum
+    of all has the size of one.
+
+    >>> layer = TransformerLayer(width=32, heads=4, hidden=64, depth=6)
+    >>> turns = rotation(torch.arange(5.0)[:, None], 8)
+    >>> layer(torch.zeros(2, 5, 32), turns, causal=True).shape
+    torch.Size([2, 5, 32])
+    """
+
+    def __init__(
+        self, width: int, heads: int, hidden: int, depth: int, dropout: float = 0.0
+    ) -> None:
+        super().__init__()
+        self.before_attention = RMSNorm(width)
+        self.attention = Attention(width, heads)
+        self.before_feed_forward = RMSNorm(width)
+        self.feed_forward = GatedFeedForward(width, hidden)
+        self.dropout = nn.Dropout(dropout)
+        with torch.no_grad():
+            for part in (self.attention, self.feed_forward):
+                part.leave.weight.div_(math.sqrt(2 * depth))
+
+    def forward(
+        self,
+        x: Tensor,
+        turns: Rotation,
+        causal: bool = False,
+        allowed: Tensor | None = None,
+        cache: KeyValueCache | None = None,
+    ) -> Tensor:
+        """Sequences of the same shape; the arguments are :class:`Attention`'s."""
+        seen = self.attention(self.before_attention(x), turns, causal, allowed, cache)
+        x = x + self.dropout(seen)
+        return x + self.dropout(  # type: ignore[no-any-return]
+            self.feed_forward(self.before_feed_forward(x))
+        )
