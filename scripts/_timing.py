@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -273,7 +273,7 @@ def processor() -> str:
     return platform.processor() or "an unknown processor"
 
 
-def write_json(path: Path, content: Mapping[str, Any]) -> None:
+def write_json(path: Path, content: Mapping[str, Any] | Sequence[Any]) -> None:
     """Write ``content`` for other programs; the file is replaced at once."""
     from zoo.files import write_atomically  # here: the other trainers' processes have no zoo
 

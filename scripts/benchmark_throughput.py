@@ -45,12 +45,13 @@ from _timing import (
     wait_until_quiet,
     write_json,
 )
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import conv2d
 from torch.utils.flop_counter import FlopCounterMode
 
 import zoo
 from zoo.cli_support import parse_settings
-from zoo.data import Dataset, load_dataset
+from zoo.data import Dataset, Examples, load_dataset
 from zoo.memory import keep_freed_memory
 from zoo.training.device import autocast, choose_device
 from zoo.training.run import RunDirectory
@@ -109,7 +110,6 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--batch", type=positive, nargs="+", default=[64, 128, 256])
     parser.add_argument("--precision", nargs="+", choices=TYPES, default=list(TYPES))
     parser.add_argument("--samples", type=positive, default=64)
-    parser.add_argument("--compile", action="store_true", help="the step as train.compile has it")
     parser.add_argument("--rounds", type=positive, default=5)
     parser.add_argument("--block", type=duration, default=2.0, metavar="SECONDS")
     parser.add_argument("--device", default="auto")
@@ -131,27 +131,35 @@ def main(arguments: list[str] | None = None) -> int:
 def prepare(options: argparse.Namespace, data: Dataset, folder: Path) -> dict[Case, Task]:
     """Every case, ready to be timed."""
     tasks = {}
+    images = max(1, ROWS // options.samples)
     for variant, precision in product(options.variants, options.precision):
         for batch in options.batch:
-            case = Case(variant, "train", batch, precision)
-            trainer = build_trainer(case, options, data, folder / str(len(tasks)))
-            tasks[case] = training(trainer)
-        case = Case(variant, "weights", ROWS // options.samples, precision)
-        tasks[case] = weighing(trainer, data, case.batch, options.samples)
+            trainer = build_trainer(variant, batch, precision, options, data, folder)
+            tasks[Case(variant, "train", trainer.batch_size, precision)] = training(trainer)
+        trainer = build_trainer(variant, 1, precision, options, data, folder)
+        test = data.test.take(images)
+        case = Case(variant, "weights", len(test), precision)
+        tasks[case] = weighing(trainer, test, options.samples)
     return tasks
 
 
-def build_trainer(case: Case, options: argparse.Namespace, data: Dataset, folder: Path) -> Trainer:
+def build_trainer(
+    variant: str,
+    batch: int,
+    precision: str,
+    options: argparse.Namespace,
+    data: Dataset,
+    folder: Path,
+) -> Trainer:
     """The trainer as ``zoo.train`` builds it, with a moving average."""
     experiment = zoo.Experiment.build(
-        case.variant,
+        variant,
         options.dataset,
         model=parse_settings(options.set)["model"],
         train={
-            "batch_size": case.batch,
-            "precision": case.precision,
+            "batch_size": batch,
+            "precision": precision,
             "device": options.device,
-            "compile": options.compile,
             "ema_decay": 0.999,
         },
     )
@@ -175,22 +183,24 @@ def training(trainer: Trainer) -> Task:
     return Task(step, trainer.batch_size, 3 * counted(lambda: trainer.model.elbo_terms(x)))
 
 
-def weighing(trainer: Trainer, data: Dataset, images: int, samples: int) -> Task:
-    """The log-weights of a chunk of images."""
-    test = data.test.take(images).fixed(trainer.model.input_kind, seed=0).to(trainer.device)
-    x = test.batch(torch.arange(len(test), device=trainer.device), kind="unit")
+def weighing(trainer: Trainer, examples: Examples, samples: int) -> Task:
+    """The log-weights of a chunk of examples, of a model that no step changes."""
+    model = trainer.model.eval()
+    fixed = examples.fixed(model.input_kind, seed=0).to(trainer.device)
+    x = fixed.batch(torch.arange(len(fixed), device=trainer.device), kind=model.input_kind)
 
     @torch.no_grad()
     def weigh() -> None:
         with autocast(trainer.config, trainer.device):
-            trainer.model.log_weights(x, samples)
+            model.log_weights(x, samples)
 
     return Task(weigh, len(x) * samples, counted(weigh))
 
 
 def counted(call: Callable[[], object]) -> int:
     """Operations of the products and convolutions in a call."""
-    with FlopCounterMode(display=False) as counter:
+    # Of attention PyTorch counts the products only where they are written out.
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         call()
     total: int = counter.get_total_flops()
     return total

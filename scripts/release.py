@@ -28,7 +28,7 @@ import zoo
 from zoo import checkpoint
 from zoo.data import load_dataset
 from zoo.evaluation import Estimate, Evaluation
-from zoo.files import write_atomically
+from zoo.files import sha256, write_atomically
 from zoo.registry import packaged_root, registry
 from zoo.report.figures import enlargement, save_grid
 
@@ -37,9 +37,12 @@ RECIPES = Path(__file__).with_name("recipes.yaml")
 CHECKPOINTS = ROOT / "checkpoints"
 FIGURES = ("nll", "elbo", "log_likelihood", "kl", "mse_per_pixel")
 LICENSE = "MIT"
-CURVE = ("epoch", "step", "lr", "kl_weight", "train_elbo", "validation_elbo", "validation_kl")
+CURVE = (
+    "epoch", "step", "lr", "kl_weight", "train_elbo", "validation_elbo", "validation_kl",
+    "validation_bound",
+)  # fmt: skip
 FINE_TUNING = "fine-tuning"
-"""The folder of a second run within the first one's."""
+"""How the folder of a second run, within the first one's, begins."""
 
 
 def main() -> int:
@@ -81,13 +84,16 @@ def release(name: str, recipe: dict[str, Any], arguments: argparse.Namespace) ->
 def train(recipe: dict[str, Any], directory: Path, data_root: str | None) -> list[zoo.Run]:
     """The recipe's run, and the one that fine-tunes its best model where the recipe has it.
 
-    Revision and hardware are those of each one's start, noted beside it.
+    The folder of the latter is named after that model, which a longer first run changes. Each
+    revision and hardware that worked on a run is noted beside it.
     """
     stages, runs, start = [recipe], [], None
     if "fine_tune" in recipe:
         stages.append(recipe["fine_tune"])
     for stage in stages:
-        where = directory if start is None else directory / FINE_TUNING
+        where = directory
+        if start is not None:
+            where = directory / f"{FINE_TUNING}-{sha256(start / 'best.safetensors')[:8]}"
         experiment = zoo.Experiment.build(
             recipe["variant"],
             recipe["dataset"],
@@ -97,13 +103,21 @@ def train(recipe: dict[str, Any], directory: Path, data_root: str | None) -> lis
             data_root=data_root,
             start_from=start,
         )
-        where.mkdir(parents=True, exist_ok=True)
-        log = where / "provenance.json"
-        if not log.exists():
-            write_json(log, {"revision": revision(), "hardware": training_hardware()})
+        note_provenance(where, experiment.train.epochs)
         runs.append(zoo.train_experiment(experiment, where))
         start = where
     return runs
+
+
+def note_provenance(directory: Path, epochs: int) -> None:
+    """Note revision and hardware, unless the run has all its epochs or they were the last ones."""
+    directory.mkdir(parents=True, exist_ok=True)
+    log, metrics = directory / "provenance.json", directory / "metrics.jsonl"
+    noted = json.loads(log.read_text()) if log.exists() else []
+    trained = len(metrics.read_text().splitlines()) if metrics.exists() else 0
+    now = {"revision": revision(), "hardware": training_hardware()}
+    if not noted or (trained < epochs and noted[-1] != now):
+        write_json(log, [*noted, now])
 
 
 def registry_entry(
@@ -111,7 +125,8 @@ def registry_entry(
 ) -> dict[str, Any]:
     """What registry.yaml says of the checkpoint."""
     content = file.read_bytes()
-    noted = [json.loads((run.directory / "provenance.json").read_text()) for run in runs]
+    logs = [json.loads((run.directory / "provenance.json").read_text()) for run in runs]
+    noted = [note for log in logs for note in log]
     epochs = [len(run.history) for run in runs]
     seconds = [training_seconds(run.directory, n) for run, n in zip(runs, epochs, strict=True)]
     return {
@@ -126,7 +141,7 @@ def registry_entry(
         "metrics": metrics(evaluation),
         "recipe": {
             "command": command(recipe),
-            "seed": recipe.get("train", {}).get("seed", 0),
+            "seed": first_seed(recipe),
             "revision": " and ".join(dict.fromkeys(each["revision"] for each in noted)),
             "hardware": " and ".join(dict.fromkeys(each["hardware"] for each in noted)),
             "duration": f"{sum(seconds) / 60:.1f} minutes, {' + '.join(map(str, epochs))} epochs",
@@ -169,9 +184,15 @@ def command(recipe: dict[str, Any]) -> str:
     first = train_command(recipe, recipe)
     if "fine_tune" not in recipe:
         return first
-    run = f"runs/{recipe['variant']}-{recipe['dataset']}-s{recipe['train'].get('seed', 0)}"
+    run = f"runs/{recipe['variant']}-{recipe['dataset']}-s{first_seed(recipe)}"
     places = ["--start-from", run, "--directory", f"{run}/{FINE_TUNING}"]
     return f"{first} && {train_command(recipe, recipe['fine_tune'], *places)}"
+
+
+def first_seed(recipe: dict[str, Any]) -> int:
+    """That of the first run; the commands tell that of the second."""
+    seed: int = recipe.get("train", {}).get("seed", 0)
+    return seed
 
 
 def train_command(recipe: dict[str, Any], stage: dict[str, Any], *options: str) -> str:
@@ -239,7 +260,7 @@ def write_curve(name: str, runs: list[zoo.Run]) -> None:
         lines = csv.writer(file, lineterminator="\n")
         lines.writerow(CURVE)
         for record in (record for run in runs for record in run.history):
-            lines.writerow(f"{record[key]:.6g}" for key in CURVE)
+            lines.writerow(f"{record[key]:.6g}" if key in record else "" for key in CURVE)
 
 
 def draw(name: str, file: Path, data_root: str | None) -> None:

@@ -14,7 +14,7 @@ from zoo.data import Dataset, Split, load_dataset, load_for_model
 from zoo.data.loading import existing_path
 from zoo.data.partition import complete, hold_out
 from zoo.errors import DataError, UnknownNameError, ZooError
-from zoo.model import InputKind
+from zoo.model import InputKind, ModelConfig
 from zoo.registry import registry
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -334,7 +334,8 @@ def test_existing_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 def test_images_come_in_the_size_a_model_reads(
     shape: tuple[int, ...], image_size: int | None, expected: tuple[int, int, int]
 ) -> None:
-    assert load_for_model(shape, "digits", image_size=image_size).test.shape == expected
+    config = ModelConfig(input_shape=shape)
+    assert load_for_model(config, "digits", image_size=image_size).test.shape == expected
 
 
 @pytest.mark.parametrize("size", [0, -3])

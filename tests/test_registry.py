@@ -12,6 +12,7 @@ import pytest
 
 import zoo
 from zoo import registry as registry_module
+from zoo.data.tokenizer import Tokenizer
 from zoo.errors import ConfigError, UnknownNameError, ZooError
 from zoo.model import VariationalAutoencoder
 from zoo.registry import (
@@ -79,8 +80,12 @@ class TestPackagedFile:
             assert callable(resolve(spec.loader))
 
     def test_every_dataset_can_be_trained_on_by_some_variant(self) -> None:
+        words = Tokenizer.learn(["one two"], "words").json
         for spec in REGISTRY.datasets.values():
-            complete_config("gaussian-vae", {}, spec.shape, spec.likelihood)
+            if spec.shape is not None:
+                complete_config("gaussian-vae", {}, spec.shape, spec.likelihood)
+            else:
+                complete_config("univae", {}, (5,), spec.likelihood, words)
 
     def test_every_checkpoint_file_is_named_once(self) -> None:
         files = [spec.file for spec in REGISTRY.checkpoints.values()]

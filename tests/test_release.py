@@ -18,6 +18,8 @@ import yaml
 import zoo
 from zoo import checkpoint
 from zoo.cli_support import parse_settings
+from zoo.registry import registry
+from zoo.variants import complete_config
 
 ROOT = Path(__file__).parents[1]
 RECIPE: dict[str, Any] = {
@@ -61,8 +63,9 @@ def test_a_release_of_two_runs_tells_both(release: ModuleType, tmp_path: Path) -
     arguments = argparse.Namespace(runs=tmp_path / "runs", data_root=None, samples=2)
     release.release("tiny", RECIPE, arguments)
     released, runs = tmp_path / "checkpoints", tmp_path / "runs"
-    ends = [last_record(runs / "tiny"), last_record(runs / "tiny/fine-tuning")]
-    tuned = zoo.load(runs / "tiny/fine-tuning")
+    (fine_tuning,) = (runs / "tiny").glob("fine-tuning-*")
+    ends = [last_record(runs / "tiny"), last_record(fine_tuning)]
+    tuned = zoo.load(fine_tuning)
     for ours, theirs in zip(
         zoo.load(released / "tiny.safetensors").parameters(), tuned.parameters(), strict=True
     ):
@@ -72,6 +75,7 @@ def test_a_release_of_two_runs_tells_both(release: ModuleType, tmp_path: Path) -
     with (released / "curves/tiny.csv").open() as file:
         curve = list(csv.DictReader(file))
     assert [line["epoch"] for line in curve] == ["1", "2", "1"]
+    assert [bool(line["validation_bound"]) for line in curve] == [False, False, True]
     for line, end in zip(curve[1:], ends, strict=True):
         assert float(line["validation_elbo"]) == pytest.approx(end["validation_elbo"], rel=1e-5)
     text = (tmp_path / "registry.yaml").read_text()
@@ -79,6 +83,18 @@ def test_a_release_of_two_runs_tells_both(release: ModuleType, tmp_path: Path) -
     assert text.startswith("datasets:") and recipe["duration"].endswith(" 2 + 1 epochs")
     assert recipe["command"] in (released / "tiny.md").read_text()
     assert (released / "images/tiny.png").stat().st_size > 0
+
+
+def test_a_lengthened_first_run_is_fine_tuned_anew(release: ModuleType, tmp_path: Path) -> None:
+    first = release.train(RECIPE, tmp_path / "run", None)
+    assert [len(run.history) for run in first] == [2, 1]
+    longer = {**RECIPE, "train": {**RECIPE["train"], "epochs": 4}}
+    second = release.train(longer, tmp_path / "run", None)
+    assert [len(run.history) for run in second] == [4, 1]
+    assert first[1].directory != second[1].directory
+    assert first[0].directory == second[0].directory
+    log = json.loads((tmp_path / "run" / "provenance.json").read_text())
+    assert len(log) == 1, "the same revision and hardware are noted once"
 
 
 def test_the_commands_of_a_recipe_mean_its_runs(release: ModuleType) -> None:
@@ -93,10 +109,14 @@ def test_every_recipe_is_made_of_experiments(release: ModuleType) -> None:
     for name, recipe in yaml.safe_load(release.RECIPES.read_text()).items():
         assert recipe.keys() <= known, name
         for stage in (recipe, recipe.get("fine_tune", {})):
-            zoo.Experiment.build(
+            experiment = zoo.Experiment.build(
                 recipe["variant"],
                 recipe["dataset"],
                 model=stage.get("model"),
                 train=stage.get("train"),
                 objective=stage.get("objective"),
             )
+            spec = registry().dataset(recipe["dataset"])
+            if spec.shape is not None:
+                facts = spec.shape, spec.likelihood
+                complete_config(recipe["variant"], experiment.model, *facts)

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 import zoo
 from zoo import checkpoint
-from zoo.data import load_dataset
+from zoo.data import Dataset, load_dataset
 from zoo.errors import ConfigError, TrainingError
 from zoo.model import ElboTerms
 from zoo.training.config import Experiment, TrainingConfig
@@ -110,6 +110,28 @@ def test_a_lengthened_run_ends_as_one_so_long_from_the_start(
     assert longer.history == whole.history
     for name in ("config.yaml", "best.safetensors", "last.safetensors"):
         assert (tmp_path / "longer" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+def test_a_lengthening_that_fails_leaves_the_run_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train(tmp_path, epochs=1)
+    before = (tmp_path / "config.yaml").read_text()
+    with monkeypatch.context() as patch:
+        patch.setattr(Dataset, "digest", lambda _: "other images")
+        with pytest.raises(TrainingError, match="the images are not those"):
+            zoo.resume(tmp_path, progress=False, epochs=3)
+    assert (tmp_path / "config.yaml").read_text() == before
+    assert len(train(tmp_path, epochs=1).history) == 1
+
+
+def test_more_epochs_do_not_wake_a_run_that_its_patience_stopped(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stopped = train(tmp_path, epochs=50, lr=1e-30, patience=1)
+    again = zoo.resume(tmp_path, epochs=60)
+    assert again.history == stopped.history
+    assert "patience = 1 stopped this run at epoch 2; more epochs" in capsys.readouterr().err
 
 
 def test_fewer_epochs_or_a_schedule_that_counts_them_cannot_be_changed(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torch.distributions import kl_divergence
 
 from zoo.errors import ConfigError
 from zoo.nn.patches import join_patches, split_patches
@@ -27,7 +28,7 @@ def build(**settings: Any) -> UniVAE:
     config = UniVAEConfig.parse({"input_shape": SHAPE, **SMALL, **settings}, "test")
     model = UniVAE(config).double().eval()
     with torch.no_grad():
-        for parameter in (model.start, model.halves, model.places):
+        for parameter in (model.start, model.halves, model.tokens.places):
             parameter.mul_(25)
     return model
 
@@ -48,6 +49,12 @@ def joined(i: int, j: int, length: int) -> bool:
     return independent(i, j, length) or j == 0
 
 
+def places() -> Tensor:
+    """The start at (0, 0), then the patches of the 3 x 4 grid."""
+    grid = [(row, column) for row in (1, 2, 3) for column in (1, 2, 3, 4)]
+    return torch.tensor([(0, 0), *grid]).double()
+
+
 def mask(rule: Any, length: int) -> Tensor:
     pairs = itertools.product(range(2 * length), repeat=2)
     return torch.tensor([rule(i, j, length) for i, j in pairs]).view(2 * length, -1)
@@ -58,13 +65,13 @@ def one_sequence(model: UniVAE, x: Tensor, z: Tensor) -> tuple[list[Tensor], Ten
 
     Before layer k + l position 0 is overwritten with the projection of the latents z (B, G, d).
     """
-    patches = split_patches(x, model.config.patch)
-    vectors = model.patches.embed(patches)
+    patches = model.tokens.split(x)
+    vectors = model.tokens.embed(patches)
     start = model.start.expand(len(x), 1, -1)
-    half = torch.cat([start, vectors], 1) + model.places
+    half = torch.cat([start, vectors], 1) + model.tokens.places
     state = torch.cat([half + model.halves[ENCODING], half + model.halves[DECODING]], 1)
     length = half.shape[1]
-    turns = model._turns(model.start)
+    turns = rotation(places(), model.config.width // model.config.heads)
     twice = Rotation(*(torch.cat([each, each]) for each in turns))
     modes = []
     for layer in model.lower:
@@ -74,7 +81,50 @@ def one_sequence(model: UniVAE, x: Tensor, z: Tensor) -> tuple[list[Tensor], Ten
         state = torch.cat([latent.seen(z[:, index]), state[:, 1:]], 1)
         state = layer(state, twice, allowed=mask(joined, length))
     read = model.norm(state[:, length:-1])  # the decoder's last position predicts nothing
-    return modes, model.patches.log_prob(read, patches).sum(-1)
+    return modes, model.tokens.log_prob(read, patches).sum(-1)
+
+
+def test_the_bound_and_the_weights_are_made_of_the_definitions_parts() -> None:
+    """With the draws of each, one for every draw and image."""
+    model, x = build(posterior="vmf"), images(2)
+    torch.manual_seed(5)
+    weights = model.log_weights(x, 3)
+    torch.manual_seed(5)
+    terms: list[Tensor] = []
+
+    def choose(q: Any) -> Tensor:
+        z: Tensor = q.rsample()
+        terms.append(model.prior(z).log_prob(z) - q.log_prob(z))
+        return z
+
+    z = model.infer(x, 3, choose)
+    latents = torch.stack(terms).sum(0).view(3, 2)
+    for draw in range(3):
+        _, log_likelihood = one_sequence(model, x, z[draw])
+        torch.testing.assert_close(weights[draw], log_likelihood + latents[draw])
+    torch.manual_seed(5)
+    found = model.elbo_terms(x)
+    torch.manual_seed(5)
+    divergences: list[Tensor] = []
+
+    def divide(q: Any) -> Tensor:
+        divergences.append(kl_divergence(q, model.prior(q.mode)))
+        return q.rsample()
+
+    z = model.infer(x, 1, divide)
+    torch.testing.assert_close(found.kl, torch.stack(divergences, 1))
+    torch.testing.assert_close(found.log_likelihood, one_sequence(model, x, z[0])[1])
+
+
+def test_the_decoder_sees_latents_of_unit_variance() -> None:
+    for posterior in ("vmf", "gaussian"):
+        model = build(posterior=posterior)
+        latent = model.latents[0]
+        with torch.no_grad():
+            latent.expand.weight.copy_(torch.eye(16, 4))
+            latent.expand.bias.zero_()
+        z = model.sample_codes(4000, generator=torch.Generator().manual_seed(0))[:, :4]
+        assert latent.seen(z)[:, 0, :4].var().item() == pytest.approx(1, abs=0.05)
 
 
 @pytest.mark.parametrize("posterior", ["vmf-fixed", "vmf", "gaussian"])
@@ -118,7 +168,7 @@ def test_the_encoder_reaches_the_decoder_through_the_latents_alone() -> None:
         model.halves[ENCODING].add_(1.0)
     torch.testing.assert_close(model.log_likelihood(x, z), before, rtol=0, atol=0)
     assert not torch.allclose(model.infer(x, 1, lambda q: q.mode), z)
-    z.requires_grad_() if z.is_leaf else z.retain_grad()
+    z.retain_grad()
     model.log_likelihood(x, z).sum().backward()
     assert z.grad is not None and (z.grad.abs().sum((0, 1, 3)) > 0).all()
 
@@ -130,12 +180,12 @@ def test_a_patch_is_given_the_latents_and_those_before_it() -> None:
 
     def by_patch(x: Tensor) -> Tensor:
         found: list[Tensor] = []
-        original = model.patches.log_prob
-        model.patches.log_prob = (  # type: ignore[method-assign]
+        original = model.tokens.log_prob
+        model.tokens.log_prob = (  # type: ignore[method-assign]
             lambda state, patches: found.append(original(state, patches)) or found[-1]
         )
         model.log_likelihood(x, z)
-        del model.patches.log_prob
+        del model.tokens.log_prob
         return found[0].flatten()
 
     before = by_patch(x)
@@ -173,12 +223,12 @@ def test_decoding_with_a_cache_is_decoding_without(likelihood: str) -> None:
 
     def pick(state: Tensor) -> Tensor:
         states.append(state)
-        return model.patches.likeliest(state)
+        return model.tokens.likeliest(state)
 
     x = model.generate(z, pick)
     seen: list[Tensor] = []
-    original = model.patches.log_prob
-    model.patches.log_prob = (  # type: ignore[method-assign]
+    original = model.tokens.log_prob
+    model.tokens.log_prob = (  # type: ignore[method-assign]
         lambda state, patches: seen.append(state) or original(state, patches)
     )
     model.log_likelihood(x, z[None])
@@ -215,6 +265,45 @@ def test_draws_follow_the_likelihood() -> None:
     counts = (drawn[:, None] == every).all(-1).double().mean(0)
     error = (expected * (1 - expected) / len(drawn)).sqrt()
     assert ((counts - expected).abs() <= 4 * error).all()
+
+
+def test_draws_of_intensities_follow_their_likelihood() -> None:
+    settings = {"patch": 1, "layers": 2, "groups": 1, "likelihood": "discretized-logistic"}
+    model = build(input_shape=(1, 1, 1), **settings)
+    code = model.sample_codes(1, generator=torch.Generator().manual_seed(0))[0]
+    torch.manual_seed(0)
+    drawn = (255 * model.decode(code).sample((20_000,)).flatten()).round().long()
+    levels = torch.arange(256).double().view(-1, 1, 1, 1) / 255
+    expected = model.decode(code.expand(256, -1)).log_prob(levels).exp()
+    assert expected.sum().item() == pytest.approx(1)
+    counts = drawn.bincount(minlength=256).double()
+    statistic = ((counts - 20_000 * expected).square() / (20_000 * expected)).sum().item()
+    assert statistic < 255 + 5 * (2 * 255) ** 0.5
+
+
+def test_shapes_broadcast_as_those_of_any_distribution() -> None:
+    model = build(input_shape=(1, 2, 2))
+    likelihood = model.decode(model.sample_codes(3))
+    x = likelihood.sample((5,))
+    found = likelihood.log_prob(x)
+    assert found.shape == (5, 3)
+    torch.testing.assert_close(found[4], likelihood.log_prob(x[4]))
+    one = model.decode(model.sample_codes(1)[0])
+    torch.testing.assert_close(one.log_prob(x)[:, 0], one.log_prob(x[:, 0]))
+    every = model.decode(model.sample_codes(6).view(2, 3, -1))
+    twice = torch.stack([x[0], x[0]])
+    torch.testing.assert_close(every.log_prob(x[0]), every.log_prob(twice))
+
+
+def test_grey_pixels_are_read_as_the_nearer() -> None:
+    model, x = build(), images(2)
+    torch.testing.assert_close(model.encode(0.9 * x + 0.05), model.encode(x))
+
+
+def test_memory_bounds_the_rows() -> None:
+    assert build().rows == 2048
+    large = UniVAE(UniVAEConfig(input_shape=(1, 28, 28), layers=2, groups=1))
+    assert 100 < large.rows < 200
 
 
 def test_patches_are_laid_out_row_by_row() -> None:

@@ -48,13 +48,14 @@ def create(
     """
     spec = registry().variant(variant)
     known = registry().datasets.get(dataset)
-    if known is not None:
-        shape, likelihood = known.shape, known.likelihood
+    settings = merge(spec.config, overrides)
+    if known is not None and known.shape is not None:
+        config = complete_config(variant, settings, known.shape, known.likelihood)
     else:
         data = load_dataset(dataset)
-        shape, likelihood = data.train.shape, data.likelihood
-    settings = merge(spec.config, overrides)
-    return build(variant, complete_config(variant, settings, shape, likelihood))
+        facts = data.train.shape, data.likelihood, data.tokenizer
+        config = complete_config(variant, settings, *facts)
+    return build(variant, config)
 
 
 def train(
@@ -131,8 +132,7 @@ def evaluate(
     dataset = dataset or trained_on
     if dataset is None:
         raise ConfigError("say which dataset to evaluate on, for example dataset='mnist'")
-    shape = model.config.input_shape
-    data = load_for_model(shape, dataset, root=data_root, image_size=image_size)
+    data = load_for_model(model.config, dataset, root=data_root, image_size=image_size)
     splits = {"train": data.train, "validation": data.validation, "test": data.test}
     if split not in splits:
         raise ConfigError(f"unknown split {split!r}; choose among {', '.join(splits)}")

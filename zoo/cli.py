@@ -25,10 +25,13 @@ from zoo.cli_support import (
     echo_mapping,
     examples_for,
     hint,
+    is_text,
+    joined_images,
     open_source,
     parse_settings,
     progress_bar,
     write_arrays,
+    write_lines,
     write_picture,
 )
 from zoo.errors import ConfigError, ZooError
@@ -292,15 +295,17 @@ def compare(
 @app.command(epilog="Example: zoo sample gaussian-vae-digits --n 64 --out grid.png")
 def sample(
     source: SourceArgument,
-    out: Annotated[Path, typer.Option(help="A .png picture, or a .npy or .npz array.")],
-    n: Annotated[int, typer.Option("--n", min=1, help="How many images.")] = 64,
+    out: Annotated[
+        Path, typer.Option(help="A .png picture, a .npy or .npz array; of sentences a .txt file.")
+    ],
+    n: Annotated[int, typer.Option("--n", min=1, help="How many images or sentences.")] = 64,
     temperature: Annotated[
         float, typer.Option(min=0, help="Scale of the prior's standard deviation.")
     ] = 1.0,
     seed: SeedOption = 0,
 ) -> None:
-    """Draw images from a model's prior."""
-    check_suffix(out, (".png", ".npy", ".npz"))
+    """Draw images or sentences from a model's prior."""
+    check_suffix(out, (".png", ".npy", ".npz", ".txt"))
     import torch
 
     from zoo.report.figures import enlargement, grid
@@ -308,7 +313,11 @@ def sample(
     model, _ = open_source(source)
     generator = torch.Generator().manual_seed(seed)
     sizes = [min(BATCH, n - start) for start in range(0, n, BATCH)]
-    images = torch.cat([model.sample(size, temperature, generator) for size in sizes])
+    drawn = [model.sample(size, temperature, generator) for size in sizes]
+    if is_text(model, out):
+        write_lines(out, drawn)
+        return
+    images = joined_images(drawn)
     if out.suffix == ".png":
         write_picture(out, grid(images, math.isqrt(n - 1) + 1, scale=enlargement(images)))
     else:
@@ -318,24 +327,28 @@ def sample(
 @app.command(epilog="Example: zoo reconstruct gaussian-vae-digits --n 8 --out pairs.png")
 def reconstruct(
     source: SourceArgument,
-    out: Annotated[Path, typer.Option(help="A .png picture, or a .npz file of both.")],
+    out: Annotated[
+        Path, typer.Option(help="A .png picture, a .npz file of both; of sentences a .txt file.")
+    ],
     dataset: DatasetOption = None,
     split: SplitOption = "test",
     n: Annotated[int, typer.Option("--n", min=1, help="How many images.")] = 8,
     seed: SeedOption = 0,
     data_root: RootOption = None,
 ) -> None:
-    """Show the first images of a dataset, and under each the model's reconstruction."""
-    check_suffix(out, (".png", ".npz"))
-    import torch
-
+    """Show the first examples of a dataset, and under each the model's reconstruction."""
+    check_suffix(out, (".png", ".npz", ".txt"))
     from zoo.report.figures import enlargement, reconstruction_grid
 
     model, path = open_source(source)
     examples = examples_for(model, path, dataset, split, seed, data_root).take(n)
     originals = list(examples.batches(BATCH, "unit"))
-    before = torch.cat(originals)
-    after = torch.cat([model.reconstruct(x) for x in originals])
+    shown = [model.write(x) for x in originals]
+    rebuilt = [model.reconstruct(x) for x in originals]
+    if is_text(model, out):
+        write_lines(out, shown, rebuilt)
+        return
+    before, after = joined_images(shown), joined_images(rebuilt)
     if out.suffix == ".png":
         columns = max(8, math.isqrt(n))
         write_picture(out, reconstruction_grid(before, after, columns, scale=enlargement(before)))

@@ -6,7 +6,7 @@ import io
 import json
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -121,9 +121,32 @@ def examples_for(
     dataset = dataset or checkpoint.read_metadata(path).dataset
     if dataset is None:
         raise ConfigError(f"{path} does not say what it was trained on; give a --dataset")
-    data = load_for_model(model.config.input_shape, dataset, root=data_root)
+    data = load_for_model(model.config, dataset, root=data_root)
     examples: Split = getattr(data, split)
     return examples.fixed(model.input_kind, seed)
+
+
+def is_text(model: VariationalAutoencoder, path: Path) -> bool:
+    """Whether the model makes sentences. ConfigError where ``path`` is for something else."""
+    text = model.input_kind == "tokens"
+    if text != (path.suffix == ".txt"):
+        made = "sentences, for a .txt file" if text else "images, not for a .txt file"
+        raise ConfigError(f"--out {path}: the model makes {made}")
+    return text
+
+
+def write_lines(path: Path, *columns: Sequence[Tensor | list[str]]) -> None:
+    """Write sentences one a line, those of several columns in turn; whole or not at all."""
+    flat = [[line for part in column for line in part] for column in columns]
+    rows = zip(*flat, strict=True)
+    _write(path, "".join(f"{line}\n" for row in rows for line in row).encode())
+
+
+def joined_images(parts: Sequence[Tensor | list[str]]) -> Tensor:
+    """Batches of images in one tensor."""
+    import torch
+
+    return torch.cat([part for part in parts if isinstance(part, torch.Tensor)])
 
 
 def check_suffix(path: Path, allowed: tuple[str, ...]) -> None:

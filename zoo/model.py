@@ -16,8 +16,9 @@ from zoo.errors import DataError, UnsupportedError
 from zoo.geometry import linear_path, straight_line
 from zoo.settings import Settings
 
-InputKind = Literal["binary", "unit"]
-"""What a model reads: pixels in {0, 1}, redrawn with probability x, or intensities in [0, 1]."""
+InputKind = Literal["binary", "unit", "tokens"]
+"""What a model reads: pixels in {0, 1}, redrawn with probability x, intensities in [0, 1], or text.
+"""
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,11 @@ class VariationalAutoencoder(nn.Module, ABC):
         """Of each coordinate of a code under the prior; None where it is not one number."""
         return 1.0
 
+    @property
+    def rows(self) -> int:
+        """How many examples are decoded at a time where memory is to be bounded."""
+        return 2048
+
     @abstractmethod
     def elbo_terms(self, x: Tensor) -> ElboTerms:
         """The terms of the bound from one reparameterised draw."""
@@ -125,18 +131,22 @@ class VariationalAutoencoder(nn.Module, ABC):
     @torch.no_grad()
     def sample(
         self, n: int, temperature: float = 1.0, generator: torch.Generator | None = None
-    ) -> Tensor:
-        """Pictures of ``n`` codes from the prior: (n, C, H, W) in [0, 1]."""
-        return self.pictures(self.sample_codes(n, temperature, generator))
+    ) -> Tensor | list[str]:
+        """What ``n`` codes from the prior look like: (n, C, H, W) in [0, 1], or sentences."""
+        return self.show(self.sample_codes(n, temperature, generator))
 
     @torch.no_grad()
-    def reconstruct(self, x: Tensor) -> Tensor:
-        """Pictures of the code of each x: (B, C, H, W) in [0, 1]."""
-        return self.pictures(self.encode(x))
+    def reconstruct(self, x: Tensor) -> Tensor | list[str]:
+        """What the code of each x looks like: (B, C, H, W) in [0, 1], or sentences."""
+        return self.show(self.encode(x))
+
+    def write(self, x: Tensor) -> Tensor | list[str]:
+        """Examples (B, ...) as people read them: images as they are, sentences as text."""
+        return x
 
     @torch.no_grad()
-    def pictures(self, z: Tensor) -> Tensor:
-        """What codes (B, D) look like, (B, C, H, W) in [0, 1]: the means of p(x|z).
+    def show(self, z: Tensor) -> Tensor | list[str]:
+        """What codes (B, D) look like: of images the means of p(x|z), (B, C, H, W) in [0, 1].
 
         A model whose p(x|z) has no mean in closed form shows something else and says so.
         """
@@ -164,10 +174,9 @@ class VariationalAutoencoder(nn.Module, ABC):
         if samples < 1:
             raise UnsupportedError(f"samples must be at least 1, got {samples}")
         self.check_input(x)
-        total = x.new_full((len(x),), -math.inf)
-        for part in _chunks(samples, max(1, chunk // max(1, len(x)))):
-            total = torch.logaddexp(total, self.log_weights(x, part).logsumexp(0))
-        return total - math.log(samples)
+        at_once = max(1, min(chunk, self.rows) // max(1, len(x)))
+        parts = [self.log_weights(x, part).logsumexp(0) for part in _chunks(samples, at_once)]
+        return torch.stack(parts).logsumexp(0) - math.log(samples)
 
 
 def _chunks(total: int, size: int) -> Iterator[int]:

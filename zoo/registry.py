@@ -54,7 +54,8 @@ class DatasetSpec(Settings):
     loader: str = Field(pattern=IMPORT_PATH)
     summary: str
     license: str
-    shape: tuple[int, int, int]
+    shape: tuple[int, int, int] | None = None
+    """Of an image; a sentence has the width of the longest."""
     likelihood: str
     validation: int = Field(ge=1)
     options: dict[str, str] = {}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from torch import Tensor
@@ -12,25 +11,37 @@ from zoo.data.folder import load_folder
 from zoo.data.images import resize_and_crop
 from zoo.data.partition import Splits
 from zoo.data.split import Dataset, Split
+from zoo.data.text import Corpus, TextFormat, load_text_file
 from zoo.errors import DataError
+from zoo.model import ModelConfig
 from zoo.registry import registry, resolve
 
 ARRAY_SUFFIXES = (".npy", ".npz")
+TEXT_SUFFIX = ".txt"
+TEXT_LIKELIHOOD = "categorical"
+UNSTATED = "not stated"
 
 
 def load_dataset(
-    name_or_path: str | Path, *, root: str | Path | None = None, image_size: int | None = None
+    name_or_path: str | Path,
+    *,
+    root: str | Path | None = None,
+    image_size: int | None = None,
+    text_format: TextFormat | None = None,
 ) -> Dataset:
-    """The dataset registered under a name, or the images in a folder, ``.npy`` or ``.npz`` file.
+    """The dataset registered under a name, or what a folder or file holds.
 
+    A folder holds images, a ``.npy`` or ``.npz`` file arrays, a ``.txt`` file one sentence a line.
     A registered name wins over a file of that name; write ``./name`` for the file. ``root`` is
     looked at first for the files of a registered dataset, then ZOO_DATA, then the cache folder;
     what is found nowhere is downloaded into the cache folder unless ZOO_OFFLINE is set. With
     ``image_size`` every image's shorter side is resized to it and the centre square cut out.
+    With ``text_format`` sentences are cut as it says, not as their own vocabulary would.
 
     A path's likelihood is "bernoulli" if all pixels are black or white, else
-    "discretized-logistic". See :func:`zoo.data.folder.load_folder` and
-    :func:`zoo.data.arrays.load_arrays` for what such files may hold.
+    "discretized-logistic", and "categorical" for text. See :func:`zoo.data.folder.load_folder`,
+    :func:`zoo.data.arrays.load_arrays` and :func:`zoo.data.text.load_text_file` for what such
+    files may hold.
 
     Raises UnknownNameError for an unknown name, DataError for data that is missing or unfit.
 
@@ -41,28 +52,29 @@ def load_dataset(
     if image_size is not None and image_size < 1:
         raise DataError(f"image_size must be at least 1, got {image_size}")
     path = _as_path(name_or_path)
-    if path is None:
-        return _load_registered(str(name_or_path), root, image_size)
-    return _load_path(path, image_size)
+    if path is not None:
+        return _load_path(path, image_size, text_format)
+    return _load_registered(str(name_or_path), root, image_size, text_format)
 
 
 def load_for_model(
-    input_shape: Sequence[int],
+    config: ModelConfig,
     name_or_path: str | Path,
     *,
     root: str | Path | None = None,
     image_size: int | None = None,
 ) -> Dataset:
-    """:func:`load_dataset` with the images at the size that a model of ``input_shape`` reads.
+    """:func:`load_dataset` as a model reads it: images at its size, text cut by its tokeniser.
 
     A model of square images may have been trained on resized ones: these are resized alike. An
     ``image_size`` that is given is used instead.
-
-    >>> load_for_model((1, 16, 16), "digits").test.shape
-    (1, 16, 16)
     """
-    if image_size is None and len(input_shape) == 3 and input_shape[1] == input_shape[2]:
-        image_size = input_shape[-1]
+    shape, tokenizer = config.input_shape, getattr(config, "tokenizer", None)
+    if tokenizer is not None:
+        form = TextFormat(tokenizer, shape[0])
+        return load_dataset(name_or_path, root=root, text_format=form)
+    if image_size is None and len(shape) == 3 and shape[1] == shape[2]:
+        image_size = shape[-1]
     return load_dataset(name_or_path, root=root, image_size=image_size)
 
 
@@ -87,48 +99,59 @@ def _as_path(name_or_path: str | Path) -> Path | None:
         return path
     text = str(name_or_path)
     is_path = isinstance(name_or_path, Path) or "/" in text or "\\" in text
-    if is_path or text.startswith(("~", ".")) or text.endswith(ARRAY_SUFFIXES):
+    if is_path or text.startswith(("~", ".")) or text.endswith((*ARRAY_SUFFIXES, TEXT_SUFFIX)):
         raise DataError(f"{text} does not exist; {_choices()}")
     return None
 
 
 def _choices() -> str:
     names = ", ".join(sorted(registry().datasets))
-    return f"give a folder of images, a .npy or .npz file, or one of the names {names}"
+    return f"give a folder of images, a .npy, .npz or .txt file, or one of the names {names}"
 
 
-def _load_registered(name: str, root: str | Path | None, image_size: int | None) -> Dataset:
+def _load_registered(
+    name: str, root: str | Path | None, image_size: int | None, text_format: TextFormat | None
+) -> Dataset:
     spec = registry().dataset(name)
     loader = resolve(spec.loader)
     try:
-        splits: Splits = loader(spec, None if root is None else Path(root))
+        loaded: Splits | Corpus = loader(spec, None if root is None else Path(root))
+        if isinstance(loaded, Corpus):
+            return _text(name, loaded, text_format, spec.license)
     except DataError as error:
         raise DataError(f"{name}: {error}") from error
-    dataset = Dataset(name, *splits, likelihood=spec.likelihood, license=spec.license)
+    dataset = Dataset(name, *loaded, likelihood=spec.likelihood, license=spec.license)
     if dataset.train.shape != spec.shape:
         raise DataError(f"{name}: images are {dataset.train.shape}, registered as {spec.shape}")
     if image_size is None:
         return dataset
-    train, validation, test = (_resized(split, image_size) for split in splits)
+    train, validation, test = (_resized(split, image_size) for split in loaded)
     return Dataset(name, train, validation, test, spec.likelihood, spec.license)
 
 
-def _load_path(path: Path, image_size: int | None) -> Dataset:
+def _load_path(path: Path, image_size: int | None, text_format: TextFormat | None) -> Dataset:
+    name = path.resolve().name if path.is_dir() else path.stem
     try:
+        if path.suffix.lower() == TEXT_SUFFIX and path.is_file():
+            return _text(name, load_text_file(path), text_format, UNSTATED)
         splits = _read_path(path, image_size)
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
     grey_free = all(_is_black_and_white(split.images) for split in splits)
     likelihood = "bernoulli" if grey_free else "discretized-logistic"
-    name = path.resolve().name if path.is_dir() else path.stem
-    return Dataset(name, *splits, likelihood=likelihood, license="not stated")
+    return Dataset(name, *splits, likelihood=likelihood, license=UNSTATED)
+
+
+def _text(name: str, corpus: Corpus, form: TextFormat | None, license: str) -> Dataset:
+    splits, tokenizer = corpus.cut(form)
+    return Dataset(name, *splits, TEXT_LIKELIHOOD, license, tokenizer)
 
 
 def _read_path(path: Path, image_size: int | None) -> Splits:
     if path.is_dir():
         return load_folder(path, image_size)
     if path.suffix.lower() not in ARRAY_SUFFIXES:
-        raise DataError("expected a folder of images, a .npy or a .npz file")
+        raise DataError("expected a folder of images, a .npy, .npz or .txt file")
     splits = load_arrays(path)
     if image_size is None:
         return splits

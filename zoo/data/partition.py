@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import torch
 
-from zoo.data.split import Split
+from zoo.data.split import Examples, Split
 from zoo.errors import DataError
 
 Splits: TypeAlias = tuple[Split, Split, Split]
 """Train, validation, test."""
+E = TypeVar("E", bound=Examples)
 
 SPLIT_SEED = 0
 
 
-def hold_out(split: Split, count: int) -> tuple[Split, Split]:
+def hold_out(split: E, count: int) -> tuple[E, E]:
     """(the rest, ``count`` examples), drawn by a permutation of fixed seed, in the order they had.
 
     >>> rest, held = hold_out(Split(torch.zeros(10, 1, 2, 2, dtype=torch.uint8)), 3)
@@ -31,7 +32,7 @@ def hold_out(split: Split, count: int) -> tuple[Split, Split]:
     return split.select(rest), split.select(held)
 
 
-def complete(train: Split, validation: Split | None, test: Split | None) -> Splits:
+def complete(train: E, validation: E | None, test: E | None) -> tuple[E, E, E]:
     """The splits with those that are missing held out of ``train``: a tenth of it each."""
     needed = 1 + (validation is None) + (test is None)
     if len(train) < needed:

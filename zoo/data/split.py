@@ -1,20 +1,84 @@
-"""Images in memory: one uint8 tensor on the device, from which batches are indexed and prepared."""
+"""Examples in memory: one tensor on the device, from which batches are indexed and prepared."""
 
 from __future__ import annotations
 
 import hashlib
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from typing_extensions import Self
 
 from zoo.errors import DataError
 from zoo.model import InputKind
 
 
+class Examples(ABC):
+    """Examples in memory, one a row, from which batches are indexed and prepared for a model."""
+
+    labels: Tensor | None
+
+    @property
+    @abstractmethod
+    def rows(self) -> Tensor:
+        """The examples as they are held, (N, ...)."""
+
+    @abstractmethod
+    def replaced(self, rows: Tensor, labels: Tensor | None) -> Self:
+        """The same kind of examples with other rows."""
+
+    @abstractmethod
+    def batch(
+        self, index: Tensor, *, kind: InputKind, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Examples at ``index`` (B,) as a model of that kind of input reads them."""
+
+    @abstractmethod
+    def fixed(self, kind: InputKind, seed: int) -> Self:
+        """The examples a model is measured on: where it reads draws, drawn once."""
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one example: (C, H, W) of an image, (T,) of a sentence."""
+        return tuple(self.rows.shape[1:])
+
+    def to(self, device: str | torch.device) -> Self:
+        """The same examples held on ``device``."""
+        labels = None if self.labels is None else self.labels.to(device)
+        return self.replaced(self.rows.to(device), labels)
+
+    def take(self, n: int) -> Self:
+        """The first ``n`` examples, or all where there are fewer."""
+        n = max(n, 0)
+        return self.replaced(self.rows[:n], None if self.labels is None else self.labels[:n])
+
+    def select(self, index: Tensor) -> Self:
+        """The examples at ``index`` (M,), in that order."""
+        labels = None if self.labels is None else self.labels[index]
+        return self.replaced(self.rows[index], labels)
+
+    def batches(self, size: int, kind: InputKind) -> Iterator[Tensor]:
+        """All examples in order, at most ``size`` at a time, prepared for a model as by `batch`.
+
+        A fixed split (see :meth:`fixed`) is read with kind ``"unit"`` or the model's own: both
+        give the same pixels, but ``"binary"`` draws random numbers for them, ``"unit"`` none.
+
+        >>> split = Split(torch.zeros(5, 1, 2, 2, dtype=torch.uint8))
+        >>> [len(x) for x in split.batches(2, "unit")]
+        [2, 2, 1]
+        """
+        index = torch.arange(len(self), device=self.rows.device)
+        for start in range(0, len(self), size):
+            yield self.batch(index[start : start + size], kind=kind)
+
+
 @dataclass(frozen=True, eq=False)
-class Split:
+class Split(Examples):
     """Images uint8 (N, C, H, W) with grey levels 0..255, and labels int64 (N,) where there are any.
 
     >>> split = Split(torch.tensor([0, 51, 255], dtype=torch.uint8).view(3, 1, 1, 1))
@@ -37,29 +101,13 @@ class Split:
                 f"got {tuple(self.labels.shape)}"
             )
 
-    def __len__(self) -> int:
-        return len(self.images)
-
     @property
-    def shape(self) -> tuple[int, int, int]:
-        """(C, H, W) of one image."""
-        channels, height, width = self.images.shape[1:]
-        return channels, height, width
+    def rows(self) -> Tensor:
+        return self.images
 
-    def to(self, device: str | torch.device) -> Split:
-        """The same split held on ``device``."""
-        labels = None if self.labels is None else self.labels.to(device)
-        return Split(self.images.to(device), labels)
-
-    def take(self, n: int) -> Split:
-        """The first ``n`` examples, or all where there are fewer."""
-        n = max(n, 0)
-        return Split(self.images[:n], None if self.labels is None else self.labels[:n])
-
-    def select(self, index: Tensor) -> Split:
-        """The examples at ``index`` (M,), in that order."""
-        labels = None if self.labels is None else self.labels[index]
-        return Split(self.images[index], labels)
+    def replaced(self, rows: Tensor, labels: Tensor | None) -> Split:
+        """Other images of the same or another shape."""
+        return Split(rows, labels)
 
     def batch(
         self, index: Tensor, *, kind: InputKind, generator: torch.Generator | None = None
@@ -71,20 +119,6 @@ class Split:
         """
         images = self.images.index_select(0, index)
         return images / 255 if kind == "unit" else _binarise(images, generator)
-
-    def batches(self, size: int, kind: InputKind) -> Iterator[Tensor]:
-        """All examples in order, at most ``size`` at a time, prepared for a model as by `batch`.
-
-        A fixed split (see :meth:`fixed`) is read with kind ``"unit"`` or the model's own: both
-        give the same pixels, but ``"binary"`` draws random numbers for them, ``"unit"`` none.
-
-        >>> split = Split(torch.zeros(5, 1, 2, 2, dtype=torch.uint8))
-        >>> [len(x) for x in split.batches(2, "unit")]
-        [2, 2, 1]
-        """
-        index = torch.arange(len(self), device=self.images.device)
-        for start in range(0, len(self), size):
-            yield self.batch(index[start : start + size], kind=kind)
 
     def binarized(self, seed: int) -> Split:
         """A split of pixels in {0, 255}, drawn once from Bernoulli(image / 255).
@@ -108,18 +142,19 @@ class Split:
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Three disjoint splits of images of one shape.
+    """Three disjoint splits of examples of one shape.
 
-    ``likelihood`` is p(x|z) where the model's settings name none: "bernoulli", "gaussian" or
-    "discretized-logistic".
+    ``likelihood`` is p(x|z) where the model's settings name none: of images "bernoulli",
+    "gaussian" or "discretized-logistic", of text "categorical". ``tokenizer`` is text's, as JSON.
     """
 
     name: str
-    train: Split
-    validation: Split
-    test: Split
+    train: Examples
+    validation: Examples
+    test: Examples
     likelihood: str
     license: str
+    tokenizer: str | None = None
 
     def __post_init__(self) -> None:
         splits = {"train": self.train, "validation": self.validation, "test": self.test}
@@ -128,19 +163,19 @@ class Dataset:
                 raise DataError(f"{self.name}: the {split_name} split is empty")
             if split.shape != self.train.shape:
                 raise DataError(
-                    f"{self.name}: images are {_describe(self.train)} in train "
+                    f"{self.name}: examples are {_describe(self.train)} in train "
                     f"but {_describe(split)} in {split_name}; all splits must have one shape"
                 )
 
     def digest(self) -> str:
-        """SHA-256 of the images a training reads, in hexadecimal."""
+        """SHA-256 of the examples a training reads, in hexadecimal."""
         digest = hashlib.sha256()
         for split in (self.train, self.validation):
-            digest.update(split.images.cpu().contiguous().numpy().tobytes())
+            digest.update(split.rows.cpu().contiguous().numpy().tobytes())
         return digest.hexdigest()
 
 
-def _describe(split: Split) -> str:
+def _describe(split: Examples) -> str:
     return "x".join(str(size) for size in split.shape)
 
 

@@ -26,6 +26,7 @@ from zoo.registry import DatasetSpec
 
 DEBIAN_FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
 """Where Debian's package dataset-fashion-mnist puts its gzipped idx files."""
+OMNIGLOT_SIZE = 28  # as in the papers; the drawings have 105
 IDX_PARTS = ("images-idx3-ubyte", "labels-idx1-ubyte")
 
 
@@ -109,8 +110,8 @@ def load_omniglot(spec: DatasetSpec, root: Path | None) -> Splits:
     archive = Archive(spec, files, keep="omniglot-py/*.zip", download=download)
     numbers: dict[str, int] = {}
     background, evaluation = archive.locate(root)
-    train = _read_omniglot(background, spec.shape[-1], numbers)
-    return _official(spec, train, _read_omniglot(evaluation, spec.shape[-1], numbers))
+    train = _read_omniglot(background, OMNIGLOT_SIZE, numbers)
+    return _official(spec, train, _read_omniglot(evaluation, OMNIGLOT_SIZE, numbers))
 
 
 def _read_omniglot(path: Path, size: int, numbers: dict[str, int]) -> Split:

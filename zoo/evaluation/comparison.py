@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from pydantic import field_validator
@@ -116,7 +117,8 @@ def _difference(field: str, first: tuple[str, object], other: tuple[str, object]
 
 
 def _rank(row: Evaluation) -> tuple[bool, float]:
-    return (True, row.mse_per_pixel.value) if row.nll is None else (False, row.nll.value)
+    figure = row.nll or row.mse_per_pixel
+    return row.nll is None, math.inf if figure is None else figure.value
 
 
 def _cells(row: Evaluation) -> tuple[str, ...]:
@@ -128,7 +130,7 @@ def _cells(row: Evaluation) -> tuple[str, ...]:
         shown(row.kl, ".2f"),
         "-" if row.active_units is None else f"{row.active_units}/{row.code_dim}",
         shown(row.bits_per_dim, ".4f"),
-        f"{row.mse_per_pixel.value:.5f}",
+        "-" if row.mse_per_pixel is None else f"{row.mse_per_pixel.value:.5f}",
         f"{row.parameters:,}",
         "-" if row.nll is None else str(row.samples),
     )

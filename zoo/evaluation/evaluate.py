@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 from torch.distributions import Independent
 
+from zoo.data.text import TextSplit
+from zoo.data.tokenizer import PAD
 from zoo.errors import ConfigError, DataError, ZooError
 from zoo.evaluation.representation import ACTIVE_THRESHOLD, Moments, active_units
 from zoo.evaluation.results import Estimate, Evaluation, Measure
@@ -22,7 +24,7 @@ from zoo.randomness import seeded
 from zoo.registry import registry
 
 if TYPE_CHECKING:
-    from zoo.data import Split
+    from zoo.data import Examples
 
 Progress: TypeAlias = Callable[[int, int], None]
 """Called with the number of decoded examples so far and in all."""
@@ -33,7 +35,7 @@ _SMALLEST_BATCH = 4
 
 def evaluate_model(
     model: VariationalAutoencoder,
-    split: Split,
+    split: Examples,
     *,
     name: str,
     dataset: str,
@@ -57,6 +59,7 @@ def evaluate_model(
     finite.
     """
     _check(model, split, samples, batch_size)
+    batch_size = min(batch_size, model.rows)
     fixed = split.fixed(model.input_kind, seed)
     protocol = {
         "model": name,
@@ -64,7 +67,7 @@ def evaluate_model(
         "dataset": dataset,
         "split": split_name,
         "test_set": _describe(model, split, dataset, split_name, seed),
-        "test_set_sha256": hashlib.sha256(fixed.images.cpu().numpy().tobytes()).hexdigest()[:16],
+        "test_set_sha256": hashlib.sha256(fixed.rows.cpu().numpy().tobytes()).hexdigest()[:16],
         "samples": samples,
         "seed": seed,
     }
@@ -72,7 +75,7 @@ def evaluate_model(
     return Evaluation.model_validate(protocol | figures)
 
 
-def _check(model: VariationalAutoencoder, split: Split, samples: int, batch_size: int) -> None:
+def _check(model: VariationalAutoencoder, split: Examples, samples: int, batch_size: int) -> None:
     for option, value in (("samples", samples), ("batch_size", batch_size)):
         if value < 1:
             raise ConfigError(f"{option} must be at least 1, got {value}")
@@ -88,8 +91,10 @@ def _check(model: VariationalAutoencoder, split: Split, samples: int, batch_size
 
 
 def _describe(
-    model: VariationalAutoencoder, split: Split, dataset: str, split_name: str, seed: int
+    model: VariationalAutoencoder, split: Examples, dataset: str, split_name: str, seed: int
 ) -> str:
+    if model.input_kind == "tokens":
+        return f"{dataset}/{split_name}, {len(split)} sentences"
     pixels = f"binarised with seed {seed}" if model.input_kind == "binary" else "in [0, 1]"
     known = registry().datasets.get(dataset)
     if known is not None and known.shape != split.shape:
@@ -99,7 +104,7 @@ def _describe(
 
 def _measure_model(
     model: VariationalAutoencoder,
-    split: Split,
+    split: Examples,
     samples: int,
     seed: int,
     batch_size: int,
@@ -123,6 +128,7 @@ def _measure_model(
         "measure": measure,
         "code_dim": model.code_dim,
         **_figures(first, nll, math.prod(split.shape), model.code_variance),
+        **_per_token(split, nll),
     }
 
 
@@ -132,7 +138,7 @@ class _FirstPass:
 
     log_likelihood: Tensor  # (N,)
     kl: Tensor  # (N, G)
-    squared_error: Tensor  # (N,), mean over pixels
+    squared_error: Tensor | None  # (N,), mean over pixels
     codes: Moments  # of (N, D)
     kl_per_dimension: Moments | None  # of (N, D)
 
@@ -142,7 +148,8 @@ def _figures(
 ) -> dict[str, Any]:
     has_evidence = nll is not None
     kl = first.kl.sum(-1)
-    bits = None if nll is None else nll / (dims * math.log(2))
+    is_image = first.squared_error is not None
+    bits = nll / (dims * math.log(2)) if nll is not None and is_image else None
     per_dimension = first.kl_per_dimension
     return {
         "dims": dims,
@@ -162,8 +169,17 @@ def _figures(
     }
 
 
+def _per_token(split: Examples, nll: Tensor | None) -> dict[str, float]:
+    """Of text: tokens in a sentence, and the perplexity."""
+    if not isinstance(split, TextSplit):
+        return {}
+    tokens = (split.tokens != PAD).sum().item() / len(split)
+    perplexity = {} if nll is None else {"perplexity": math.exp(nll.mean().item() / tokens)}
+    return {"tokens": tokens, **perplexity}
+
+
 def _first_pass(
-    model: VariationalAutoencoder, split: Split, batch_size: int, steps: _Steps
+    model: VariationalAutoencoder, split: Examples, batch_size: int, steps: _Steps
 ) -> _FirstPass:
     log_likelihood, kl, squared_error = [], [], []
     codes, by_dimension = Moments(), Moments()
@@ -172,7 +188,9 @@ def _first_pass(
         log_likelihood.append(terms.log_likelihood)
         kl.append(terms.kl)
         code = model.encode(x)
-        squared_error.append((x - model.pictures(code)).square().flatten(1).mean(1))
+        shown = model.show(code) if x.is_floating_point() else None
+        if isinstance(shown, Tensor):
+            squared_error.append((x - shown).square().flatten(1).mean(1))
         codes.update(code.flatten(1))
         kl_of_dimensions = model.kl_by_dimension(x)
         if kl_of_dimensions is not None:
@@ -181,14 +199,14 @@ def _first_pass(
     return _FirstPass(
         log_likelihood=torch.cat(log_likelihood).cpu().double(),
         kl=torch.cat(kl).cpu().double(),
-        squared_error=torch.cat(squared_error).cpu().double(),
+        squared_error=torch.cat(squared_error).cpu().double() if squared_error else None,
         codes=codes,
         kl_per_dimension=by_dimension if by_dimension.count else None,
     )
 
 
 def _nll(
-    model: VariationalAutoencoder, split: Split, samples: int, batch_size: int, steps: _Steps
+    model: VariationalAutoencoder, split: Examples, samples: int, batch_size: int, steps: _Steps
 ) -> Tensor:
     """Minus the importance-weighted estimate of log p(x) for each example, (N,).
 
@@ -218,7 +236,7 @@ def _estimate(quantity: str, values: Tensor | None) -> Estimate | None:
     )
 
 
-def _measure_of(model: VariationalAutoencoder, split: Split) -> Measure:
+def _measure_of(model: VariationalAutoencoder, split: Examples) -> Measure:
     likelihood = model.decode(model.encode(next(split.batches(1, "unit"))))
     while isinstance(likelihood, Independent):
         likelihood = likelihood.base_dist

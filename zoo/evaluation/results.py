@@ -52,7 +52,9 @@ class Evaluation(Settings):
     - ``elbo`` = ``log_likelihood`` - ``kl``, from one draw of z for each example.
     - ``kl_per_group``: one for each latent group, summing to ``kl``; ``kl_per_dimension``: one for
       each latent dimension, None where the posterior does not factorise.
-    - ``mse_per_pixel``: squared error of the deterministic reconstruction, averaged over pixels.
+    - ``mse_per_pixel``: squared error of the deterministic reconstruction, averaged over pixels;
+      None for text. ``perplexity``: exp(nll / tokens), with the mean of ``tokens`` in a sentence,
+      its end counted; None for images.
     - ``active_units``: how many of the ``code_dim`` dimensions of the code vary over the examples
       with a variance above ``active_threshold`` (Burda et al. 2016, arXiv:1509.00519); None for a
       hierarchy, whose priors vary with the groups above.
@@ -80,7 +82,9 @@ class Evaluation(Settings):
     kl: Estimate | None
     kl_per_group: tuple[float, ...]
     kl_per_dimension: tuple[float, ...] | None
-    mse_per_pixel: Estimate
+    mse_per_pixel: Estimate | None
+    tokens: float | None = None
+    perplexity: float | None = None
     active_units: int | None
     active_threshold: float
     code_dim: int
@@ -93,14 +97,16 @@ class Evaluation(Settings):
     @property
     def convention(self) -> str:
         """The units and the protocol in one line, to be printed wherever the figures are."""
-        images = (
-            f"{self.split} images binarised once with seed {self.seed}"
-            if self.input_kind == "binary"
-            else f"{self.split} images as intensities in [0, 1], noise seeded with {self.seed}"
-        )
+        parts = "tokens" if self.input_kind == "tokens" else "pixels"
+        read = {
+            "binary": f"{self.split} images binarised once with seed {self.seed}",
+            "unit": f"{self.split} images as intensities in [0, 1], noise seeded with {self.seed}",
+            "tokens": f"{self.split} sentences with their ends, noise seeded with {self.seed}",
+        }
         return (
-            f"nats per example, summed over pixels, averaged over {self.examples} examples; "
-            f"± one standard error; K = {self.samples} importance samples; {images}; "
+            f"nats per example, summed over {parts}, averaged over {self.examples} examples; "
+            f"± one standard error; K = {self.samples} importance samples; "
+            f"{read[self.input_kind]}; "
             f"likelihoods are probability {'masses' if self.measure == 'mass' else 'densities'}"
         )
 
@@ -113,18 +119,26 @@ class Evaluation(Settings):
         unit = "nats per example"
         groups = [] if len(self.kl_per_group) < 2 else [("KL of the groups", self.groups)]
         active = f"{self.active_units} of {self.code_dim} ({self._active_rule()})"
+        squared = f"{shown(self.mse_per_pixel, '.5f')} squared, mean per pixel"
+        error = [] if self.mse_per_pixel is None else [("reconstruction error", squared)]
         units = [] if self.active_units is None else [("active units", active)]
         return [
             (f"NLL (K = {self.samples})", f"{shown(self.nll, '.2f')} {unit}"),
-            ("", f"{shown(self.bits_per_dim, '.4f')} bits per dimension"),
+            self._relative(),
             ("ELBO", f"{shown(self.elbo, '.2f')} {unit}"),
             ("log p(x|z)", f"{shown(self.log_likelihood, '.2f')} {unit}"),
             ("KL(q(z|x) || p(z))", f"{shown(self.kl, '.2f')} {unit}"),
             *groups,
-            ("reconstruction error", f"{self.mse_per_pixel:.5f} squared, mean per pixel"),
+            *error,
             *units,
             ("parameters", f"{self.parameters:,}"),
         ]
+
+    def _relative(self) -> tuple[str, str]:
+        """The NLL for each pixel, or each token."""
+        if self.perplexity is not None:
+            return "perplexity", f"{self.perplexity:.2f} ({self.tokens:.2f} tokens a sentence)"
+        return "", f"{shown(self.bits_per_dim, '.4f')} bits per dimension"
 
     @property
     def groups(self) -> str:

@@ -14,42 +14,40 @@ from zoo.nn.spherical import DirectionalHead, FixedVonMisesFisherHead, UniformSp
 from zoo.settings import Settings
 
 
-class FixedVMFConfig(Settings):
+class FixedVMFPosterior(Settings):
     """Von Mises-Fisher with one concentration for all: its KL is a constant, so no collapse."""
 
     name: Literal["vmf-fixed"] = "vmf-fixed"
     concentration: float = Field(32.0, ge=0, le=1e7)
 
 
-class VMFConfig(Settings):
+class VMFPosterior(Settings):
     """Von Mises-Fisher with a concentration for each example."""
 
     name: Literal["vmf"] = "vmf"
 
 
-class GaussianPosteriorConfig(Settings):
+class GaussianPosterior(Settings):
     """A diagonal Gaussian, under a standard normal prior."""
 
     name: Literal["gaussian"] = "gaussian"
 
 
-AnyPosteriorConfig = FixedVMFConfig | VMFConfig | GaussianPosteriorConfig
-PosteriorChoice = Annotated[
-    AnyPosteriorConfig, Field(discriminator="name"), BeforeValidator(by_name)
-]
+AnyPosterior = FixedVMFPosterior | VMFPosterior | GaussianPosterior
+PosteriorChoice = Annotated[AnyPosterior, Field(discriminator="name"), BeforeValidator(by_name)]
 
 
-def build_head(config: AnyPosteriorConfig, in_features: int, latent_dim: int) -> nn.Module:
+def build_head(config: AnyPosterior, in_features: int, latent_dim: int) -> nn.Module:
     """The module from features (..., F) to a distribution over (..., d)."""
-    if isinstance(config, FixedVMFConfig):
+    if isinstance(config, FixedVMFPosterior):
         return FixedVonMisesFisherHead(in_features, latent_dim, config.concentration)
-    if isinstance(config, VMFConfig):
+    if isinstance(config, VMFPosterior):
         return DirectionalHead(VonMisesFisher, in_features, latent_dim)
     return GaussianHead(in_features, latent_dim)
 
 
-def build_prior(config: AnyPosteriorConfig, latent_dim: int) -> UniformSphere | StandardNormal:
+def build_prior(config: AnyPosterior, latent_dim: int) -> UniformSphere | StandardNormal:
     """The prior of the same family."""
-    if isinstance(config, GaussianPosteriorConfig):
+    if isinstance(config, GaussianPosterior):
         return StandardNormal(latent_dim)
     return UniformSphere(latent_dim)

@@ -60,6 +60,12 @@ class DiscretizedLogisticMixtureConfig(Settings):
     components: int = Field(10, ge=1, le=100)
 
 
+class CategoricalConfig(Settings):
+    """One token of a vocabulary; a probability mass. Of text, for models that read it."""
+
+    name: Literal["categorical"] = "categorical"
+
+
 AnyLikelihoodConfig = (
     BernoulliConfig | GaussianConfig | DiscretizedLogisticConfig | DiscretizedLogisticMixtureConfig
 )

@@ -18,6 +18,8 @@ from zoo.nn.likelihoods import AnyLikelihoodConfig, BernoulliConfig, build_likel
 class BinaryPatches(nn.Module):
     """Patches of {0, 1}: 2^K classes, and a categorical distribution over these.
 
+    Pixels in between are read as the nearer of the two.
+
     >>> patches = BinaryPatches(pixels=4, width=32)
     >>> patches.log_prob(torch.zeros(5, 9, 32), torch.zeros(5, 9, 4)).shape
     torch.Size([5, 9])
@@ -56,7 +58,7 @@ class BinaryPatches(nn.Module):
         return 2 ** torch.arange(self.pixels, device=like.device)
 
     def _classes(self, patches: Tensor) -> Tensor:
-        return (patches.long() * self._values(patches)).sum(-1)
+        return ((patches > 0.5) * self._values(patches)).sum(-1)
 
     def _bits(self, classes: Tensor, like: Tensor) -> Tensor:
         bits = classes[..., None].bitwise_and(self._values(classes)) != 0

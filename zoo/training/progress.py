@@ -71,9 +71,11 @@ class Reporter:
         self.writer.add_scalar("images_per_second", self.images_per_second, record["step"])
         if record["epoch"] % every == 0:
             generator = torch.Generator(next(model.parameters()).device).manual_seed(0)
-            self.writer.add_images(
-                "samples", model.sample(SAMPLES, generator=generator), record["step"]
-            )
+            samples = model.sample(SAMPLES, generator=generator)
+            if isinstance(samples, torch.Tensor):
+                self.writer.add_images("samples", samples, record["step"])
+            else:
+                self.writer.add_text("samples", "\n\n".join(samples), record["step"])
         self._line(record)
 
     def warn(self, message: str) -> None:

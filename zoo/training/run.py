@@ -53,20 +53,17 @@ class RunDirectory:
         finally:
             lock.release()
 
-    def claim(self, experiment: Experiment) -> None:
-        """Write the configuration of a new run, or check that of the run already here.
+    def check(self, experiment: Experiment) -> None:
+        """Raise ConfigError, naming the settings that differ, when another experiment lives here.
 
         A run of a constant learning rate may be asked for more epochs than it began with: it goes
         on as if they had been meant from the start.
-
-        Only for the holder of the lock. Raises ConfigError, naming the settings that differ, when
-        another experiment lives here.
         """
         if self.config.exists():
-            old = self.read_config()
-            _refuse_difference(old, experiment, self.path)
-            if old.train.epochs == experiment.train.epochs:
-                return
+            _refuse_difference(self.read_config(), experiment, self.path)
+
+    def write_config(self, experiment: Experiment) -> None:
+        """Write the configuration; only for the holder of the lock."""
         text = yaml.safe_dump(experiment.model_dump(mode="json"), sort_keys=False)
         write_atomically(self.config, text.encode())
 

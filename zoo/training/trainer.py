@@ -15,6 +15,7 @@ from torch import Tensor
 
 from zoo import checkpoint
 from zoo.data import Dataset, load_dataset
+from zoo.data.text import TextFormat
 from zoo.errors import ConfigError, TrainingError
 from zoo.memory import keep_freed_memory
 from zoo.model import VariationalAutoencoder
@@ -65,7 +66,10 @@ def train_experiment(
     """
     _check_objective(experiment)
     data = load_dataset(
-        experiment.dataset, root=experiment.data_root, image_size=experiment.image_size
+        experiment.dataset,
+        root=experiment.data_root,
+        image_size=experiment.image_size,
+        text_format=_text_format(experiment),
     )
     experiment = complete(experiment, data)
     default = f"runs/{experiment.variant}-{data.name}-s{experiment.train.seed}"
@@ -73,7 +77,7 @@ def train_experiment(
     device = choose_device(experiment.train.device)
     keep_freed_memory()
     with run.locked(), seeded(experiment.train.seed, device):
-        run.claim(experiment)
+        run.check(experiment)
         return Trainer(experiment, data, run, device, progress).run()
 
 
@@ -81,8 +85,8 @@ def resume(directory: str | Path, progress: bool = True, epochs: int | None = No
     """Go on with the run in ``directory``, or return it when it is finished.
 
     More ``epochs`` than it began with lengthen a run whose learning rate is constant: its end is
-    bit for bit that of a run so long from the start. Raises ConfigError for another schedule, or
-    fewer epochs.
+    bit for bit that of a run so long from the start, so one that its patience stopped stays where
+    it is. Raises ConfigError for another schedule, or fewer epochs.
     """
     experiment = RunDirectory(Path(directory)).read_config()
     if epochs is not None:
@@ -101,7 +105,8 @@ def complete(experiment: Experiment, data: Dataset) -> Experiment:
             f"{start.source} reads images of shape {read}, "
             f"{data.name!r} has {shape}; resize them with image_size, or choose another dataset"
         )
-    config = complete_config(experiment.variant, experiment.model, shape, likelihood)
+    facts = shape, likelihood, data.tokenizer
+    config = complete_config(experiment.variant, experiment.model, *facts)
     return experiment.model_copy(update={"model": config})
 
 
@@ -164,12 +169,25 @@ class Trainer:
     def run(self) -> Run:
         """Train to the end and return the best model."""
         self.restore()
+        self.record_config()
         if not self.done:
             with self.reporter.open(self.progress.step), deterministic_convolutions():
                 while not self.done:
                     self.train_epoch()
                     self.finish_epoch()
         return self.finish()
+
+    def record_config(self) -> None:
+        """Write the configuration of a new run, or of one that was lengthened."""
+        if self.directory.config.exists():
+            if self.directory.read_config().train.epochs == self.config.epochs:
+                return
+            if self.progress.stopped:
+                self.reporter.warn(
+                    f"train.patience = {self.config.patience} stopped this run at epoch "
+                    f"{self.epoch}; more epochs change nothing"
+                )
+        self.directory.write_config(self.experiment)
 
     def train_epoch(self) -> None:
         """The rest of the current epoch."""
@@ -372,6 +390,13 @@ class Trainer:
             if self.average is not None:
                 self.average.model.load_state_dict(self.model.state_dict())
         self.directory.cut_metrics(self.progress.step)
+
+
+def _text_format(experiment: Experiment) -> TextFormat | None:
+    """That of the checkpoint a training starts from, where it reads text."""
+    if experiment.start_from is None or experiment.model.get("tokenizer") is None:
+        return None
+    return TextFormat(experiment.model["tokenizer"], experiment.model["input_shape"][0])
 
 
 def _check_objective(experiment: Experiment) -> None:

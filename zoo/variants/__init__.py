@@ -24,20 +24,31 @@ def model_class(variant: str) -> type[VariationalAutoencoder]:
 
 
 def complete_config(
-    variant: str, settings: Mapping[str, Any], shape: tuple[int, ...], likelihood: str
+    variant: str,
+    settings: Mapping[str, Any],
+    shape: tuple[int, ...],
+    likelihood: str,
+    tokenizer: str | None = None,
 ) -> dict[str, Any]:
     """``settings`` with what the data decides filled in and every default spelt out.
 
     A likelihood the settings name wins over the data's. Raises ConfigError when they do not fit.
     """
     schema = model_class(variant).Config
+    if tokenizer is not None and "tokenizer" not in schema.model_fields:
+        readers = [
+            v for v in registry().variants if "tokenizer" in model_class(v).Config.model_fields
+        ]
+        raise ConfigError(f"{variant!r} reads images, not text; train {' or '.join(readers)}")
     asked = settings.get("input_shape", shape)
     if not isinstance(asked, Sequence) or tuple(asked) != tuple(shape):
         raise ConfigError(
-            f"model {variant!r}: the data's images are {tuple(shape)}, 'input_shape' says "
+            f"model {variant!r}: the data's examples are {tuple(shape)}, 'input_shape' says "
             f"{asked!r}; leave it out: the data decides"
         )
     from_data = {"likelihood": likelihood} if "likelihood" in schema.model_fields else {}
+    if tokenizer is not None:
+        from_data["tokenizer"] = tokenizer
     given = merge(from_data, {**settings, "input_shape": shape})
     return schema.parse(given, f"model {variant!r}").model_dump(mode="json")
 

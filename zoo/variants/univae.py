@@ -2,46 +2,66 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any, cast
+import math
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
+from typing import Annotated, Any, cast
 
 import torch
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 from torch import Tensor, nn
 from torch.distributions import Distribution, constraints, kl_divergence
+from torch.nn.functional import pad
 from typing_extensions import Self
 
+from zoo.data.tokenizer import Tokenizer
+from zoo.errors import DataError, UnsupportedError
 from zoo.geometry import geodesic_path, great_circle, linear_path, straight_line
 from zoo.model import ElboTerms, InputKind, ModelConfig, VariationalAutoencoder
+from zoo.nn.backbones import by_name
 from zoo.nn.latents import (
-    AnyPosteriorConfig,
-    FixedVMFConfig,
-    GaussianPosteriorConfig,
+    AnyPosterior,
+    FixedVMFPosterior,
+    GaussianPosterior,
     PosteriorChoice,
     build_head,
     build_prior,
 )
-from zoo.nn.likelihoods import BernoulliConfig, GaussianConfig, Likelihood
-from zoo.nn.patches import BinaryPatches, build_patches, join_patches, split_patches
+from zoo.nn.likelihoods import (
+    AnyLikelihoodConfig,
+    BernoulliConfig,
+    CategoricalConfig,
+    GaussianConfig,
+)
+from zoo.nn.tokens import ImageTokens, TextTokens
 from zoo.nn.transformer import KeyValueCache, RMSNorm, Rotation, TransformerLayer, rotation
 from zoo.randomness import seeded
 
 MAX_BITS = 12
 """Of a binary patch, whose distribution has a class for each of 2^K patterns."""
 ENCODING, DECODING = 0, 1
-IMAGE_AXES = 2
+ROW_NUMBERS = 2**24
+"""Activations of all rows that are decoded at a time: some 0.4 GB with what they pass through."""
+AXES = 2  # of an image; a sentence has one, and any width that suits two suits it
+
+TokenLikelihood = Annotated[
+    AnyLikelihoodConfig | CategoricalConfig, Field(discriminator="name"), BeforeValidator(by_name)
+]
 
 
 class UniVAEConfig(ModelConfig):
     """The last ``groups`` of the ``layers`` carry one latent vector each.
 
-    A group below the last layer makes the state before it, so the first layers must be without:
-    ``groups`` is less than ``layers``.
+    A latent is made of the state before its layer, so the first layer cannot have one.
     """
 
-    input_shape: tuple[int, int, int]
-    patch: int = Field(2, ge=1, le=8)
-    """Side of the square patches that are the tokens."""
+    input_shape: tuple[int, int, int] | tuple[int]
+    """Of an image, or the most tokens that a sentence has, its end among them."""
+    tokenizer: str | None = None
+    """Of text: the data's, as JSON."""
+    patch: Annotated[int, Field(ge=1, le=8)] | None = None
+    """Side of the square patches that are an image's tokens; None is 2, or 1 where 2 is too large.
+    """
     width: int = Field(128, ge=8, le=4096)
     heads: int = Field(4, ge=1, le=64)
     layers: int = Field(6, ge=2, le=64)
@@ -49,35 +69,51 @@ class UniVAEConfig(ModelConfig):
     """Of a layer's feed-forward part."""
     groups: int = Field(4, ge=1, le=64)
     latent_dim: int = Field(16, ge=2, le=4096)
-    posterior: PosteriorChoice = FixedVMFConfig()
+    posterior: PosteriorChoice = FixedVMFPosterior()
     dropout: float = Field(0.0, ge=0, lt=1)
-    likelihood: Likelihood = BernoulliConfig()
+    likelihood: TokenLikelihood = BernoulliConfig()
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        channels, height, width = self.input_shape
-        if height % self.patch or width % self.patch:
+        if self.width % (2 * AXES * self.heads):
             raise ValueError(
-                f"patches of {self.patch} x {self.patch} do not tile {height} x {width}"
-            )
-        if isinstance(self.likelihood, BernoulliConfig) and self.pixels > MAX_BITS:
-            raise ValueError(
-                f"a binary patch has at most {MAX_BITS} pixels, {channels} channels of "
-                f"{self.patch} x {self.patch} are {self.pixels}; choose a smaller patch"
-            )
-        if self.width % (2 * IMAGE_AXES * self.heads):
-            raise ValueError(
-                f"width {self.width} must be a multiple of {2 * IMAGE_AXES} times heads "
+                f"width {self.width} must be a multiple of {2 * AXES} times heads "
                 f"({self.heads}), for rotary positions on two axes"
             )
         if self.groups >= self.layers:
-            raise ValueError(f"groups ({self.groups}) must be less than layers ({self.layers})")
+            raise ValueError(
+                f"groups ({self.groups}) must be less than layers ({self.layers}): the first layer "
+                "carries no latent"
+            )
+        is_text = len(self.input_shape) == 1
+        if is_text != isinstance(self.likelihood, CategoricalConfig) or is_text == (
+            self.tokenizer is None
+        ):
+            raise ValueError(
+                "text, and text alone, has a tokenizer and the likelihood 'categorical'"
+            )
+        return self if is_text else self._check_patches()
+
+    def _check_patches(self) -> Self:
+        channels, height, width = cast("tuple[int, int, int]", self.input_shape)
+        sides = [n for n in range(1, 9) if height % n == 0 == width % n]
+        if self.side not in sides:
+            raise ValueError(
+                f"patches of {self.side} x {self.side} do not tile {height} x {width}; choose "
+                f"patch among {sides}, or resize the images with image_size"
+            )
+        pixels = channels * self.side**2
+        if isinstance(self.likelihood, BernoulliConfig) and pixels > MAX_BITS:
+            raise ValueError(
+                f"a binary patch has at most {MAX_BITS} pixels, {channels} channels of "
+                f"{self.side} x {self.side} are {pixels}; choose a smaller patch"
+            )
         return self
 
     @property
-    def pixels(self) -> int:
-        """Numbers in a patch."""
-        return self.input_shape[0] * self.patch**2
+    def side(self) -> int:
+        """Of an image's patches."""
+        return math.gcd(2, *self.input_shape[1:]) if self.patch is None else self.patch
 
 
 class UniVAE(VariationalAutoencoder):
@@ -104,13 +140,9 @@ class UniVAE(VariationalAutoencoder):
 
     def __init__(self, config: UniVAEConfig) -> None:
         super().__init__(config)
-        _, height, width = config.input_shape
-        self.grid = height // config.patch, width // config.patch
-        self.tokens = self.grid[0] * self.grid[1]
-        self.patches = build_patches(config.pixels, config.width, config.likelihood)
+        self.tokens = _build_tokens(config)
         self.start = nn.Parameter(_small(config.width))
         self.halves = nn.Parameter(_small(2, config.width))
-        self.places = nn.Parameter(_small(1 + self.tokens, config.width))
         self.dropout = nn.Dropout(config.dropout)
         sizes = config.width, config.heads, config.hidden, config.layers, config.dropout
         plain = config.layers - config.groups
@@ -124,7 +156,7 @@ class UniVAE(VariationalAutoencoder):
 
     @property
     def input_kind(self) -> InputKind:
-        return "binary" if isinstance(self.patches, BinaryPatches) else "unit"
+        return self.tokens.input_kind
 
     @property
     def code_dim(self) -> int:
@@ -135,9 +167,16 @@ class UniVAE(VariationalAutoencoder):
         return 1.0 if self._flat else 1 / self.config.latent_dim
 
     @property
+    def rows(self) -> int:
+        """Fewer, the longer the sequences and the larger the vocabulary."""
+        vocabulary = len(self.tokens.bias) if isinstance(self.tokens, TextTokens) else 0
+        numbers = self.tokens.length * (4 * self.config.width + vocabulary)
+        return max(1, min(super().rows, ROW_NUMBERS // numbers))
+
+    @property
     def _flat(self) -> bool:
         """Whether latents are vectors of any length, not directions."""
-        return isinstance(self.config.posterior, GaussianPosteriorConfig)
+        return isinstance(self.config.posterior, GaussianPosterior)
 
     def elbo_terms(self, x: Tensor) -> ElboTerms:
         kl: list[Tensor] = []
@@ -151,16 +190,15 @@ class UniVAE(VariationalAutoencoder):
         return ElboTerms(self.log_likelihood(x, z).squeeze(0), torch.stack(kl, dim=1))
 
     def log_weights(self, x: Tensor, samples: int) -> Tensor:
-        latents = x.new_zeros(samples * len(x))
+        latents: list[Tensor] = []
 
         def choose(q: Distribution) -> Tensor:
-            nonlocal latents
             z = q.rsample()
-            latents = latents + self.prior(z).log_prob(z) - q.log_prob(z)
+            latents.append(self.prior(z).log_prob(z) - q.log_prob(z))
             return z
 
         z = self.infer(x, samples, choose)
-        return self.log_likelihood(x, z) + latents.view(samples, len(x))
+        return self.log_likelihood(x, z) + torch.stack(latents).sum(0).view(samples, len(x))
 
     def encode(self, x: Tensor) -> Tensor:
         """The modes of all posteriors, each given those before it."""
@@ -175,9 +213,12 @@ class UniVAE(VariationalAutoencoder):
     def _is_density(self) -> bool:
         return isinstance(self.config.likelihood, GaussianConfig)
 
-    def pictures(self, z: Tensor) -> Tensor:
-        """Images (B, C, H, W) made of the likeliest patch given those before it."""
-        return self.generate(self._apart(z), self.patches.likeliest)
+    def show(self, z: Tensor) -> Tensor | list[str]:
+        """Images (B, C, H, W) or sentences, token by token: the likeliest given those before it.
+
+        Of intensities their mean.
+        """
+        return self.write(self.generate(self._apart(z), self.tokens.likeliest))
 
     def sample_codes(
         self, n: int, temperature: float = 1.0, generator: torch.Generator | None = None
@@ -188,14 +229,44 @@ class UniVAE(VariationalAutoencoder):
     @torch.no_grad()
     def sample(
         self, n: int, temperature: float = 1.0, generator: torch.Generator | None = None
-    ) -> Tensor:
-        """Draws x ~ p(x|z) for ``n`` codes from the prior: (n, C, H, W) in [0, 1]."""
-        likelihood = self.decode(self.sample_codes(n, temperature, generator))
+    ) -> Tensor | list[str]:
+        """Draws x ~ p(x|z) for ``n`` codes from the prior: images (n, C, H, W), or sentences."""
+        z = self._apart(self.sample_codes(n, temperature, generator))
         if generator is None:
-            return likelihood.sample().clamp(0, 1)
+            return self.write(self.generate(z, self.tokens.draw))
         seed = torch.randint(2**62, (), generator=generator, device=generator.device)
         with seeded(int(seed), self.start.device):
-            return likelihood.sample().clamp(0, 1)
+            return self.write(self.generate(z, self.tokens.draw))
+
+    def read(self, sentences: Sequence[str]) -> Tensor:
+        """The ids (B, T) of sentences, for the other methods of a model of text.
+
+        Raises DataError for a sentence that is empty, too long or has unknown tokens, and
+        UnsupportedError where the model reads images.
+        """
+        ids = self.tokenizer.ids(sentences, strict=True)
+        if ids.shape[1] > self.tokens.length:  # said for the sentence that is too long
+            self.tokenizer.ids(sentences, self.tokens.length)
+        return ids.to(self.start.device)
+
+    @cached_property
+    def tokenizer(self) -> Tokenizer:
+        """What cuts and joins sentences."""
+        if self.config.tokenizer is None:
+            raise UnsupportedError("this model reads images; it has no tokenizer")
+        return Tokenizer(self.config.tokenizer)
+
+    def check_input(self, x: Tensor) -> None:
+        if isinstance(self.tokens, ImageTokens):
+            super().check_input(x)
+        elif x.ndim != 2 or x.dtype != torch.int64 or x.shape[1] > self.tokens.length:
+            raise DataError(
+                f"expected ids int64 of shape (batch, at most {self.tokens.length}), got {x.dtype} "
+                f"of shape {tuple(x.shape)}; read(sentences) makes them"
+            )
+
+    def write(self, x: Tensor) -> Tensor | list[str]:
+        return x.clamp(0, 1) if self.config.tokenizer is None else self.tokenizer.text(x)
 
     def interpolate(self, start: Tensor, end: Tensor, steps: int) -> Tensor:
         """``steps`` codes from ``start`` to ``end``, each latent on its shortest way."""
@@ -222,25 +293,28 @@ class UniVAE(VariationalAutoencoder):
         The layers before the first latent read each x once.
         """
         self.check_input(x)
-        turns = self._turns(self.start)
-        vectors = self.patches.embed(split_patches(x, self.config.patch))
-        state = self._begin(vectors, ENCODING)
+        tokens = self.tokens.split(x)
+        turns = self._turns(1 + tokens.shape[1])
+        seen = self._seen(tokens)
+        state = self._begin(self.tokens.embed(tokens), ENCODING)
         for layer in self.lower:
-            state = layer(state, turns)
+            state = layer(state, turns, allowed=seen)
         state, chosen = state.repeat(samples, 1, 1), []
+        seen = None if seen is None else seen.repeat(samples, 1, 1, 1)
         for layer, latent in self._bearing():
             z = choose(latent.posterior(state[:, 0]))
             chosen.append(z)
             if len(chosen) < len(self.upper):  # nothing reads the last layer's encoder states
-                state = layer(torch.cat([latent.seen(z), state[:, 1:]], dim=1), turns)
+                state = torch.cat([latent.seen(z), state[:, 1:]], dim=1)
+                state = layer(state, turns, allowed=seen)
         latents = torch.stack(chosen, dim=1)
         return latents.view(samples, len(x), *latents.shape[1:])
 
     def log_likelihood(self, x: Tensor, z: Tensor) -> Tensor:
-        """The decoder's pass: log p(x|z) for images (B, C, H, W), latents (S, B, G, d): (S, B)."""
-        patches = split_patches(x, self.config.patch)
-        turns = self._turns(self.start).at(0, self.tokens)
-        state = self._begin(self.patches.embed(patches)[:, :-1], DECODING)
+        """The decoder's pass: log p(x|z) for examples (B, ...), latents (S, B, G, d): (S, B)."""
+        tokens = self.tokens.split(x)
+        turns = self._turns(tokens.shape[1])
+        state = self._begin(self.tokens.embed(tokens[:, :-1]), DECODING)
         for layer in self.lower:
             state = layer(state, turns, causal=True)
         state, behind = state.repeat(len(z), 1, 1), turns.behind_first()
@@ -249,21 +323,22 @@ class UniVAE(VariationalAutoencoder):
             state = layer(torch.cat([latent.seen(chosen), state], dim=1), behind, causal=True)
             state = state[:, 1:]
         state = self.norm(state).view(*z.shape[:2], *state.shape[1:])
-        return self.patches.log_prob(state, patches).sum(-1)
+        return self.tokens.log_prob(state, tokens).sum(-1)
 
     @torch.no_grad()
     def generate(self, z: Tensor, pick: Callable[[Tensor], Tensor]) -> Tensor:
-        """Images for latents (N, G, d), patch by patch; ``pick`` makes one of a state (N, W)."""
-        turns = self._turns(self.start)
-        caches = [KeyValueCache(1 + self.tokens) for _ in range(self.config.layers)]
+        """Examples for latents (N, G, d), token by token; ``pick`` makes one of a state (N, W)."""
+        length = self.tokens.length
+        turns = self._turns(length)
+        caches = [KeyValueCache(1 + length) for _ in range(self.config.layers)]
         memories = [latent.seen(z[:, g]) for g, (_, latent) in enumerate(self._bearing())]
         state, picked = self._begin(z.new_zeros(len(z), 0, self.config.width), DECODING), []
-        for position in range(self.tokens):
+        for position in range(length):
             state = self._extend(state, turns.at(position, position + 1), memories, caches)
             picked.append(pick(self.norm(state[:, 0])))
-            vector = self.patches.embed(picked[-1][:, None])
+            vector = self.tokens.embed(picked[-1][:, None])
             state = self._placed(vector, DECODING, position + 1)
-        return join_patches(torch.stack(picked, 1), self.config.patch, self.config.input_shape)
+        return self.tokens.join(torch.stack(picked, 1))
 
     def _extend(
         self,
@@ -295,16 +370,18 @@ class UniVAE(VariationalAutoencoder):
         return self._placed(torch.cat([start, vectors], dim=1), half, 0)
 
     def _placed(self, vectors: Tensor, half: int, position: int) -> Tensor:
-        places = self.places[position : position + vectors.shape[1]]
-        placed: Tensor = self.dropout(vectors + self.halves[half] + places)
+        placed: Tensor = self.dropout(self.tokens.placed(vectors + self.halves[half], position))
         return placed
 
-    def _turns(self, like: Tensor) -> Rotation:
-        """The start token lies at (0, 0), the patch of row r and column c at (r + 1, c + 1)."""
-        rows, columns = (torch.arange(n, device=like.device, dtype=like.dtype) for n in self.grid)
-        places = torch.cartesian_prod(rows + 1, columns + 1)
-        positions = torch.cat([places.new_zeros(1, IMAGE_AXES), places])
+    def _turns(self, count: int) -> Rotation:
+        """Of the start token and what follows, so many in all."""
+        positions = self.tokens.positions(self.start)[:count]
         return rotation(positions, self.config.width // self.config.heads)
+
+    def _seen(self, tokens: Tensor) -> Tensor | None:
+        """Which of the encoder's positions are seen, (B, 1, 1, 1 + T); None for all."""
+        hidden = self.tokens.hidden(tokens)
+        return None if hidden is None else ~pad(hidden, (1, 0))[:, None, None]
 
     def _apart(self, codes: Tensor) -> Tensor:
         """Codes (..., G d) as latents (..., G, d)."""
@@ -314,11 +391,11 @@ class UniVAE(VariationalAutoencoder):
 class Latent(nn.Module):
     """What one of the last layers does with the state at the start token."""
 
-    def __init__(self, width: int, latent_dim: int, posterior: AnyPosteriorConfig) -> None:
+    def __init__(self, width: int, latent_dim: int, posterior: AnyPosterior) -> None:
         super().__init__()
         self.norm = RMSNorm(width)
         self.head = build_head(posterior, width, latent_dim)
-        self.spread = 1.0 if isinstance(posterior, GaussianPosteriorConfig) else latent_dim**0.5
+        self.spread = 1.0 if isinstance(posterior, GaussianPosterior) else latent_dim**0.5
         self.expand = nn.Linear(latent_dim, width)
 
     def posterior(self, state: Tensor) -> Distribution:
@@ -332,8 +409,8 @@ class Latent(nn.Module):
         return memory
 
 
-class _AutoregressiveImage(Distribution):
-    """p(x|z) over images (C, H, W) for latents (..., G, d), batch shape (...)."""
+class _Autoregressive(Distribution):
+    """p(x|z) over images (C, H, W) or sentences (T,) for latents (..., G, d), batch shape (...)."""
 
     arg_constraints: dict[str, constraints.Constraint] = {}
 
@@ -343,34 +420,52 @@ class _AutoregressiveImage(Distribution):
         super().__init__(z.shape[:-2], shape, validate_args=False)
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """Summed over patches, each given those before it: shape (...)."""
-        batch = self.batch_shape
-        if len(batch) > 1 and value.shape[:-3] == batch[1:]:  # the images are those of every draw
-            z, x = self.z.flatten(1, -3), value.flatten(0, -4)
-        else:
-            z = self.z.reshape(1, -1, *self.z.shape[-2:])
-            x = value.expand(batch + self.event_shape).reshape(-1, *self.event_shape)
-        return self.model.log_likelihood(x, z).view(batch)
+        """Summed over tokens, each given those before it: shape (...)."""
+        event = value.shape[-len(self.event_shape) :]
+        given = value.shape[: -len(event)]
+        batch = torch.broadcast_shapes(self.batch_shape, given)  # type: ignore[no-untyped-call]
+        z = self.z.expand(batch + self.z.shape[-2:])
+        if given == batch[1:]:  # the same examples for every draw: the lower layers read them once
+            x = value.reshape(-1, *event)
+            return self.model.log_likelihood(x, z.reshape(len(z), -1, *z.shape[-2:])).view(batch)
+        x = value.expand(batch + event).reshape(-1, *event)
+        return self.model.log_likelihood(x, z.reshape(1, -1, *z.shape[-2:])).view(batch)
+
+    @property
+    def mean(self) -> Tensor:
+        """Not in closed form."""
+        raise UnsupportedError(
+            "an autoregressive likelihood has no mean in closed form; use model.show(codes) for "
+            "its likeliest tokens one after another, or sample()"
+        )
 
     @torch.no_grad()
     def sample(self, sample_shape: Any = ()) -> Tensor:
-        """Images drawn patch by patch."""
+        """Drawn token by token."""
         shape = torch.Size(sample_shape) + self.batch_shape
         z = self.z.expand(shape + self.z.shape[-2:]).reshape(-1, *self.z.shape[-2:])
-        images = self.model.generate(z, self.model.patches.draw)
-        return images.view(shape + self.event_shape)
+        drawn = self.model.generate(z, self.model.tokens.draw)
+        return drawn.view(shape + self.event_shape)
 
 
-class AutoregressiveMass(_AutoregressiveImage):
-    """Of binary or 8-bit pixels."""
+class AutoregressiveMass(_Autoregressive):
+    """Of words, and of binary or 8-bit pixels."""
 
     support = constraints.independent(constraints.nonnegative_integer, 3)  # type: ignore[no-untyped-call]
 
 
-class AutoregressiveDensity(_AutoregressiveImage):
+class AutoregressiveDensity(_Autoregressive):
     """Of continuous intensities."""
 
     support = constraints.independent(constraints.real, 3)  # type: ignore[no-untyped-call]
+
+
+def _build_tokens(config: UniVAEConfig) -> ImageTokens | TextTokens:
+    if isinstance(config.likelihood, CategoricalConfig):
+        vocabulary = len(Tokenizer(cast("str", config.tokenizer)))
+        return TextTokens(config.input_shape[0], vocabulary, config.width)
+    shape = cast("tuple[int, int, int]", config.input_shape)
+    return ImageTokens(shape, config.side, config.width, config.likelihood)
 
 
 def _small(*shape: int) -> Tensor:

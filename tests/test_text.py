@@ -1,0 +1,245 @@
+"""Text from a file to sentences again: tokenisers, corpora, the model that reads them."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+import zoo
+from zoo import checkpoint
+from zoo.data import load_dataset
+from zoo.data.text import TextSplit, kind_of
+from zoo.data.tokenizer import END, PAD, UNKNOWN, Kind, Tokenizer
+from zoo.errors import ConfigError, DataError, UnsupportedError
+from zoo.variants.univae import UniVAE, UniVAEConfig
+
+WORDS = ["the cat sat", "a dog ran far away", "the dog sat", "a cat ran"]
+CHINESE = ["代馬依朔吹，驚禽愁昔叢。", "不食千鍾粟，唯餐兩顆棃。", "落雁帶書驚，啼猿映枝轉。"]
+SMALL: dict[str, Any] = {"width": 16, "heads": 2, "hidden": 24, "layers": 4, "groups": 2,
+                         "latent_dim": 4}  # fmt: skip
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Path:
+    """A file of 40 sentences of six words, of one to six of them each."""
+    vocabulary = ["red", "green", "blue", "fish", "bird", "cat"]
+    lines = [" ".join(vocabulary[(i * 5 + j) % 6] for j in range(1 + i % 6)) for i in range(40)]
+    path = tmp_path / "words.txt"
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def build(sentences: list[str], kind: Kind = "words", length: int = 8, **more: Any) -> UniVAE:
+    torch.manual_seed(0)
+    tokenizer = Tokenizer.learn(sentences, kind).json
+    given = {"input_shape": (length,), "tokenizer": tokenizer, "likelihood": "categorical"}
+    return UniVAE(UniVAEConfig.parse({**given, **SMALL, **more}, "test")).double().eval()
+
+
+class TestTokenizer:
+    @pytest.mark.parametrize("kind", ["characters", "words", "bpe"])
+    @pytest.mark.parametrize("sentences", [WORDS, CHINESE], ids=["English", "Chinese"])
+    def test_sentences_come_back(self, kind: Kind, sentences: list[str]) -> None:
+        tokenizer = Tokenizer.learn(sentences, kind)
+        ids = tokenizer.ids(sentences, strict=True)
+        assert tokenizer.text(ids) == sentences
+        assert Tokenizer(tokenizer.json).ids(sentences).equal(ids)
+        assert ((ids == END).sum(1) == 1).all()
+        after = (ids == END).cumsum(1).roll(1, 1)
+        after[:, 0] = 0
+        assert ((ids == PAD) == (after == 1)).all()
+
+    @given(st.text(st.characters(codec="utf-8", exclude_categories=("Cs",)), min_size=1))
+    @settings(max_examples=50, deadline=None)
+    def test_pieces_of_bytes_know_every_text(self, text: str) -> None:
+        tokenizer = Tokenizer.learn(WORDS, "bpe", 300)
+        ids = tokenizer.ids([text], strict=True)
+        assert tokenizer.text(ids) == [text]
+        assert not (ids == UNKNOWN).any()
+
+    def test_what_cannot_be_read_is_named(self) -> None:
+        tokenizer = Tokenizer.learn(WORDS, "words")
+        for sentences, length, said in [
+            ([""], None, "is empty"),
+            (["the cat sat"], 3, "has 3 tokens, the model reads at most 2"),
+            (["the <end> cat"], None, "holds the word <pad> or <end>"),
+            (["the emu sat on a yak"], None, "not in the vocabulary of .*'emu', 'on', 'yak'"),
+        ]:
+            with pytest.raises(DataError, match=said):
+                tokenizer.ids(sentences, length, strict=True)
+        assert tokenizer.ids(["the emu"])[0, 1] == UNKNOWN
+        assert tokenizer.ids(["the <unk>"], strict=True)[0, 1] == UNKNOWN
+
+    def test_the_commonest_tokens_are_kept(self) -> None:
+        tokenizer = Tokenizer.learn(["b a a", "a b c"], "words", size=5)
+        assert tokenizer.ids(["a b c"])[0].tolist() == [3, 4, UNKNOWN, END]
+
+    def test_a_foreign_tokeniser_is_refused(self) -> None:
+        with pytest.raises(DataError, match="not a tokeniser of the package tokenizers"):
+            Tokenizer("{}")
+        content = json.loads(Tokenizer.learn(WORDS, "words").json)
+        content["model"]["vocab"] = {"<unk>": 0, "the": 1}
+        content["added_tokens"] = []
+        with pytest.raises(DataError, match="as its tokens 0, 1 and 2"):
+            Tokenizer(json.dumps(content))
+
+
+class TestCorpora:
+    def test_a_file_of_sentences_is_a_dataset(self, corpus: Path) -> None:
+        data = load_dataset(corpus)
+        assert (len(data.train), len(data.validation), len(data.test)) == (32, 4, 4)
+        assert data.likelihood == "categorical" and data.tokenizer is not None
+        assert isinstance(data.train, TextSplit)
+        sentences = corpus.read_text().split("\n")
+        assert set(Tokenizer(data.tokenizer).text(data.train.tokens)) <= set(sentences)
+
+    def test_a_tokeniser_beside_the_file_is_used(self, corpus: Path) -> None:
+        words = Tokenizer.learn(corpus.read_text().split("\n"), "words")
+        corpus.with_name("tokenizer.json").write_text(words.json)
+        assert load_dataset(corpus).train.shape == (7,)
+
+    def test_batches_leave_out_columns_of_padding(self) -> None:
+        rows = torch.tensor([[5, END, 0, 0], [7, 8, 9, END], [4, 6, END, 0]], dtype=torch.int32)
+        split = TextSplit(rows)
+        assert split.batch(torch.tensor([0, 2]), kind="tokens").tolist() == [[5, 1, 0], [4, 6, 1]]
+        assert split.batch(torch.tensor([], dtype=torch.long), kind="tokens").shape[0] == 0
+
+    @pytest.mark.parametrize(
+        ("content", "said"),
+        [
+            (b"one\n\nthree\n", "line 2 is empty"),
+            (b"", "line 1 is empty"),
+            (b"\xff\xfe\n", "not UTF-8"),
+            (b"alone\n", "1 example cannot be split"),
+        ],
+    )
+    def test_files_that_are_no_corpus(self, tmp_path: Path, content: bytes, said: str) -> None:
+        path = tmp_path / "x.txt"
+        path.write_bytes(content)
+        with pytest.raises(DataError, match=said):
+            load_dataset(path)
+
+    def test_scripts_without_spaces_are_cut_into_characters(self) -> None:
+        assert kind_of(CHINESE) == "characters"
+        assert kind_of(["こんにちは"]) == "characters"
+        assert kind_of(WORDS) == kind_of(["Привет, мир"]) == "bpe"
+
+    def test_text_is_only_for_models_that_read_it(self, corpus: Path, tmp_path: Path) -> None:
+        with pytest.raises(
+            ConfigError, match="'gaussian-vae' reads images, not text; train univae"
+        ):
+            zoo.train("gaussian-vae", dataset=str(corpus), directory=tmp_path / "run", epochs=1)
+
+
+class TestModel:
+    def test_padding_changes_nothing(self) -> None:
+        model = build(WORDS)
+        ids = model.read(WORDS)
+        wide = torch.nn.functional.pad(ids, (0, 2), value=PAD)
+        terms = [model.infer(x, 1, lambda q: q.mode) for x in (ids, wide)]
+        torch.testing.assert_close(*terms)
+        z = terms[0]
+        torch.testing.assert_close(model.log_likelihood(ids, z), model.log_likelihood(wide, z))
+        for row, code in zip(ids, z[0], strict=True):
+            alone = row[row != PAD][None]
+            torch.testing.assert_close(model.infer(alone, 1, lambda q: q.mode)[0, 0], code)
+
+    def test_the_probabilities_of_all_sentences_sum_to_one(self) -> None:
+        """Of up to two words of a vocabulary of two, and of what is cut off by the length."""
+        model = build(["x y"], length=3)
+        every = [[END], *([a, END] for a in (2, 3, 4))]
+        every += [[a, b, c] for a in (2, 3, 4) for b in (2, 3, 4) for c in (1, 2, 3, 4)]
+        rows = torch.tensor([row + [PAD] * (3 - len(row)) for row in every])
+        code = model.sample_codes(1).expand(len(rows), -1)
+        log_prob = model.decode(code).log_prob(rows)
+        assert log_prob.exp().sum().item() == pytest.approx(1)
+
+    def test_draws_follow_the_likelihood(self) -> None:
+        model = build(["x y"], length=2)
+        code = model.sample_codes(1, generator=torch.Generator().manual_seed(0))[0]
+        torch.manual_seed(0)
+        drawn = model.decode(code).sample((20_000,))
+        assert ((drawn[:, 1] == PAD) == (drawn[:, 0] == END)).all()
+        every = torch.tensor([[END, PAD], *([a, b] for a in (2, 3, 4) for b in (1, 2, 3, 4))])
+        expected = model.decode(code.expand(len(every), -1)).log_prob(every).exp()
+        counts = (drawn[:, None] == every).all(-1).double().mean(0)
+        error = (expected * (1 - expected) / len(drawn)).sqrt()
+        assert ((counts - expected).abs() <= 4 * error).all()
+
+    def test_strings_in_and_out(self) -> None:
+        model = build(WORDS)
+        assert model.write(model.read(WORDS)) == WORDS
+        drawn = model.sample(3, generator=torch.Generator().manual_seed(0))
+        assert len(drawn) == 3 and all(isinstance(sentence, str) for sentence in drawn)
+        assert len(model.reconstruct(model.read(WORDS))) == len(WORDS)
+        with pytest.raises(DataError, match="has 9 tokens, the model reads at most 7"):
+            model.read(["the cat sat the cat sat the cat sat"])
+        with pytest.raises(DataError, match="'emu'"):
+            model.read(["the emu"])
+        for wrong in (torch.zeros(2, 3), torch.zeros(2, 9, dtype=torch.long)):
+            with pytest.raises(DataError, match="expected ids int64 of shape"):
+                model.encode(wrong)
+        images = UniVAE(UniVAEConfig(input_shape=(1, 8, 8)))
+        with pytest.raises(UnsupportedError, match="reads images"):
+            images.read(WORDS)
+
+    def test_decoding_with_a_cache_is_decoding_without(self) -> None:
+        model = build(WORDS, length=6)
+        z = model.infer(model.read(WORDS), 1, lambda q: q.mode)
+        states: list[Tensor] = []
+
+        def pick(state: Tensor) -> Tensor:
+            states.append(state)
+            return torch.full((len(state),), 4)
+
+        ids = model.generate(z[0], pick)
+        seen: list[Tensor] = []
+        original = model.tokens.log_prob
+        model.tokens.log_prob = (  # type: ignore[method-assign]
+            lambda state, tokens: seen.append(state) or original(state, tokens)
+        )
+        model.log_likelihood(ids, z)
+        torch.testing.assert_close(torch.stack(states, 1), seen[0][0])
+
+    @pytest.mark.parametrize(
+        ("settings", "said"),
+        [
+            ({"likelihood": "bernoulli"}, "text, and text alone"),
+            ({"tokenizer": None}, "text, and text alone"),
+        ],
+    )
+    def test_settings_of_text_belong_together(self, settings: dict[str, Any], said: str) -> None:
+        with pytest.raises(ConfigError, match=said):
+            build(WORDS, **settings)
+
+
+def test_a_corpus_is_trained_on_measured_and_sampled(corpus: Path, tmp_path: Path) -> None:
+    """The public road: train, load, evaluate with perplexity, fine-tune with its own tokeniser."""
+    options: dict[str, Any] = {**SMALL, "progress": False, "batch_size": 8}
+    run = zoo.train("univae", dataset=str(corpus), directory=tmp_path / "a", epochs=30, lr=3e-3,
+                    **options)  # fmt: skip
+    history = run.history
+    assert history[-1]["validation_elbo"] > history[0]["validation_elbo"] + 3
+    score = zoo.evaluate(tmp_path / "a", samples=5)
+    assert score.nll is not None and score.tokens is not None
+    assert score.perplexity == pytest.approx(math.exp(score.nll.value / score.tokens))
+    assert score.mse_per_pixel is None and score.bits_per_dim is None
+    assert "perplexity" in str(score) and "tokens" in score.convention
+    other = corpus.with_name("other.txt")
+    other.write_text("red cat\ngreen cat\nblue bird\n")
+    tuned = zoo.train("univae", dataset=str(other), directory=tmp_path / "b", epochs=1,
+                      start_from=tmp_path / "a", progress=False, batch_size=1)  # fmt: skip
+    assert tuned.model.config == run.model.config
+    copy = tmp_path / "c.safetensors"
+    checkpoint.save(copy, run.model, variant="univae", dataset=None)
+    loaded = zoo.load(copy)
+    drawn = [m.sample(2, generator=torch.Generator().manual_seed(1)) for m in (loaded, run.model)]
+    assert drawn[0] == drawn[1]

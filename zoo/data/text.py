@@ -1,0 +1,154 @@
+"""Sentences in memory: one tensor of token ids on the device, one sentence a row.
+
+A corpus is a file of one sentence a line, or a folder of such files for train, valid and test.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple, cast
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+from zoo.data.archive import Archive
+from zoo.data.partition import complete
+from zoo.data.split import Examples
+from zoo.data.tokenizer import PAD, Kind, Tokenizer
+from zoo.errors import DataError
+from zoo.model import InputKind
+from zoo.registry import DatasetSpec
+
+PARTS = ("train", "valid", "test")
+BESIDE = "tokenizer.json"
+"""A file of this name beside a corpus is its tokeniser."""
+BPE_TOKENS, MAX_TOKENS = 8_000, 30_000
+LOOKED_AT = 1000
+"""Sentences that decide how a corpus is cut."""
+
+
+@dataclass(frozen=True, eq=False)
+class TextSplit(Examples):
+    """Token ids int32 (N, T): sentences, each with its end, then padding.
+
+    >>> split = TextSplit(torch.tensor([[5, 1, 0, 0], [7, 8, 1, 0]], dtype=torch.int32))
+    >>> split.batch(torch.tensor([1]), kind="tokens")
+    tensor([[7, 8, 1]])
+    """
+
+    tokens: Tensor
+    labels: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        if self.tokens.dtype != torch.int32 or self.tokens.ndim != 2:
+            raise DataError(
+                "sentences must be token ids int32 of shape (N, T), "
+                f"got {self.tokens.dtype} of shape {tuple(self.tokens.shape)}"
+            )
+
+    @property
+    def rows(self) -> Tensor:
+        return self.tokens
+
+    def replaced(self, rows: Tensor, labels: Tensor | None) -> TextSplit:
+        """Other sentences."""
+        return TextSplit(rows, labels)
+
+    def batch(
+        self, index: Tensor, *, kind: InputKind, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Sentences at ``index`` (B,), int64 (B, T), without columns of padding alone."""
+        tokens = self.tokens.index_select(0, index).long()
+        return tokens[:, : int((tokens != PAD).sum(1).max())] if len(tokens) else tokens
+
+    def fixed(self, kind: InputKind, seed: int) -> TextSplit:
+        """The same: nothing about text is drawn."""
+        return self
+
+
+class TextFormat(NamedTuple):
+    """What a model of text reads: sentences cut by a tokeniser, of at most ``length`` tokens."""
+
+    tokenizer: str
+    length: int
+
+
+class Corpus(NamedTuple):
+    """Sentences before they are cut: all in one part, or in train, validation and test."""
+
+    parts: Sequence[Sequence[str]]
+    kind: Kind
+    tokenizer: Tokenizer | None = None
+
+    def cut(self, form: TextFormat | None) -> tuple[tuple[TextSplit, TextSplit, TextSplit], str]:
+        """The three splits and the tokeniser: a given form's, the corpus's own, or a learned one.
+
+        The vocabulary is learned of the first part. Of one part a tenth each is held out. Without
+        a form all splits are as wide as the longest sentence. Raises DataError for a sentence that
+        is too long for the form.
+        """
+        tokenizer = self.tokenizer if form is None else Tokenizer(form.tokenizer)
+        if tokenizer is None:
+            size = BPE_TOKENS if self.kind == "bpe" else MAX_TOKENS
+            tokenizer = Tokenizer.learn(self.parts[0], self.kind, size)
+        length = None if form is None else form.length
+        rows = [tokenizer.ids(part, length) for part in self.parts]
+        width = length or max(row.shape[1] for row in rows)
+        splits = [TextSplit(pad(row, (0, width - row.shape[1]), value=PAD).int()) for row in rows]
+        validation, test = splits[1:] if len(splits) == len(PARTS) else (None, None)
+        return complete(splits[0], validation, test), tokenizer.json
+
+
+def load_text(spec: DatasetSpec, root: Path | None) -> Corpus:
+    """A registered corpus: ``options`` name its folder, the kind of its tokens and its page.
+
+    It is never downloaded.
+    """
+
+    def download(_: Path) -> None:
+        raise OSError(f"zoo has no address to fetch it from; see {spec.options['page']}")
+
+    files = tuple(f"{spec.options['folder']}/{part}.txt" for part in PARTS)
+    paths = Archive(spec, files, keep="*.txt", download=download).locate(root)
+    kind = cast("Kind", spec.options["tokens"])
+    return Corpus([read_lines(path) for path in paths], kind)
+
+
+def load_text_file(path: Path) -> Corpus:
+    """One sentence a line.
+
+    Cut by the ``tokenizer.json`` beside the file where there is one. Else into characters where
+    words are not separated by white space, as in Chinese, and into pieces of bytes otherwise.
+    """
+    lines = read_lines(path)
+    beside = path.with_name(BESIDE)
+    tokenizer = Tokenizer(beside.read_text(encoding="utf-8")) if beside.is_file() else None
+    return Corpus([lines], kind_of(lines), tokenizer)
+
+
+def read_lines(path: Path) -> list[str]:
+    """The sentences of a file, white space around them removed.
+
+    Raises DataError for an empty line, naming it, and for what is not UTF-8 text.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is not UTF-8 text: {error}; convert it") from error
+    lines = [line.strip() for line in text.removesuffix("\n").split("\n")]
+    for number, line in enumerate(lines, start=1):
+        if not line:
+            raise DataError(f"{path}, line {number} is empty; give one sentence on every line")
+    return lines
+
+
+def kind_of(lines: Sequence[str]) -> Kind:
+    """ "characters" where most letters are of scripts without spaces between words, else "bpe"."""
+    letters = [c for line in lines[:LOOKED_AT] for c in line if c.isalpha()]
+    names = ("CJK", "HIRAGANA", "KATAKANA", "THAI", "LAO", "KHMER", "MYANMAR")
+    unspaced = sum(unicodedata.name(c, "").startswith(names) for c in letters)
+    return "characters" if 2 * unspaced > len(letters) else "bpe"

@@ -1,0 +1,170 @@
+"""Text to the ids of its tokens and back, by a tokeniser that is one JSON string.
+
+The work is done by the package ``tokenizers``; a tokeniser's JSON is the format of its files.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from itertools import chain
+from typing import TYPE_CHECKING, Literal
+
+import torch
+from torch import Tensor
+
+from zoo.errors import DataError
+
+if TYPE_CHECKING:  # a second to import, and only text needs it
+    from tokenizers import Tokenizer as Backend
+
+PAD, END, UNKNOWN = 0, 1, 2
+SPECIAL = ("<pad>", "<end>", "<unk>")
+"""The first three tokens of every vocabulary."""
+Kind = Literal["characters", "words", "bpe"]
+SHOWN = 5
+
+
+class Tokenizer:
+    """A fixed vocabulary, and how text is cut into its tokens.
+
+    A sentence's ids end with ``<end>``; after that come ``<pad>``s, which mean nothing.
+
+    >>> tokenizer = Tokenizer.learn(["a cat", "a hat"], "characters")
+    >>> ids = tokenizer.ids(["a hat"])
+    >>> ids.shape, tokenizer.text(ids)
+    (torch.Size([1, 6]), ['a hat'])
+    """
+
+    def __init__(self, json: str) -> None:
+        from tokenizers import Tokenizer as Backend
+
+        try:
+            self.backend: Backend = Backend.from_str(json)
+        except Exception as error:  # the package raises nothing narrower
+            raise DataError(
+                f"this is not a tokeniser of the package tokenizers: {error}"
+            ) from error
+        found = [self.backend.token_to_id(token) for token in SPECIAL]
+        if found != [PAD, END, UNKNOWN]:
+            raise DataError(
+                f"a tokeniser must have {', '.join(SPECIAL)} as its tokens 0, 1 and 2, this one "
+                f"has them as {found}; make one with Tokenizer.learn"
+            )
+        # Else a sentence in which "<end>" is written would end there.
+        self.backend.encode_special_tokens = True
+
+    @classmethod
+    def learn(cls, sentences: Iterable[str], kind: Kind, size: int = 30_000) -> Tokenizer:
+        """The tokeniser of at most ``size`` tokens for a corpus: its commonest come first.
+
+        "characters" are Unicode code points, "words" what white space separates, and "bpe" pieces
+        of bytes by byte-pair encoding, for which no text is unknown.
+        """
+        backend = _pieces(sentences, size) if kind == "bpe" else _listed(sentences, kind, size)
+        return cls(backend.to_str())
+
+    @property
+    def json(self) -> str:
+        """What the tokeniser is made of again."""
+        # Whether special tokens are read in text is no part of it.
+        text: str = self.backend.to_str()
+        return text
+
+    def __len__(self) -> int:
+        """The number of tokens."""
+        size: int = self.backend.get_vocab_size()
+        return size
+
+    def ids(
+        self, sentences: Sequence[str], length: int | None = None, strict: bool = False
+    ) -> Tensor:
+        """Ids int64 (N, T) of sentences, each ended and padded to ``length`` T or the longest.
+
+        Raises DataError for an empty sentence, for one of more than T - 1 tokens, and with
+        ``strict`` for tokens that are not in the vocabulary.
+        """
+        encoded = [each.ids for each in self.backend.encode_batch_fast(list(sentences))]
+        for number, ids in enumerate(encoded):
+            self._check(sentences[number], ids, length, strict)
+        lengths = torch.tensor([len(ids) for ids in encoded], dtype=torch.int64)[:, None]
+        longest = max(map(len, encoded), default=0)
+        width = length or 1 + longest
+        columns = torch.arange(width)
+        rows = torch.full((len(encoded), width), PAD)
+        rows[columns < lengths] = torch.tensor(
+            list(chain.from_iterable(encoded)), dtype=torch.int64
+        )
+        rows[columns == lengths] = END
+        return rows
+
+    def text(self, ids: Tensor) -> list[str]:
+        """The sentences of ids (N, T), each up to its end."""
+        rows = [row[: row.index(END)] if END in row else row for row in ids.tolist()]
+        texts: list[str] = self.backend.decode_batch(rows, skip_special_tokens=False)
+        return texts
+
+    def _check(self, sentence: str, ids: list[int], length: int | None, strict: bool) -> None:
+        shown = repr(sentence if len(sentence) <= 40 else f"{sentence[:40]}...")
+        if not ids:
+            raise DataError(f"the sentence {shown} is empty; give at least one token")
+        if length is not None and len(ids) >= length:
+            raise DataError(
+                f"the sentence {shown} has {len(ids)} tokens, the model reads at most "
+                f"{length - 1}; shorten or split it"
+            )
+        if PAD in ids or END in ids:
+            raise DataError(f"the sentence {shown} holds the word <pad> or <end>; leave it out")
+        if strict and UNKNOWN in ids:
+            pieces = self.backend.encode(sentence)
+            wrong = {
+                sentence[slice(*where)]
+                for token, where in zip(pieces.ids, pieces.offsets, strict=True)
+                if token == UNKNOWN
+            } - {SPECIAL[UNKNOWN]}
+            if wrong:
+                listed = ", ".join(map(repr, sorted(wrong)[:SHOWN]))
+                raise DataError(
+                    f"not in the vocabulary of {len(self)} tokens: {listed}; leave them out, or "
+                    f"write {SPECIAL[UNKNOWN]}"
+                )
+
+
+def _listed(sentences: Iterable[str], kind: Kind, size: int) -> Backend:
+    """A list of the commonest characters or words."""
+    from tokenizers import Regex, decoders, models, pre_tokenizers
+    from tokenizers import Tokenizer as Backend
+
+    counts: Counter[str] = Counter()
+    for sentence in sentences:
+        counts.update(sentence if kind == "characters" else sentence.split())
+    for token in SPECIAL:
+        del counts[token]  # a corpus may have its rare words replaced
+    ranked = sorted(counts, key=lambda token: (-counts[token], token))
+    kept = [*SPECIAL, *ranked[: max(0, size - len(SPECIAL))]]
+    vocabulary = {token: number for number, token in enumerate(kept)}
+    backend = Backend(models.WordLevel(vocabulary, unk_token=SPECIAL[UNKNOWN]))
+    if kind == "characters":
+        backend.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")
+        backend.decoder = decoders.Fuse()
+    else:
+        backend.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    return backend
+
+
+def _pieces(sentences: Iterable[str], size: int) -> Backend:
+    """Byte-pair encoding."""
+    from tokenizers import Tokenizer as Backend
+    from tokenizers import decoders, models, pre_tokenizers, trainers
+
+    backend = Backend(models.BPE(unk_token=SPECIAL[UNKNOWN]))
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    backend.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=size,
+        special_tokens=list(SPECIAL),
+        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+        show_progress=False,
+    )
+    backend.train_from_iterator(sentences, trainer)
+    return backend

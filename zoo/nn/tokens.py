@@ -1,0 +1,143 @@
+"""What a sequence model reads and makes: the patches of an image, or the tokens of a sentence.
+
+Each module knows the way from examples to tokens and back, their vectors, their places, and an
+exact likelihood of a token given the model's state.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, linear
+
+from zoo.data.tokenizer import END, PAD
+from zoo.distributions.precision import full_precision
+from zoo.model import InputKind
+from zoo.nn.likelihoods import AnyLikelihoodConfig
+from zoo.nn.patches import BinaryPatches, build_patches, join_patches, split_patches
+
+
+class ImageTokens(nn.Module):
+    """Images (B, C, H, W) as T square patches, row by row, at places on two axes.
+
+    A patch knows its place twice: by rotary positions, and by a learned vector for each.
+    """
+
+    axes = 2
+
+    def __init__(
+        self, shape: tuple[int, int, int], patch: int, width: int, likelihood: AnyLikelihoodConfig
+    ) -> None:
+        super().__init__()
+        self.shape, self.patch = shape, patch
+        self.grid = shape[1] // patch, shape[2] // patch
+        self.length = self.grid[0] * self.grid[1]
+        self.patches = build_patches(shape[0] * patch**2, width, likelihood)
+        self.places = nn.Parameter(0.02 * torch.randn(1 + self.length, width))
+
+    @property
+    def input_kind(self) -> InputKind:
+        return "binary" if isinstance(self.patches, BinaryPatches) else "unit"
+
+    def split(self, x: Tensor) -> Tensor:
+        """The tokens (B, T, K) of images."""
+        return split_patches(x, self.patch)
+
+    def join(self, tokens: Tensor) -> Tensor:
+        """The images of tokens (B, T, K)."""
+        return join_patches(tokens, self.patch, self.shape)
+
+    def embed(self, tokens: Tensor) -> Tensor:
+        """Their vectors (B, T, W)."""
+        return self.patches.embed(tokens)
+
+    def placed(self, vectors: Tensor, first: int) -> Tensor:
+        """Vectors (B, t, W) at the places from ``first`` on; the start's is 0."""
+        placed: Tensor = vectors + self.places[first : first + vectors.shape[1]]
+        return placed
+
+    def positions(self, like: Tensor) -> Tensor:
+        """(1 + T, 2): the start at (0, 0), the patch of row r and column c at (r + 1, c + 1)."""
+        rows, columns = (torch.arange(n, device=like.device, dtype=like.dtype) for n in self.grid)
+        places = torch.cartesian_prod(rows + 1, columns + 1)
+        return torch.cat([places.new_zeros(1, self.axes), places])
+
+    def hidden(self, tokens: Tensor) -> Tensor | None:
+        """None: every image has every patch."""
+        return None
+
+    def log_prob(self, state: Tensor, tokens: Tensor) -> Tensor:
+        """log p of tokens (B, T, K) given states (..., B, T, W): (..., B, T)."""
+        return self.patches.log_prob(state, tokens)
+
+    def draw(self, state: Tensor) -> Tensor:
+        """Tokens (N, K) given states (N, W)."""
+        return self.patches.draw(state)
+
+    def likeliest(self, state: Tensor) -> Tensor:
+        """The likeliest tokens, or their means, (N, K) given states (N, W)."""
+        return self.patches.likeliest(state)
+
+
+class TextTokens(nn.Module):
+    """Sentences as ids (B, T), each ended and then padded, of a vocabulary of V tokens.
+
+    Vectors and logits share one table.
+    """
+
+    axes = 1
+    input_kind: InputKind = "tokens"
+
+    def __init__(self, length: int, vocabulary: int, width: int) -> None:
+        super().__init__()
+        self.length = length
+        self.table = nn.Parameter(torch.randn(vocabulary, width) * width**-0.5)
+        self.bias = nn.Parameter(torch.zeros(vocabulary))
+
+    def split(self, x: Tensor) -> Tensor:
+        """The ids themselves."""
+        return x
+
+    def join(self, tokens: Tensor) -> Tensor:
+        """The ids themselves, with padding after the end."""
+        ended = (tokens == END).cumsum(1)
+        return tokens.masked_fill((ended - (tokens == END).long()) > 0, PAD)
+
+    def embed(self, tokens: Tensor) -> Tensor:
+        """Their vectors (B, T, W)."""
+        return nn.functional.embedding(tokens, self.table)
+
+    def placed(self, vectors: Tensor, first: int) -> Tensor:
+        """The vectors: places are rotary alone."""
+        return vectors
+
+    def positions(self, like: Tensor) -> Tensor:
+        """(1 + T, 1): the start at 0, tokens from 1 on."""
+        return torch.arange(1 + self.length, device=like.device, dtype=like.dtype)[:, None]
+
+    def hidden(self, tokens: Tensor) -> Tensor | None:
+        """Which tokens (B, T) are padding, that nothing may see."""
+        return tokens == PAD
+
+    def log_prob(self, state: Tensor, tokens: Tensor) -> Tensor:
+        """log p of ids (B, T) given states (..., B, T, W): (..., B, T), 0 for padding."""
+        logits = self._logits(state)
+        ids = tokens.expand(logits.shape[:-1])
+        losses = cross_entropy(
+            logits.flatten(0, -2), ids.flatten(), reduction="none", ignore_index=PAD
+        )
+        return -losses.view(ids.shape)
+
+    def draw(self, state: Tensor) -> Tensor:
+        """Ids (N,) given states (N, W)."""
+        return self._logits(state).softmax(-1).multinomial(1).squeeze(-1)
+
+    def likeliest(self, state: Tensor) -> Tensor:
+        """The likeliest ids (N,) given states (N, W)."""
+        return self._logits(state).argmax(-1)
+
+    def _logits(self, state: Tensor) -> Tensor:
+        """(..., V); padding has probability 0."""
+        logits = full_precision(linear(state, self.table, self.bias))
+        never = torch.arange(len(self.bias), device=state.device) == PAD
+        return logits.masked_fill(never, -torch.inf)
