@@ -106,14 +106,13 @@ def _section(
     data_root: str | None,
 ) -> Section:
     figures = []
-    if model is not None:
+    if model is not None and model.input_kind != "tokens":
         seeded = torch.Generator().manual_seed(0)
         samples = model.sample(4 * COLUMNS, generator=seeded)
         scale = enlargement(samples)
-        figures.append(Figure("Samples (means of p(x|z))", grid(samples, COLUMNS, scale=scale)))
+        figures.append(Figure("Samples", grid(samples, COLUMNS, scale=scale)))
         if evaluation is not None:
-            shape = model.config.input_shape
-            test = load_for_model(shape, evaluation.dataset, root=data_root).test
+            test = load_for_model(model.config, evaluation.dataset, root=data_root).test
             x = test.batch(torch.arange(2 * COLUMNS), kind=model.input_kind, generator=seeded)
             pairs = reconstruction_grid(x, model.reconstruct(x), COLUMNS, scale=scale)
             figures.append(Figure("Test images, each row above its reconstructions", pairs))

@@ -71,8 +71,7 @@ def main(arguments: list[str] | None = None) -> int:
         dataset = checkpoint.read_metadata(hub.locate(options.model)).dataset
         if dataset is None:
             parser.error(f"{options.model} does not say which dataset it was trained on")
-        shape = model.config.input_shape
-        data = load_for_model(shape, dataset, root=options.data_root)
+        data = load_for_model(model.config, dataset, root=options.data_root)
     except zoo.ZooError as error:
         raise SystemExit(f"error: {error}") from error
     test = data.test.take(IMAGES).fixed(model.input_kind, seed=0)

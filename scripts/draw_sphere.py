@@ -292,7 +292,7 @@ def codes_of_test_images(source: str, width: int, data_root: str | None) -> tupl
     model = zoo.load(source)
     if model.code_dim != width:
         raise DataError(f"{source} has codes of {model.code_dim} numbers, {width} can be drawn")
-    test = load_for_model(model.config.input_shape, "mnist", root=data_root).test
+    test = load_for_model(model.config, "mnist", root=data_root).test
     if test.labels is None:
         raise DataError("the test images have no labels to colour them by")
     return encode_split(model, test), test.labels

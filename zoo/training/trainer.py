@@ -169,7 +169,6 @@ class Trainer:
     def run(self) -> Run:
         """Train to the end and return the best model."""
         self.restore()
-        self.record_config()
         if not self.done:
             with self.reporter.open(self.progress.step), deterministic_convolutions():
                 while not self.done:
@@ -389,6 +388,7 @@ class Trainer:
             load_start(self.experiment.start_from, self.model)
             if self.average is not None:
                 self.average.model.load_state_dict(self.model.state_dict())
+        self.record_config()
         self.directory.cut_metrics(self.progress.step)
 
 
