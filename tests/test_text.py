@@ -101,6 +101,21 @@ class TestCorpora:
         sentences = corpus.read_text().split("\n")
         assert set(Tokenizer(data.tokenizer).text(data.train.tokens)) <= set(sentences)
 
+    def test_the_vocabulary_is_that_of_the_training_part(self, tmp_path: Path) -> None:
+        path = tmp_path / "x.txt"
+        path.write_text("".join(f"{chr(0x4E00 + i)}\n" for i in range(40)), encoding="utf-8")
+        data = load_dataset(path)
+        assert data.tokenizer is not None
+        assert len(Tokenizer(data.tokenizer)) == 3 + 32
+        assert isinstance(data.test, TextSplit) and (data.test.tokens[:, 0] == UNKNOWN).all()
+
+    def test_models_of_text_and_of_images_are_told_apart(self, corpus: Path) -> None:
+        model = build(WORDS)
+        with pytest.raises(DataError, match="digits holds images, the model reads text"):
+            zoo.evaluate(model, dataset="digits")
+        with pytest.raises(DataError, match="words holds text, the model reads images"):
+            zoo.evaluate("gaussian-vae-digits", dataset=str(corpus))
+
     def test_a_tokeniser_beside_the_file_is_used(self, corpus: Path) -> None:
         words = Tokenizer.learn(corpus.read_text().split("\n"), "words")
         corpus.with_name("tokenizer.json").write_text(words.json)
@@ -140,6 +155,21 @@ class TestCorpora:
 
 
 class TestModel:
+    def test_sentences_of_several_lengths_have_the_weights_of_each_alone(self) -> None:
+        model = build(WORDS, posterior="gaussian")
+        with torch.no_grad():
+            for latent in model.latents:  # draws that do not depend on their noise
+                latent.head.projection.weight[4:] = 0
+                latent.head.projection.bias[4:] = -30.0
+        ids = model.read(WORDS)
+        z = model.infer(ids, 3, lambda q: q.rsample())
+        together = model.log_likelihood(ids, z)
+        for row, sentence in enumerate(WORDS):
+            alone = model.read([sentence])
+            z = model.infer(alone, 1, lambda q: q.rsample())
+            likelihood = model.log_likelihood(alone, z)[0, 0]
+            torch.testing.assert_close(together[:, row], likelihood.expand(3), rtol=1e-3, atol=1e-3)
+
     def test_padding_changes_nothing(self) -> None:
         model = build(WORDS)
         ids = model.read(WORDS)
@@ -184,6 +214,10 @@ class TestModel:
             model.read(["the cat sat the cat sat the cat sat"])
         with pytest.raises(DataError, match="'emu'"):
             model.read(["the emu"])
+        with pytest.raises(DataError, match="give a list of sentences"):
+            model.read("the cat")
+        one = model.decode(model.sample_codes(1)[0])
+        assert one.log_prob(model.read(WORDS[:1])[0]).shape == ()
         for wrong in (torch.zeros(2, 3), torch.zeros(2, 9, dtype=torch.long)):
             with pytest.raises(DataError, match="expected ids int64 of shape"):
                 model.encode(wrong)
@@ -217,8 +251,9 @@ class TestModel:
         ],
     )
     def test_settings_of_text_belong_together(self, settings: dict[str, Any], said: str) -> None:
-        with pytest.raises(ConfigError, match=said):
+        with pytest.raises(ConfigError, match=said) as caught:
             build(WORDS, **settings)
+        assert len(str(caught.value)) < 600
 
 
 def test_a_corpus_is_trained_on_measured_and_sampled(corpus: Path, tmp_path: Path) -> None:

@@ -311,10 +311,11 @@ def sample(
     from zoo.report.figures import enlargement, grid
 
     model, _ = open_source(source)
+    text = is_text(model, out)
     generator = torch.Generator().manual_seed(seed)
     sizes = [min(BATCH, n - start) for start in range(0, n, BATCH)]
     drawn = [model.sample(size, temperature, generator) for size in sizes]
-    if is_text(model, out):
+    if text:
         write_lines(out, drawn)
         return
     images = joined_images(drawn)
@@ -341,11 +342,12 @@ def reconstruct(
     from zoo.report.figures import enlargement, reconstruction_grid
 
     model, path = open_source(source)
+    text = is_text(model, out)
     examples = examples_for(model, path, dataset, split, seed, data_root).take(n)
     originals = list(examples.batches(BATCH, "unit"))
     shown = [model.write(x) for x in originals]
     rebuilt = [model.reconstruct(x) for x in originals]
-    if is_text(model, out):
+    if text:
         write_lines(out, shown, rebuilt)
         return
     before, after = joined_images(shown), joined_images(rebuilt)

@@ -136,10 +136,13 @@ def is_text(model: VariationalAutoencoder, path: Path) -> bool:
 
 
 def write_lines(path: Path, *columns: Sequence[Tensor | list[str]]) -> None:
-    """Write sentences one a line, those of several columns in turn; whole or not at all."""
-    flat = [[line for part in column for line in part] for column in columns]
-    rows = zip(*flat, strict=True)
-    _write(path, "".join(f"{line}\n" for row in rows for line in row).encode())
+    """Write sentences one a line, those of several columns in turn; whole or not at all.
+
+    A line break within a sentence becomes a space.
+    """
+    flat = [[str(line) for part in column for line in part] for column in columns]
+    lines = [" ".join(line.splitlines()) for row in zip(*flat, strict=True) for line in row]
+    _write(path, "".join(f"{line}\n" for line in lines).encode())
 
 
 def joined_images(parts: Sequence[Tensor | list[str]]) -> Tensor:

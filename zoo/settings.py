@@ -12,6 +12,8 @@ from typing_extensions import Self
 
 from zoo.errors import ConfigError, did_you_mean, nearest
 
+LONGEST_SHOWN = 200
+
 
 class Settings(BaseModel):
     """Base of every schema in zoo: frozen; an unknown key, infinity or NaN is an error."""
@@ -41,7 +43,13 @@ def _describe(schema: type[BaseModel], detail: ErrorDetails) -> str:
         return f"{place!r} is required"
     guess = nearest(*_choice(detail))
     hint = f"; did you mean {guess!r}?" if guess else ""
-    return f"{place!r}: {detail['msg']} (got {detail['input']!r}){hint}"
+    return f"{place!r}: {detail['msg']} (got {shortened(detail['input'])}){hint}"
+
+
+def shortened(value: Any) -> str:
+    """How a message shows a value: a long one, as a tokeniser is, by its beginning."""
+    text = repr(value)
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}..."
 
 
 def _choice(detail: ErrorDetails) -> tuple[str, list[str]]:

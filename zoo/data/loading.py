@@ -70,12 +70,14 @@ def load_for_model(
     ``image_size`` that is given is used instead.
     """
     shape, tokenizer = config.input_shape, getattr(config, "tokenizer", None)
-    if tokenizer is not None:
-        form = TextFormat(tokenizer, shape[0])
-        return load_dataset(name_or_path, root=root, text_format=form)
+    form = None if tokenizer is None else TextFormat(tokenizer, shape[0])
     if image_size is None and len(shape) == 3 and shape[1] == shape[2]:
         image_size = shape[-1]
-    return load_dataset(name_or_path, root=root, image_size=image_size)
+    data = load_dataset(name_or_path, root=root, image_size=image_size, text_format=form)
+    if (form is None) != (data.tokenizer is None):
+        held, read = ("images", "text") if data.tokenizer is None else ("text", "images")
+        raise DataError(f"{data.name} holds {held}, the model reads {read}; choose another dataset")
+    return data
 
 
 def existing_path(name: str | Path) -> Path | None:

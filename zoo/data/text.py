@@ -1,6 +1,6 @@
 """Sentences in memory: one tensor of token ids on the device, one sentence a row.
 
-A corpus is a file of one sentence a line, or a folder of such files for train, valid and test.
+A corpus is a file of one sentence a line, or three such files for train, valid and test.
 """
 
 from __future__ import annotations
@@ -87,20 +87,29 @@ class Corpus(NamedTuple):
     def cut(self, form: TextFormat | None) -> tuple[tuple[TextSplit, TextSplit, TextSplit], str]:
         """The three splits and the tokeniser: a given form's, the corpus's own, or a learned one.
 
-        The vocabulary is learned of the first part. Of one part a tenth each is held out. Without
-        a form all splits are as wide as the longest sentence. Raises DataError for a sentence that
-        is too long for the form.
+        Of one part a tenth each is held out. The vocabulary is learned of the training sentences
+        alone. Without a form all splits are as wide as the longest sentence. Raises DataError for a
+        sentence that is too long for the form.
         """
+        parts = self.parts if len(self.parts) == len(PARTS) else _held_out(self.parts[0])
         tokenizer = self.tokenizer if form is None else Tokenizer(form.tokenizer)
         if tokenizer is None:
             size = BPE_TOKENS if self.kind == "bpe" else MAX_TOKENS
-            tokenizer = Tokenizer.learn(self.parts[0], self.kind, size)
+            tokenizer = Tokenizer.learn(parts[0], self.kind, size)
         length = None if form is None else form.length
-        rows = [tokenizer.ids(part, length) for part in self.parts]
+        rows = [tokenizer.ids(part, length) for part in parts]
         width = length or max(row.shape[1] for row in rows)
-        splits = [TextSplit(pad(row, (0, width - row.shape[1]), value=PAD).int()) for row in rows]
-        validation, test = splits[1:] if len(splits) == len(PARTS) else (None, None)
-        return complete(splits[0], validation, test), tokenizer.json
+        train, validation, test = (
+            TextSplit(pad(row, (0, width - row.shape[1]), value=PAD).int()) for row in rows
+        )
+        return (train, validation, test), tokenizer.json
+
+
+def _held_out(sentences: Sequence[str]) -> list[list[str]]:
+    """Train, validation and test as :func:`zoo.data.partition.complete` parts any examples."""
+    numbers = TextSplit(torch.arange(len(sentences), dtype=torch.int32)[:, None])
+    parts = complete(numbers, None, None)
+    return [[sentences[number] for number in part.tokens[:, 0].tolist()] for part in parts]
 
 
 def load_text(spec: DatasetSpec, root: Path | None) -> Corpus:
@@ -136,7 +145,7 @@ def read_lines(path: Path) -> list[str]:
     Raises DataError for an empty line, naming it, and for what is not UTF-8 text.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is not UTF-8 text: {error}; convert it") from error
     lines = [line.strip() for line in text.removesuffix("\n").split("\n")]

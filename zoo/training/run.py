@@ -18,7 +18,7 @@ from filelock import FileLock, Timeout
 
 from zoo.errors import ConfigError, TrainingError
 from zoo.files import write_atomically
-from zoo.settings import differences
+from zoo.settings import differences, shortened
 from zoo.training.config import Experiment, read_experiment
 
 
@@ -110,7 +110,9 @@ def _refuse_difference(old: Experiment, new: Experiment, path: Path) -> None:
         ignored.add("train.epochs")
     differing = {key: found[key] for key in sorted(found.keys() - ignored)}
     if differing:
-        changes = "; ".join(f"{k}: {was!r} -> {now!r}" for k, (was, now) in differing.items())
+        changes = "; ".join(
+            f"{key}: {shortened(was)} -> {shortened(now)}" for key, (was, now) in differing.items()
+        )
         why = (
             f" (a {old.train.schedule} schedule depends on the number of epochs; only a constant "
             "one can go on beyond it)"

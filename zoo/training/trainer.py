@@ -289,7 +289,7 @@ class Trainer:
         model = self.validated_model.eval()
         total = torch.zeros(2, device=self.device)
         with seeded(NOISE_SEED, self.device):
-            for x in self.validation.batches(EVALUATION_BATCH, kind="unit"):
+            for x in self.validation.batches(min(EVALUATION_BATCH, model.rows), kind="unit"):
                 with autocast(self.config, self.device):
                     terms = model.elbo_terms(x)
                 total += torch.stack([terms.log_likelihood.sum(), terms.kl.sum()])
@@ -308,7 +308,7 @@ class Trainer:
         """The importance-weighted bound on the validation split, with fixed noise."""
         total = torch.zeros((), device=self.device)
         with seeded(NOISE_SEED, self.device):
-            for x in self.validation.batches(EVALUATION_BATCH, kind="unit"):
+            for x in self.validation.batches(min(EVALUATION_BATCH, model.rows), kind="unit"):
                 with autocast(self.config, self.device):
                     total += model.log_prob(x, samples).sum()
         return total.item() / len(self.validation)

@@ -244,6 +244,8 @@ class UniVAE(VariationalAutoencoder):
         Raises DataError for a sentence that is empty, too long or has unknown tokens, and
         UnsupportedError where the model reads images.
         """
+        if isinstance(sentences, str):
+            raise DataError("give a list of sentences, for one as [sentence]")
         ids = self.tokenizer.ids(sentences, strict=True)
         if ids.shape[1] > self.tokens.length:  # said for the sentence that is too long
             self.tokenizer.ids(sentences, self.tokens.length)
@@ -425,7 +427,8 @@ class _Autoregressive(Distribution):
         given = value.shape[: -len(event)]
         batch = torch.broadcast_shapes(self.batch_shape, given)  # type: ignore[no-untyped-call]
         z = self.z.expand(batch + self.z.shape[-2:])
-        if given == batch[1:]:  # the same examples for every draw: the lower layers read them once
+        if len(batch) > len(given) and given == batch[1:]:
+            # The same examples for every draw, which the lower layers then read once.
             x = value.reshape(-1, *event)
             return self.model.log_likelihood(x, z.reshape(len(z), -1, *z.shape[-2:])).view(batch)
         x = value.expand(batch + event).reshape(-1, *event)
