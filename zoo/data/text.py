@@ -156,7 +156,7 @@ def read_lines(path: Path) -> list[str]:
 
 
 def kind_of(lines: Sequence[str]) -> Kind:
-    """ "characters" where most letters are of scripts without spaces between words, else "bpe"."""
+    """Characters where most letters are of scripts without spaces between words, else bytes."""
     letters = [c for line in lines[:LOOKED_AT] for c in line if c.isalpha()]
     names = ("CJK", "HIRAGANA", "KATAKANA", "THAI", "LAO", "KHMER", "MYANMAR")
     unspaced = sum(unicodedata.name(c, "").startswith(names) for c in letters)

@@ -117,9 +117,11 @@ class UniVAEConfig(ModelConfig):
 
 
 class UniVAE(VariationalAutoencoder):
-    r"""p(x|z) autoregressive over patches, prod_l p(z_l), and q(z|x) = prod_l q(z_l | z_<l, x).
+    r"""p(x|z) autoregressive over tokens, prod_l p(z_l), and q(z|x) = prod_l q(z_l | z_<l, x).
 
-    A Transformer reads the patches of x twice with the same weights, behind a start token each: as
+    Tokens are the patches of an image, or the pieces of a sentence.
+
+    A Transformer reads the tokens of x twice with the same weights, behind a start token each: as
     encoder, where every position sees all, and as decoder, where it sees those before it. Neither
     sees the other, but for this: before each of the last layers the encoder's state at the start
     token becomes a posterior, is overwritten by a projection of the draw z_l, and is what all of
