@@ -94,19 +94,29 @@ def train(recipe: dict[str, Any], directory: Path, data_root: str | None) -> lis
         where = directory
         if start is not None:
             where = directory / f"{FINE_TUNING}-{sha256(start / 'best.safetensors')[:8]}"
-        experiment = zoo.Experiment.build(
-            recipe["variant"],
-            recipe["dataset"],
-            model=stage.get("model"),
-            train=stage.get("train"),
-            objective=stage.get("objective"),
-            data_root=data_root,
-            start_from=start,
-        )
+        experiment = experiment_of(recipe, stage, data_root, start)
         note_provenance(where, experiment.train.epochs)
         runs.append(zoo.train_experiment(experiment, where))
         start = where
     return runs
+
+
+def experiment_of(
+    recipe: dict[str, Any],
+    stage: dict[str, Any],
+    data_root: str | None = None,
+    start: Path | None = None,
+) -> zoo.Experiment:
+    """One run of a recipe: ``stage`` is the recipe itself or its ``fine_tune``."""
+    return zoo.Experiment.build(
+        recipe["variant"],
+        recipe["dataset"],
+        model=stage.get("model"),
+        train=stage.get("train"),
+        objective=stage.get("objective"),
+        data_root=data_root,
+        start_from=start,
+    )
 
 
 def note_provenance(directory: Path, epochs: int) -> None:

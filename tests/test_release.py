@@ -109,13 +109,7 @@ def test_every_recipe_is_made_of_experiments(release: ModuleType) -> None:
     for name, recipe in yaml.safe_load(release.RECIPES.read_text()).items():
         assert recipe.keys() <= known, name
         for stage in (recipe, recipe.get("fine_tune", {})):
-            experiment = zoo.Experiment.build(
-                recipe["variant"],
-                recipe["dataset"],
-                model=stage.get("model"),
-                train=stage.get("train"),
-                objective=stage.get("objective"),
-            )
+            experiment = release.experiment_of(recipe, stage)
             spec = registry().dataset(recipe["dataset"])
             if spec.shape is not None:
                 facts = spec.shape, spec.likelihood
