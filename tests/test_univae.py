@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 from torch.distributions import kl_divergence
 
-from zoo.errors import ConfigError
+from zoo.errors import ConfigError, UnsupportedError
+from zoo.nn.decoding import Greedy
 from zoo.nn.patches import join_patches, split_patches
 from zoo.nn.transformer import KeyValueCache, Rotation, TransformerLayer, rotation
 from zoo.variants.univae import DECODING, ENCODING, UniVAE, UniVAEConfig
@@ -127,7 +128,7 @@ def test_the_decoder_sees_latents_of_unit_variance() -> None:
         assert latent.seen(z)[:, 0, :4].var().item() == pytest.approx(1, abs=0.05)
 
 
-@pytest.mark.parametrize("posterior", ["vmf-fixed", "vmf", "gaussian"])
+@pytest.mark.parametrize("posterior", ["vmf-fixed", "vmf", "gaussian", "batch-norm"])
 def test_the_two_passes_are_the_one_sequence_of_the_definition(posterior: str) -> None:
     model, x = build(posterior=posterior), images(3)
     drawn: list[Tensor] = []
@@ -220,12 +221,11 @@ def test_decoding_with_a_cache_is_decoding_without(likelihood: str) -> None:
     model = build(likelihood=likelihood)
     z = model.infer(images(3), 1, lambda q: q.mode)[0]
     states: list[Tensor] = []
-
-    def pick(state: Tensor) -> Tensor:
-        states.append(state)
-        return model.tokens.likeliest(state)
-
-    x = model.generate(z, pick)
+    likeliest = model.tokens.likeliest
+    model.tokens.likeliest = (  # type: ignore[method-assign]
+        lambda state: states.append(state) or likeliest(state)
+    )
+    x = model.generate(z, Greedy())
     seen: list[Tensor] = []
     original = model.tokens.log_prob
     model.tokens.log_prob = (  # type: ignore[method-assign]
@@ -279,6 +279,53 @@ def test_draws_of_intensities_follow_their_likelihood() -> None:
     counts = drawn.bincount(minlength=256).double()
     statistic = ((counts - 20_000 * expected).square() / (20_000 * expected)).sum().item()
     assert statistic < 255 + 5 * (2 * 255) ** 0.5
+
+
+@pytest.mark.parametrize("posterior", ["vmf", "gaussian"])
+def test_the_density_of_codes_is_that_of_the_walk(posterior: str) -> None:
+    """q(z|x) of each code given each image, by a walk that is led through that code."""
+    model, x = build(posterior=posterior), images(3)
+    z = model.sample_codes(2)
+    found = model.log_posterior(x, z)
+    for code, row in zip(z.view(2, 3, 4), found, strict=True):
+        for one, value in zip(x, row, strict=True):
+            given, terms = iter(code), []
+
+            def choose(q: Any, given: Any = given, terms: Any = terms) -> Tensor:
+                chosen = next(given)[None]
+                terms.append(q.log_prob(chosen))
+                return chosen
+
+            model.infer(one[None], 1, choose)
+            torch.testing.assert_close(value, torch.stack(terms).sum())
+
+
+def test_a_batch_normalised_posterior_cannot_collapse() -> None:
+    """Its KL is at least d gamma^2 / 2 in each group, whatever the batch; training learns it."""
+    model, x = build(posterior={"name": "batch-norm", "gamma": 0.8}).train(), images(64)
+    with torch.no_grad():
+        for latent in model.latents:
+            latent.head.projection.weight.mul_(1e-2)  # hardly anything is said of x
+    kl = model.elbo_terms(x).kl
+    assert (kl.mean(0) >= 4 * 0.8**2 / 2 * 0.999).all()
+    for _ in range(300):
+        model.elbo_terms(x)
+    train = model.elbo_terms(x).kl.mean(0)
+    torch.testing.assert_close(model.eval().elbo_terms(x).kl.mean(0), train, rtol=0.1, atol=0)
+
+
+def test_editing_draws_the_named_latents_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, x = build(), images(5)
+    assert torch.equal(model.edit(x, groups=[]), model.reconstruct(x))  # type: ignore[arg-type]
+    shown: list[Tensor] = []
+    monkeypatch.setattr(model, "show", lambda z, decoding: shown.append(z))
+    model.edit(x, groups=[2, 0], generator=torch.Generator().manual_seed(1))
+    before, after = model.encode(x).view(5, 3, 4), shown[0].view(5, 3, 4)
+    assert torch.equal(after[:, 1], before[:, 1])
+    assert not torch.isclose(after[:, [0, 2]], before[:, [0, 2]]).any(0).all()
+    torch.testing.assert_close(after.norm(dim=-1), torch.ones(5, 3).double())
+    with pytest.raises(UnsupportedError, match=r"numbered 0 to 2, got \[3\]"):
+        model.edit(x, groups=[3])
 
 
 def test_shapes_broadcast_as_those_of_any_distribution() -> None:

@@ -101,6 +101,13 @@ class VariationalAutoencoder(nn.Module, ABC):
     ) -> Tensor:
         """``n`` draws from the prior, its standard deviation scaled by ``temperature``: (n, D)."""
 
+    def log_posterior(self, x: Tensor, z: Tensor) -> Tensor | None:
+        """log q(z|x) of every code (S, D) given every x (B, ...): (S, B).
+
+        None where the posterior has no density in closed form.
+        """
+        return None
+
     def kl_by_dimension(self, x: Tensor) -> Tensor | None:
         """KL of each latent dimension, (B, D), where the posterior factorises; otherwise None."""
         return None

@@ -40,29 +40,33 @@ class BinaryPatches(nn.Module):
 
     def log_prob(self, state: Tensor, patches: Tensor) -> Tensor:
         """Of patches (..., K) given states (..., W), which broadcast: (...)."""
-        logits = full_precision(self.logits(state))
+        logits = self.class_logits(state)
         classes = self._classes(patches).expand(logits.shape[:-1])
         losses = cross_entropy(logits.flatten(0, -2), classes.flatten(), reduction="none")
         return -losses.view(classes.shape)
 
+    def class_logits(self, state: Tensor) -> Tensor:
+        """Of all 2^K patches, (N, 2^K), given states (N, W)."""
+        return full_precision(self.logits(state))
+
+    def of_class(self, classes: Tensor) -> Tensor:
+        """The patches (N, K) of classes (N,)."""
+        bits = classes[..., None].bitwise_and(self._values(classes)) != 0
+        return bits.to(self.embedding.weight.dtype)
+
     def draw(self, state: Tensor) -> Tensor:
         """Patches (N, K) given states (N, W)."""
-        probabilities = full_precision(self.logits(state)).softmax(-1)
-        return self._bits(probabilities.multinomial(1).squeeze(-1), state)
+        return self.of_class(self.class_logits(state).softmax(-1).multinomial(1).squeeze(-1))
 
     def likeliest(self, state: Tensor) -> Tensor:
         """The likeliest patches (N, K) given states (N, W)."""
-        return self._bits(self.logits(state).argmax(-1), state)
+        return self.of_class(self.class_logits(state).argmax(-1))
 
     def _values(self, like: Tensor) -> Tensor:
         return 2 ** torch.arange(self.pixels, device=like.device)
 
     def _classes(self, patches: Tensor) -> Tensor:
         return ((patches > 0.5) * self._values(patches)).sum(-1)
-
-    def _bits(self, classes: Tensor, like: Tensor) -> Tensor:
-        bits = classes[..., None].bitwise_and(self._values(classes)) != 0
-        return bits.to(full_precision(like).dtype)
 
 
 class IntensityPatches(nn.Module):

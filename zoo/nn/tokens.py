@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, linear
+from torch.nn.functional import cross_entropy, linear, pad
 
 from zoo.data.tokenizer import END, PAD
 from zoo.distributions.precision import full_precision
+from zoo.errors import UnsupportedError
 from zoo.model import InputKind
 from zoo.nn.likelihoods import AnyLikelihoodConfig
 from zoo.nn.patches import BinaryPatches, build_patches, join_patches, split_patches
@@ -70,6 +71,21 @@ class ImageTokens(nn.Module):
         """log p of tokens (B, T, K) given states (..., B, T, W): (..., B, T)."""
         return self.patches.log_prob(state, tokens)
 
+    def class_logits(self, state: Tensor) -> Tensor:
+        """Of all patches there can be, (N, 2^K), given states (N, W).
+
+        Raises UnsupportedError where patches are not binary.
+        """
+        return self._classes.class_logits(state)
+
+    def of_class(self, classes: Tensor) -> Tensor:
+        """The tokens (N, K) of classes (N,)."""
+        return self._classes.of_class(classes)
+
+    def ended(self, tokens: Tensor) -> Tensor | None:
+        """None: images have all their patches."""
+        return None
+
     def draw(self, state: Tensor) -> Tensor:
         """Tokens (N, K) given states (N, W)."""
         return self.patches.draw(state)
@@ -77,6 +93,15 @@ class ImageTokens(nn.Module):
     def likeliest(self, state: Tensor) -> Tensor:
         """The likeliest tokens, or their means, (N, K) given states (N, W)."""
         return self.patches.likeliest(state)
+
+    @property
+    def _classes(self) -> BinaryPatches:
+        if isinstance(self.patches, BinaryPatches):
+            return self.patches
+        raise UnsupportedError(
+            "patches of intensities have no classes to rank: temperature, top_p and beams need "
+            "binary images or text; use Draw() or Greedy()"
+        )
 
 
 class TextTokens(nn.Module):
@@ -99,9 +124,10 @@ class TextTokens(nn.Module):
         return x
 
     def join(self, tokens: Tensor) -> Tensor:
-        """The ids themselves, with padding after the end."""
+        """The ids (B, T) of the first tokens (B, t), with padding after the end."""
         ended = (tokens == END).cumsum(1)
-        return tokens.masked_fill((ended - (tokens == END).long()) > 0, PAD)
+        ids = tokens.masked_fill((ended - (tokens == END).long()) > 0, PAD)
+        return pad(ids, (0, self.length - ids.shape[1]), value=PAD)
 
     def embed(self, tokens: Tensor) -> Tensor:
         """Their vectors (B, T, W)."""
@@ -121,23 +147,31 @@ class TextTokens(nn.Module):
 
     def log_prob(self, state: Tensor, tokens: Tensor) -> Tensor:
         """log p of ids (B, T) given states (..., B, T, W): (..., B, T), 0 for padding."""
-        logits = self._logits(state)
+        logits = self.class_logits(state)
         ids = tokens.expand(logits.shape[:-1])
         losses = cross_entropy(
             logits.flatten(0, -2), ids.flatten(), reduction="none", ignore_index=PAD
         )
         return -losses.view(ids.shape)
 
+    def of_class(self, classes: Tensor) -> Tensor:
+        """The ids themselves."""
+        return classes
+
+    def ended(self, tokens: Tensor) -> Tensor | None:
+        """Which of the latest tokens (N,) are an end, or padding behind one."""
+        return (tokens == END) | (tokens == PAD)
+
     def draw(self, state: Tensor) -> Tensor:
         """Ids (N,) given states (N, W)."""
-        return self._logits(state).softmax(-1).multinomial(1).squeeze(-1)
+        return self.class_logits(state).softmax(-1).multinomial(1).squeeze(-1)
 
     def likeliest(self, state: Tensor) -> Tensor:
         """The likeliest ids (N,) given states (N, W)."""
-        return self._logits(state).argmax(-1)
+        return self.class_logits(state).argmax(-1)
 
-    def _logits(self, state: Tensor) -> Tensor:
-        """(..., V); padding has probability 0."""
+    def class_logits(self, state: Tensor) -> Tensor:
+        """(..., V) given states (..., W); padding has probability 0."""
         logits = full_precision(linear(state, self.table, self.bias))
         never = torch.arange(len(self.bias), device=state.device) == PAD
         return logits.masked_fill(never, -torch.inf)

@@ -80,6 +80,11 @@ class KeyValueCache:
         so_far = self.memory[:, :, :, : self.filled]
         return so_far[0], so_far[1]
 
+    def select(self, rows: Tensor) -> None:
+        """Go on with these examples (M,) of the batch, in that order."""
+        if self.memory is not None:
+            self.memory = self.memory[:, rows]
+
 
 class Attention(nn.Module):
     """Each position looks at all, or with ``causal`` at itself and those before it."""

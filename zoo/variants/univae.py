@@ -5,28 +5,28 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
-from typing import Annotated, Any, cast
+from typing import Annotated, cast, overload
 
 import torch
 from pydantic import BeforeValidator, Field, model_validator
 from torch import Tensor, nn
-from torch.distributions import Distribution, constraints, kl_divergence
+from torch.distributions import Distribution, kl_divergence
 from torch.nn.functional import pad
 from typing_extensions import Self
 
 from zoo.data.tokenizer import Tokenizer
+from zoo.distributions.autoregressive import (
+    Autoregressive,
+    AutoregressiveDensity,
+    AutoregressiveMass,
+    AutoregressiveText,
+)
 from zoo.errors import DataError, UnsupportedError
 from zoo.geometry import geodesic_path, great_circle, linear_path, straight_line
 from zoo.model import ElboTerms, InputKind, ModelConfig, VariationalAutoencoder
 from zoo.nn.backbones import by_name
-from zoo.nn.latents import (
-    AnyPosterior,
-    FixedVMFPosterior,
-    GaussianPosterior,
-    PosteriorChoice,
-    build_head,
-    build_prior,
-)
+from zoo.nn.decoding import Decoding, Draw, Greedy, generate
+from zoo.nn.latents import FixedVMFPosterior, Latent, PosteriorChoice, build_prior, is_flat
 from zoo.nn.likelihoods import (
     AnyLikelihoodConfig,
     BernoulliConfig,
@@ -42,6 +42,7 @@ MAX_BITS = 12
 ENCODING, DECODING = 0, 1
 ROW_NUMBERS = 2**24
 """Activations of all rows that are decoded at a time: some 0.4 GB with what they pass through."""
+GREEDY, DRAW = Greedy(), Draw()
 AXES = 2  # of an image; a sentence has one, and any width that suits two suits it
 
 TokenLikelihood = Annotated[
@@ -178,7 +179,7 @@ class UniVAE(VariationalAutoencoder):
     @property
     def _flat(self) -> bool:
         """Whether latents are vectors of any length, not directions."""
-        return isinstance(self.config.posterior, GaussianPosterior)
+        return is_flat(self.config.posterior)
 
     def elbo_terms(self, x: Tensor) -> ElboTerms:
         kl: list[Tensor] = []
@@ -202,25 +203,48 @@ class UniVAE(VariationalAutoencoder):
         z = self.infer(x, samples, choose)
         return self.log_likelihood(x, z) + torch.stack(latents).sum(0).view(samples, len(x))
 
-    def encode(self, x: Tensor) -> Tensor:
-        """The modes of all posteriors, each given those before it."""
+    def encode(self, x: Tensor | Sequence[str]) -> Tensor:
+        """The modes of all posteriors, each given those before it, of examples or sentences."""
+        x = x if isinstance(x, Tensor) else self.read(x)
         return self.infer(x, 1, lambda q: q.mode).squeeze(0).flatten(1)
+
+    def log_posterior(self, x: Tensor, z: Tensor) -> Tensor:
+        codes = self._apart(z).repeat_interleave(len(x), 0)
+        given, log_probs = iter(codes.unbind(1)), []
+
+        def choose(q: Distribution) -> Tensor:
+            chosen = next(given)
+            log_probs.append(q.log_prob(chosen))
+            return chosen
+
+        self.infer(x, len(z), choose)
+        return torch.stack(log_probs).sum(0).view(len(z), len(x))
 
     def decode(self, z: Tensor) -> Distribution:
         """p(x|z) for codes (..., G d), batch shape (...)."""
-        family = AutoregressiveDensity if self._is_density else AutoregressiveMass
-        return family(self, self._apart(z))
+        return self._family(self, self._apart(z), tuple(self.config.input_shape))
 
     @property
-    def _is_density(self) -> bool:
-        return isinstance(self.config.likelihood, GaussianConfig)
+    def _family(self) -> type[Autoregressive]:
+        if isinstance(self.tokens, TextTokens):
+            return AutoregressiveText
+        is_density = isinstance(self.config.likelihood, GaussianConfig)
+        return AutoregressiveDensity if is_density else AutoregressiveMass
 
-    def show(self, z: Tensor) -> Tensor | list[str]:
-        """Images (B, C, H, W) or sentences, token by token: the likeliest given those before it.
+    @torch.no_grad()
+    def show(self, z: Tensor, decoding: Decoding = GREEDY) -> Tensor | list[str]:
+        """Images (B, C, H, W) or sentences of codes, made token by token as ``decoding`` says.
 
-        Of intensities their mean.
+        Unless told otherwise of the likeliest tokens, and of intensities of their mean.
         """
-        return self.write(self.generate(self._apart(z), self.tokens.likeliest))
+        return self.write(self.generate(self._apart(z), decoding))
+
+    def reconstruct(
+        self, x: Tensor | Sequence[str], decoding: Decoding = GREEDY
+    ) -> Tensor | list[str]:
+        """What the codes of examples, or of sentences, look like; see :meth:`show`."""
+        with torch.no_grad():
+            return self.show(self.encode(x), decoding)
 
     def sample_codes(
         self, n: int, temperature: float = 1.0, generator: torch.Generator | None = None
@@ -230,15 +254,48 @@ class UniVAE(VariationalAutoencoder):
 
     @torch.no_grad()
     def sample(
-        self, n: int, temperature: float = 1.0, generator: torch.Generator | None = None
+        self,
+        n: int,
+        temperature: float = 1.0,
+        generator: torch.Generator | None = None,
+        decoding: Decoding = DRAW,
     ) -> Tensor | list[str]:
-        """Draws x ~ p(x|z) for ``n`` codes from the prior: images (n, C, H, W), or sentences."""
-        z = self._apart(self.sample_codes(n, temperature, generator))
+        """Draws x ~ p(x|z) for ``n`` codes from the prior: images (n, C, H, W), or sentences.
+
+        ``temperature`` is the prior's, that of the tokens is the ``decoding``'s.
+        """
+        codes = self.sample_codes(n, temperature, generator)
         if generator is None:
-            return self.write(self.generate(z, self.tokens.draw))
+            return self.show(codes, decoding)
         seed = torch.randint(2**62, (), generator=generator, device=generator.device)
         with seeded(int(seed), self.start.device):
-            return self.write(self.generate(z, self.tokens.draw))
+            return self.show(codes, decoding)
+
+    @torch.no_grad()
+    def edit(
+        self,
+        x: Tensor | Sequence[str],
+        groups: Sequence[int],
+        generator: torch.Generator | None = None,
+        decoding: Decoding = GREEDY,
+    ) -> Tensor | list[str]:
+        """Reconstructions in which the latents of ``groups``, from 0, are drawn from the prior.
+
+        The others keep what they say of x, so this shows what each decides. Raises
+        UnsupportedError for a group there is not.
+
+        >>> model = UniVAE(UniVAEConfig(input_shape=(1, 28, 28), layers=5))
+        >>> model.edit(torch.zeros(2, 1, 28, 28), groups=[0, 3]).shape
+        torch.Size([2, 1, 28, 28])
+        """
+        last = self.config.groups - 1
+        if not all(0 <= group <= last for group in groups):
+            raise UnsupportedError(f"groups of latents are numbered 0 to {last}, got {groups}")
+        codes = self._apart(self.encode(x))
+        drawn = self._apart(self.sample_codes(len(codes), generator=generator))
+        chosen = torch.zeros(self.config.groups, 1, dtype=torch.bool, device=codes.device)
+        chosen[list(groups)] = True
+        return self.show(torch.where(chosen, drawn, codes).flatten(1), decoding)
 
     def read(self, sentences: Sequence[str]) -> Tensor:
         """The ids (B, T) of sentences, for the other methods of a model of text.
@@ -272,8 +329,21 @@ class UniVAE(VariationalAutoencoder):
     def write(self, x: Tensor) -> Tensor | list[str]:
         return x.clamp(0, 1) if self.config.tokenizer is None else self.tokenizer.text(x)
 
-    def interpolate(self, start: Tensor, end: Tensor, steps: int) -> Tensor:
-        """``steps`` codes from ``start`` to ``end``, each latent on its shortest way."""
+    @overload
+    def interpolate(self, start: Tensor, end: Tensor, steps: int) -> Tensor: ...
+    @overload
+    def interpolate(self, start: str, end: str, steps: int) -> list[str]: ...
+
+    def interpolate(self, start: Tensor | str, end: Tensor | str, steps: int) -> Tensor | list[str]:
+        """``steps`` codes from ``start`` to ``end``, each latent on its shortest way.
+
+        Between two sentences: the sentences of the codes between theirs, their own
+        reconstructions first and last.
+        """
+        if isinstance(start, str) or isinstance(end, str):
+            with torch.no_grad():
+                ends = self.encode([str(start), str(end)])
+                return cast("list[str]", self.show(self.interpolate(ends[0], ends[1], steps)))
         path = linear_path if self._flat else geodesic_path
         return path(self._apart(start), self._apart(end), steps).flatten(-2)
 
@@ -330,38 +400,13 @@ class UniVAE(VariationalAutoencoder):
         return self.tokens.log_prob(state, tokens).sum(-1)
 
     @torch.no_grad()
-    def generate(self, z: Tensor, pick: Callable[[Tensor], Tensor]) -> Tensor:
-        """Examples for latents (N, G, d), token by token; ``pick`` makes one of a state (N, W)."""
-        length = self.tokens.length
-        turns = self._turns(length)
-        caches = [KeyValueCache(1 + length) for _ in range(self.config.layers)]
-        memories = [latent.seen(z[:, g]) for g, (_, latent) in enumerate(self._bearing())]
-        state, picked = self._begin(z.new_zeros(len(z), 0, self.config.width), DECODING), []
-        for position in range(length):
-            state = self._extend(state, turns.at(position, position + 1), memories, caches)
-            picked.append(pick(self.norm(state[:, 0])))
-            vector = self.tokens.embed(picked[-1][:, None])
-            state = self._placed(vector, DECODING, position + 1)
-        return self.tokens.join(torch.stack(picked, 1))
+    def generate(self, z: Tensor, decoding: Decoding) -> Tensor:
+        """Examples (N, ...) for latents (N, G, d), token by token."""
+        return generate(lambda latents: Growing(self, latents), z, self.tokens, decoding)
 
-    def _extend(
-        self,
-        state: Tensor,
-        turns: Rotation,
-        memories: list[Tensor],
-        caches: list[KeyValueCache],
-    ) -> Tensor:
-        """The decoder's layers for the next position alone, (N, 1, W); the first brings latents."""
-        lower, upper = caches[: len(self.lower)], caches[len(self.lower) :]
-        for layer, cache in zip(self.lower, lower, strict=True):
-            state = layer(state, turns, causal=True, cache=cache)
-        for (layer, _), cache, memory in zip(self._bearing(), upper, memories, strict=True):
-            if cache.filled:
-                state = layer(state, turns, causal=True, cache=cache)
-            else:
-                both = torch.cat([memory, state], dim=1)
-                state = layer(both, turns.behind_first(), causal=True, cache=cache)[:, 1:]
-        return state
+    def draw(self, z: Tensor) -> Tensor:
+        """Draws (N, ...) from p(x|z) for latents (N, G, d)."""
+        return self.generate(z, DRAW)
 
     def _bearing(self) -> Iterator[tuple[TransformerLayer, Latent]]:
         """The last layers, each with its latent."""
@@ -392,77 +437,49 @@ class UniVAE(VariationalAutoencoder):
         return codes.view(*codes.shape[:-1], self.config.groups, self.config.latent_dim)
 
 
-class Latent(nn.Module):
-    """What one of the last layers does with the state at the start token."""
+class Growing:
+    """Sequences that grow token by token, for latents (N, G, d), each layer's keys and values kept.
 
-    def __init__(self, width: int, latent_dim: int, posterior: AnyPosterior) -> None:
-        super().__init__()
-        self.norm = RMSNorm(width)
-        self.head = build_head(posterior, width, latent_dim)
-        self.spread = 1.0 if isinstance(posterior, GaussianPosterior) else latent_dim**0.5
-        self.expand = nn.Linear(latent_dim, width)
-
-    def posterior(self, state: Tensor) -> Distribution:
-        """q(z_l | z_<l, x) of states (B, W)."""
-        q: Distribution = self.head(self.norm(state))
-        return q
-
-    def seen(self, z: Tensor) -> Tensor:
-        """What overwrites the state, (B, 1, W), of latents scaled to unit variance."""
-        memory: Tensor = self.expand(self.spread * z)[:, None]
-        return memory
-
-
-class _Autoregressive(Distribution):
-    """p(x|z) over images (C, H, W) or sentences (T,) for latents (..., G, d), batch shape (...)."""
-
-    arg_constraints: dict[str, constraints.Constraint] = {}
+    ``state`` (N, W) is what the next tokens are chosen by.
+    """
 
     def __init__(self, model: UniVAE, z: Tensor) -> None:
-        self.model, self.z = model, z
-        shape = torch.Size(model.config.input_shape)
-        super().__init__(z.shape[:-2], shape, validate_args=False)
+        self.model, self.length = model, 0
+        length = model.tokens.length
+        self.turns = model._turns(length)
+        self.caches = [KeyValueCache(1 + length) for _ in range(model.config.layers)]
+        memories = [latent.seen(z[:, g]) for g, (_, latent) in enumerate(model._bearing())]
+        vectors = z.new_zeros(len(z), 0, model.config.width)
+        self.state = self._first(model._begin(vectors, DECODING), memories)
 
-    def log_prob(self, value: Tensor) -> Tensor:
-        """Summed over tokens, each given those before it: shape (...)."""
-        event = value.shape[-len(self.event_shape) :]
-        given = value.shape[: -len(event)]
-        batch = torch.broadcast_shapes(self.batch_shape, given)  # type: ignore[no-untyped-call]
-        z = self.z.expand(batch + self.z.shape[-2:])
-        if len(batch) > len(given) and given == batch[1:]:
-            # The same examples for every draw, which the lower layers then read once.
-            x = value.reshape(-1, *event)
-            return self.model.log_likelihood(x, z.reshape(len(z), -1, *z.shape[-2:])).view(batch)
-        x = value.expand(batch + event).reshape(-1, *event)
-        return self.model.log_likelihood(x, z.reshape(1, -1, *z.shape[-2:])).view(batch)
+    def append(self, tokens: Tensor) -> None:
+        """Add the next tokens, (N, ...)."""
+        self.length += 1
+        vectors = self.model.tokens.embed(tokens[:, None])
+        state = self.model._placed(vectors, DECODING, self.length)
+        turns = self.turns.at(self.length, self.length + 1)
+        layers = cast("list[TransformerLayer]", [*self.model.lower, *self.model.upper])
+        for layer, cache in zip(layers, self.caches, strict=True):
+            state = layer(state, turns, causal=True, cache=cache)
+        self.state = self.model.norm(state[:, 0])
 
-    @property
-    def mean(self) -> Tensor:
-        """Not in closed form."""
-        raise UnsupportedError(
-            "an autoregressive likelihood has no mean in closed form; use model.show(codes) for "
-            "its likeliest tokens one after another, or sample()"
-        )
+    def select(self, rows: Tensor) -> None:
+        """Go on with these sequences (M,) alone, in that order."""
+        self.state = self.state[rows]
+        for cache in self.caches:
+            cache.select(rows)
 
-    @torch.no_grad()
-    def sample(self, sample_shape: Any = ()) -> Tensor:
-        """Drawn token by token."""
-        shape = torch.Size(sample_shape) + self.batch_shape
-        z = self.z.expand(shape + self.z.shape[-2:]).reshape(-1, *self.z.shape[-2:])
-        drawn = self.model.generate(z, self.model.tokens.draw)
-        return drawn.view(shape + self.event_shape)
-
-
-class AutoregressiveMass(_Autoregressive):
-    """Of words, and of binary or 8-bit pixels."""
-
-    support = constraints.independent(constraints.nonnegative_integer, 3)  # type: ignore[no-untyped-call]
-
-
-class AutoregressiveDensity(_Autoregressive):
-    """Of continuous intensities."""
-
-    support = constraints.independent(constraints.real, 3)  # type: ignore[no-untyped-call]
+    def _first(self, state: Tensor, memories: list[Tensor]) -> Tensor:
+        """The state at the start token, (N, 1, W), behind which the latents stand."""
+        lower, upper = self.caches[: len(self.model.lower)], self.caches[len(self.model.lower) :]
+        turns = self.turns.at(0, 1)
+        for layer, cache in zip(self.model.lower, lower, strict=True):
+            state = layer(state, turns, causal=True, cache=cache)
+        for (layer, _), cache, memory in zip(self.model._bearing(), upper, memories, strict=True):
+            both = torch.cat([memory, state], dim=1)
+            state = layer(both, turns.behind_first(), causal=True, cache=cache)[:, 1:]
+        chosen_by: Tensor = self.model.norm(state[:, 0])
+        return chosen_by
 
 
 def _build_tokens(config: UniVAEConfig) -> ImageTokens | TextTokens:

@@ -1,0 +1,171 @@
+"""Ways of decoding against exhaustive search, closed forms and counts."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from zoo.data.tokenizer import END, PAD, UNKNOWN, Tokenizer
+from zoo.errors import UnsupportedError
+from zoo.nn.decoding import Beam, Draw, Greedy, nucleus
+from zoo.variants.univae import Growing, UniVAE, UniVAEConfig
+
+LENGTH = 4
+WORDS = 5
+"""<pad>, <end>, <unk> and two letters."""
+
+
+def build(**settings: Any) -> UniVAE:
+    """A small model in double precision, whose next token depends strongly on what came before."""
+    torch.manual_seed(0)
+    small = {"width": 16, "heads": 2, "hidden": 24, "layers": 3, "groups": 2, "latent_dim": 4}
+    model = UniVAE(UniVAEConfig.parse({**small, **settings}, "test")).double().eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(3)
+    return model
+
+
+def of_text() -> UniVAE:
+    tokenizer = Tokenizer.learn(["ab"], "characters")
+    assert len(tokenizer) == WORDS
+    model = build(input_shape=(LENGTH,), tokenizer=tokenizer.json, likelihood="categorical")
+    with torch.no_grad():
+        model.tokens.table.mul_(0.1)  # no token is nearly certain
+        model.tokens.bias.copy_(torch.tensor([0.0, -1.5, 0.0, 0.0, 0.0]))
+    return model
+
+
+def every_sentence() -> Tensor:
+    """All ids there can be: up to three letters and an end, or four letters without one."""
+    letters = (UNKNOWN, UNKNOWN + 1, UNKNOWN + 2)
+    rows = [
+        [*word, END, *[PAD] * (LENGTH - 1 - length)]
+        for length in range(LENGTH)
+        for word in itertools.product(letters, repeat=length)
+    ]
+    return torch.tensor([*rows, *map(list, itertools.product(letters, repeat=LENGTH))])
+
+
+def likelihoods(model: UniVAE, x: Tensor, z: Tensor) -> Tensor:
+    """log p(x|z) of every x under every latent (N, G, d): (N, len(x))."""
+    return model.log_likelihood(x, z[:, None].expand(-1, len(x), -1, -1))
+
+
+@pytest.fixture(scope="module")
+def text() -> tuple[UniVAE, Tensor, Tensor]:
+    model = of_text()
+    z = model.sample_codes(8, generator=torch.Generator().manual_seed(0)).view(8, 2, 4)
+    return model, z, likelihoods(model, every_sentence(), z)
+
+
+def test_the_probabilities_of_all_sentences_sum_to_one(text: tuple[UniVAE, Tensor, Tensor]) -> None:
+    torch.testing.assert_close(text[2].exp().sum(1), torch.ones(8).double())
+
+
+def test_a_wide_beam_finds_the_likeliest_sentence(text: tuple[UniVAE, Tensor, Tensor]) -> None:
+    model, z, table = text
+    found = model.generate(z, Beam(width=27 * WORDS))
+    assert torch.equal(found, every_sentence()[table.argmax(1)])
+
+
+def test_beams_never_find_worse_than_their_first(text: tuple[UniVAE, Tensor, Tensor]) -> None:
+    """One beam is the greedy sentence; more find likelier ones here."""
+    model, z, table = text
+    one = model.generate(z, Beam(width=1))
+    assert torch.equal(one, model.generate(z, Greedy()))
+    scores = [
+        model.log_likelihood(model.generate(z, Beam(width=width)), z[None])[0]
+        for width in (1, 3, 27 * WORDS)
+    ]
+    assert (scores[2] >= scores[1] - 1e-9).all() and (scores[2] >= scores[0] - 1e-9).all()
+    assert (scores[2] > scores[0] + 1e-9).any()
+    torch.testing.assert_close(scores[2], table.amax(1))
+
+
+def test_beams_of_binary_images() -> None:
+    model = build(input_shape=(1, 2, 4))
+    every = torch.tensor(list(itertools.product([0.0, 1.0], repeat=8))).double().view(-1, 1, 2, 4)
+    z = model.sample_codes(6).view(6, 2, 4)
+    best = every[likelihoods(model, every, z).argmax(1)]
+    assert torch.equal(model.generate(z, Beam(width=16)), best)
+
+
+def test_draws_of_a_temperature_follow_the_tempered_probabilities(
+    text: tuple[UniVAE, Tensor, Tensor],
+) -> None:
+    model, z, _ = text
+    torch.manual_seed(0)
+    drawn = model.generate(z[:1].expand(20_000, -1, -1), Draw(temperature=2.0))[:, 0]
+    first = torch.tensor([[word, *[PAD] * (LENGTH - 1)] for word in range(1, WORDS)])
+    expected = (likelihoods(model, first, z[:1])[0] / 2).softmax(0)
+    counts = drawn.bincount(minlength=WORDS)[1:] / len(drawn)
+    error = (expected * (1 - expected) / len(drawn)).sqrt()
+    assert ((counts - expected).abs() <= 4 * error).all()
+
+
+def test_a_tiny_nucleus_is_greedy(text: tuple[UniVAE, Tensor, Tensor]) -> None:
+    model, z, _ = text
+    assert torch.equal(model.generate(z, Draw(top_p=1e-6)), model.generate(z, Greedy()))
+
+
+@given(
+    st.lists(st.floats(-20, 20), min_size=1, max_size=12),
+    st.floats(0.01, 1),
+    st.floats(0.05, 20),
+)
+def test_the_nucleus_is_the_smallest_that_has_its_share(
+    logits: list[float], top_p: float, temperature: float
+) -> None:
+    draw = Draw(temperature=temperature, top_p=top_p)
+    whole = (torch.tensor(logits).double() / temperature).softmax(0)
+    found = nucleus(torch.tensor(logits).double(), draw)
+    assert found.sum().item() == pytest.approx(1)
+    kept = found > 0
+    assert whole[kept].sum() >= top_p - 1e-9
+    assert whole[kept].sum() - whole[kept].min() <= top_p + 1e-9
+    assert not (~kept).any() or whole[kept].min() >= whole[~kept].max() - 1e-12
+    torch.testing.assert_close(found[kept], whole[kept] / whole[kept].sum())
+
+
+def test_decoding_stops_when_all_sentences_have_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, calls = of_text(), []
+    with torch.no_grad():
+        model.tokens.bias[END] = 1e6
+    append = Growing.append
+    monkeypatch.setattr(
+        Growing, "append", lambda self, tokens: calls.append(1) or append(self, tokens)
+    )
+    z = model.sample_codes(3).view(3, 2, 4)
+    for decoding in (Greedy(), Draw(), Beam(width=2)):
+        assert model.generate(z, decoding).tolist() == [[END, PAD, PAD, PAD]] * 3
+    assert not calls
+
+
+def test_intensities_cannot_be_ranked() -> None:
+    model = build(input_shape=(1, 2, 2), likelihood="discretized-logistic")
+    codes = model.sample_codes(2)
+    assert model.show(codes, Draw()).shape == (2, 1, 2, 2)  # type: ignore[union-attr]
+    for decoding in (Draw(top_p=0.5), Beam(width=2)):
+        with pytest.raises(UnsupportedError, match=r"use Draw\(\) or Greedy\(\)"):
+            model.show(codes, decoding)
+
+
+def test_sentences_in_and_out() -> None:
+    model = of_text()
+    codes = model.encode(["ab", "b"])
+    torch.testing.assert_close(codes, model.encode(model.read(["ab", "b"])))
+    assert model.reconstruct(["ab", "b"]) == model.show(codes)
+    between = model.interpolate("ab", "b", 5)
+    assert between == model.show(model.interpolate(codes[0], codes[1], 5))
+    assert [between[0], between[-1]] == model.reconstruct(["ab", "b"])
+    assert model.edit(["ab"], groups=[]) == model.reconstruct(["ab"])
+    generator = torch.Generator().manual_seed(0)
+    drawn = model.sample(4, generator=generator, decoding=Draw(top_p=0.9))
+    assert len(drawn) == 4 and all(isinstance(each, str) for each in drawn)

@@ -1,0 +1,77 @@
+"""p(x|z) of a model that makes x token by token."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution, constraints
+
+from zoo.errors import UnsupportedError
+
+
+class AutoregressiveModel(Protocol):
+    """What the distributions ask of their model."""
+
+    def log_likelihood(self, x: Tensor, z: Tensor) -> Tensor:
+        """log p(x|z) for examples (B, *event) and latents (S, B, G, d): (S, B)."""
+
+    def draw(self, z: Tensor) -> Tensor:
+        """Draws (N, *event) from p(x|z) for latents (N, G, d)."""
+
+
+class Autoregressive(Distribution):
+    """p(x|z) over an event of ``shape`` for latents (..., G, d), batch shape (...)."""
+
+    arg_constraints: dict[str, constraints.Constraint] = {}
+
+    def __init__(self, model: AutoregressiveModel, z: Tensor, shape: tuple[int, ...]) -> None:
+        self.model, self.z = model, z
+        super().__init__(z.shape[:-2], torch.Size(shape), validate_args=False)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """Summed over tokens, each given those before it: shape (...)."""
+        event = value.shape[-len(self.event_shape) :]
+        given = value.shape[: -len(event)]
+        batch = torch.broadcast_shapes(self.batch_shape, given)  # type: ignore[no-untyped-call]
+        z = self.z.expand(batch + self.z.shape[-2:])
+        if len(batch) > len(given) and given == batch[1:]:
+            # The same examples for every draw, which the lower layers then read once.
+            x = value.reshape(-1, *event)
+            return self.model.log_likelihood(x, z.reshape(len(z), -1, *z.shape[-2:])).view(batch)
+        x = value.expand(batch + event).reshape(-1, *event)
+        return self.model.log_likelihood(x, z.reshape(1, -1, *z.shape[-2:])).view(batch)
+
+    @property
+    def mean(self) -> Tensor:
+        """Not in closed form."""
+        raise UnsupportedError(
+            "an autoregressive likelihood has no mean in closed form; use model.show(codes) for "
+            "its likeliest tokens one after another, or sample()"
+        )
+
+    @torch.no_grad()
+    def sample(self, sample_shape: Any = ()) -> Tensor:
+        """Drawn token by token."""
+        shape = torch.Size(sample_shape) + self.batch_shape
+        z = self.z.expand(shape + self.z.shape[-2:]).reshape(-1, *self.z.shape[-2:])
+        return self.model.draw(z).view(shape + self.event_shape)
+
+
+class AutoregressiveText(Autoregressive):
+    """Of the ids of a sentence's tokens, (T,)."""
+
+    support = constraints.independent(constraints.nonnegative_integer, 1)  # type: ignore[no-untyped-call]
+
+
+class AutoregressiveMass(Autoregressive):
+    """Of the binary or 8-bit pixels of an image, (C, H, W)."""
+
+    support = constraints.independent(constraints.nonnegative_integer, 3)  # type: ignore[no-untyped-call]
+
+
+class AutoregressiveDensity(Autoregressive):
+    """Of an image's continuous intensities, (C, H, W)."""
+
+    support = constraints.independent(constraints.real, 3)  # type: ignore[no-untyped-call]
