@@ -19,6 +19,7 @@ from zoo.data import load_dataset
 from zoo.data.text import TextSplit, kind_of
 from zoo.data.tokenizer import END, PAD, UNKNOWN, Kind, Tokenizer
 from zoo.errors import ConfigError, DataError, UnsupportedError
+from zoo.nn.decoding import Greedy
 from zoo.variants.univae import UniVAE, UniVAEConfig
 
 WORDS = ["the cat sat", "a dog ran far away", "the dog sat", "a cat ran"]
@@ -230,11 +231,12 @@ class TestModel:
         z = model.infer(model.read(WORDS), 1, lambda q: q.mode)
         states: list[Tensor] = []
 
-        def pick(state: Tensor) -> Tensor:
+        def likeliest(state: Tensor) -> Tensor:
             states.append(state)
             return torch.full((len(state),), 4)
 
-        ids = model.generate(z[0], pick)
+        model.tokens.likeliest = likeliest  # type: ignore[method-assign]
+        ids = model.generate(z[0], Greedy())
         seen: list[Tensor] = []
         original = model.tokens.log_prob
         model.tokens.log_prob = (  # type: ignore[method-assign]
@@ -264,8 +266,8 @@ def test_a_corpus_is_trained_on_measured_and_sampled(corpus: Path, tmp_path: Pat
     history = run.history
     assert history[-1]["validation_elbo"] > history[0]["validation_elbo"] + 3
     score = zoo.evaluate(tmp_path / "a", samples=5)
-    assert score.nll is not None and score.tokens is not None
-    assert score.perplexity == pytest.approx(math.exp(score.nll.value / score.tokens))
+    assert score.nll is not None and score.text is not None
+    assert score.text.perplexity == pytest.approx(math.exp(score.nll.value / score.text.tokens))
     assert score.mse_per_pixel is None and score.bits_per_dim is None
     assert "perplexity" in str(score) and "tokens" in score.convention
     other = corpus.with_name("other.txt")

@@ -101,8 +101,8 @@ class VariationalAutoencoder(nn.Module, ABC):
     ) -> Tensor:
         """``n`` draws from the prior, its standard deviation scaled by ``temperature``: (n, D)."""
 
-    def log_posterior(self, x: Tensor, z: Tensor) -> Tensor | None:
-        """log q(z|x) of every code (S, D) given every x (B, ...): (S, B).
+    def log_posteriors(self, x: Tensor) -> Tensor | None:
+        """log q(z_i|x_j) of one draw z_i ~ q(z|x_i) for each x (B, ...): (B, B).
 
         None where the posterior has no density in closed form.
         """

@@ -5,6 +5,7 @@ A corpus is a file of one sentence a line, or three such files for train, valid 
 
 from __future__ import annotations
 
+import hashlib
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from torch.nn.functional import pad
 from zoo.data.archive import Archive
 from zoo.data.partition import complete
 from zoo.data.split import Examples
-from zoo.data.tokenizer import PAD, Kind, Tokenizer
+from zoo.data.tokenizer import END, PAD, UNKNOWN, Kind, Tokenizer
 from zoo.errors import DataError
 from zoo.model import InputKind
 from zoo.registry import DatasetSpec
@@ -27,6 +28,8 @@ PARTS = ("train", "valid", "test")
 BESIDE = "tokenizer.json"
 """A file of this name beside a corpus is its tokeniser."""
 BPE_TOKENS, MAX_TOKENS = 8_000, 30_000
+POOL = 50
+"""Batches among whose sentences those of like length are sought."""
 LOOKED_AT = 1000
 """Sentences that decide how a corpus is cut."""
 
@@ -68,6 +71,47 @@ class TextSplit(Examples):
     def fixed(self, kind: InputKind, seed: int) -> TextSplit:
         """The same: nothing about text is drawn."""
         return self
+
+    @property
+    def unknown(self) -> float:
+        """The share of the tokens, ends and padding apart, that the vocabulary does not have.
+
+        A corpus in which rare words were replaced by ``<unk>`` has a share from the start.
+
+        >>> TextSplit(torch.tensor([[5, 2, 1, 0], [6, 7, 8, 1]], dtype=torch.int32)).unknown
+        0.2
+        """
+        words = (self.tokens != PAD) & (self.tokens != END)
+        return int((self.tokens == UNKNOWN).sum()) / max(1, int(words.sum()))
+
+    @property
+    def lengths(self) -> Tensor:
+        """The number of tokens of each sentence, (N,), its end among them."""
+        return (self.tokens != PAD).sum(1)
+
+    def by_length(self) -> TextSplit:
+        """The shortest sentences first."""
+        return self.select(self.lengths.argsort(stable=True))
+
+    def arranged(self, order: Tensor, batch_size: int, generator: torch.Generator) -> Tensor:
+        """Sentences of like length share a batch, so that little is padded.
+
+        Sorted among those that come next in the random order; batches come in random order.
+        """
+        whole = len(order) // batch_size * batch_size
+        lengths = self.lengths.cpu()
+        pools = torch.split(order[:whole], POOL * batch_size)
+        batches = torch.cat([pool[lengths[pool].argsort(stable=True)] for pool in pools])
+        shuffled = batches.view(-1, batch_size)[
+            torch.randperm(whole // batch_size, generator=generator)
+        ]
+        return torch.cat([shuffled.flatten(), order[whole:]])
+
+    def digest(self) -> str:
+        """SHA-256 of the tokens: how far they are padded does not count."""
+        width = int(self.lengths.max()) if len(self) else 0
+        ids = self.tokens[:, :width].cpu().contiguous().numpy()
+        return hashlib.sha256(ids.tobytes()).hexdigest()
 
 
 class TextFormat(NamedTuple):

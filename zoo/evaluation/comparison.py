@@ -14,7 +14,7 @@ from zoo.settings import Settings
 
 _PROTOCOL = {
     "test_set": "evaluate all on the same split, examples and binarisation seed",
-    "test_set_sha256": "the pixels differ under one description: use one copy of the data",
+    "test_set_sha256": "pixels or tokens differ under one description: use one copy of the data",
     "input_kind": "binary and unit inputs have different likelihoods; compare each kind by itself",
     "measure": "a probability mass and a density have no common scale; compare each by itself",
     "samples": "evaluate all with the same number of importance samples",
@@ -54,18 +54,10 @@ class Comparison(Settings):
     @property
     def columns(self) -> tuple[str, ...]:
         """The titles of the columns of :meth:`table`."""
-        return (
-            "model",
-            "NLL",
-            "ELBO",
-            "log p(x|z)",
-            "KL",
-            "active units",
-            "bits/dim",
-            "MSE/pixel",
-            "parameters",
-            "K",
-        )
+        is_text = self.rows[0].text is not None
+        own = ("perplexity", "accuracy", "BLEU") if is_text else ("bits/dim", "MSE/pixel")
+        shared = "model", "NLL", "ELBO", "log p(x|z)", "KL", "active units"
+        return (*shared, *own, "parameters", "K")
 
     def table(self) -> list[tuple[str, ...]]:
         """The rows as text, one cell for each of ``columns``."""
@@ -129,11 +121,19 @@ def _cells(row: Evaluation) -> tuple[str, ...]:
         shown(row.log_likelihood, ".2f"),
         shown(row.kl, ".2f"),
         "-" if row.active_units is None else f"{row.active_units}/{row.code_dim}",
-        shown(row.bits_per_dim, ".4f"),
-        "-" if row.mse_per_pixel is None else f"{row.mse_per_pixel.value:.5f}",
+        *_own_cells(row),
         f"{row.parameters:,}",
         "-" if row.nll is None else str(row.samples),
     )
+
+
+def _own_cells(row: Evaluation) -> tuple[str, ...]:
+    """What only images have, or only text."""
+    if row.text is None:
+        error = "-" if row.mse_per_pixel is None else f"{row.mse_per_pixel.value:.5f}"
+        return shown(row.bits_per_dim, ".4f"), error
+    perplexity = "-" if row.text.perplexity is None else f"{row.text.perplexity:.2f}"
+    return perplexity, f"{100 * row.text.accuracy.value:.1f} %", f"{row.text.bleu:.1f}"
 
 
 def _align(cells: tuple[str, ...], widths: list[int]) -> str:

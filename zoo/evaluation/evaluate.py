@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,10 +13,10 @@ from torch import Tensor
 from torch.distributions import Independent
 
 from zoo.data.text import TextSplit
-from zoo.data.tokenizer import PAD
-from zoo.errors import ConfigError, DataError, ZooError
+from zoo.errors import ConfigError, DataError
 from zoo.evaluation.representation import ACTIVE_THRESHOLD, Moments, active_units
-from zoo.evaluation.results import Estimate, Evaluation, Measure
+from zoo.evaluation.results import Estimate, Evaluation, Measure, mean_of
+from zoo.evaluation.text import text_figures
 from zoo.memory import keep_freed_memory
 from zoo.model import VariationalAutoencoder
 from zoo.randomness import seeded
@@ -60,14 +59,14 @@ def evaluate_model(
     """
     _check(model, split, samples, batch_size)
     batch_size = min(batch_size, model.rows)
-    fixed = split.fixed(model.input_kind, seed)
+    fixed = split.fixed(model.input_kind, seed).by_length()
     protocol = {
         "model": name,
         "variant": variant,
         "dataset": dataset,
         "split": split_name,
         "test_set": _describe(model, split, dataset, split_name, seed),
-        "test_set_sha256": hashlib.sha256(fixed.rows.cpu().numpy().tobytes()).hexdigest()[:16],
+        "test_set_sha256": fixed.digest()[:16],
         "samples": samples,
         "seed": seed,
     }
@@ -121,14 +120,17 @@ def _measure_model(
         if model.has_evidence:
             with seeded(seed, device):
                 nll = _nll(model, split, samples, batch_size, steps)
-        measure = _measure_of(model, split)
+        measure, text = _measure_of(model, split), None
+        if isinstance(split, TextSplit):
+            with seeded(seed, device):
+                text = text_figures(model, split, nll, batch_size, seed)
     return {
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "input_kind": model.input_kind,
         "measure": measure,
         "code_dim": model.code_dim,
         **_figures(first, nll, math.prod(split.shape), model.code_variance),
-        **_per_token(split, nll),
+        "text": text,
     }
 
 
@@ -167,15 +169,6 @@ def _figures(
         else active_units(first.codes.variance / code_variance),
         "active_threshold": ACTIVE_THRESHOLD,
     }
-
-
-def _per_token(split: Examples, nll: Tensor | None) -> dict[str, float]:
-    """Of text: tokens in a sentence, and the perplexity."""
-    if not isinstance(split, TextSplit):
-        return {}
-    tokens = (split.tokens != PAD).sum().item() / len(split)
-    perplexity = {} if nll is None else {"perplexity": math.exp(nll.mean().item() / tokens)}
-    return {"tokens": tokens, **perplexity}
 
 
 def _first_pass(
@@ -222,18 +215,7 @@ def _nll(
 
 
 def _estimate(quantity: str, values: Tensor | None) -> Estimate | None:
-    if values is None:
-        return None
-    wrong = (~values.isfinite()).nonzero().flatten().tolist()
-    if wrong:
-        raise ZooError(
-            f"{quantity} of example {wrong[0]} is {values[wrong[0]].item()} ({len(wrong)} of "
-            f"{len(values)} examples are not finite): the weights are damaged, the training "
-            f"diverged, or the images are not of the kind the model was trained on"
-        )
-    return Estimate(
-        value=values.mean().item(), stderr=(values.std() / math.sqrt(len(values))).item()
-    )
+    return None if values is None else mean_of(quantity, values)
 
 
 def _measure_of(model: VariationalAutoencoder, split: Examples) -> Measure:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import math
+from typing import TYPE_CHECKING, Literal
 
+from zoo.errors import ZooError
 from zoo.model import InputKind
 from zoo.settings import Settings
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Measure = Literal["mass", "density"]
 """Whether exp(log p(x|z)) sums to one over pixel values or integrates to one over intensities."""
@@ -35,6 +40,68 @@ class Estimate(Settings):
         return f"{self.value:{number}} ± {self.stderr:{number}}"
 
 
+def mean_of(quantity: str, values: Tensor) -> Estimate:
+    """The mean of values (N,) with its standard error.
+
+    Raises ZooError, naming the quantity, where one is not finite.
+    """
+    wrong = (~values.isfinite()).nonzero().flatten().tolist()
+    if wrong:
+        raise ZooError(
+            f"{quantity} of example {wrong[0]} is {values[wrong[0]].item()} ({len(wrong)} of "
+            f"{len(values)} examples are not finite): the weights are damaged, the training "
+            f"diverged, or the examples are not of the kind the model was trained on"
+        )
+    return Estimate(
+        value=values.mean().item(), stderr=(values.std() / math.sqrt(len(values))).item()
+    )
+
+
+class TextFigures(Settings):
+    """What is measured of text beside the likelihoods.
+
+    - ``tokens`` in a sentence, its end counted; ``unknown``: the share of them that are not in the
+      vocabulary; ``perplexity``: exp(nll / tokens).
+    - ``prior_log_likelihood``: log p(x|z) for z from the prior, which says nothing of x. What
+      the latents are used for is the difference to ``log_likelihood``.
+    - ``mutual_information`` between x and z in nats, a lower bound that cannot exceed
+      ``most_mutual_information``.
+    - Of greedy reconstructions: ``exact_match``, the share of sentences that come back whole;
+      ``accuracy``, the share of their ``units``, words or characters, that stand at their places;
+      corpus ``bleu``. Of samples from the prior: ``self_bleu``, the mean BLEU of one against the
+      others, lower for more varied ones. Both in 0..100.
+    """
+
+    tokens: float
+    unknown: float
+    perplexity: float | None
+    prior_log_likelihood: Estimate
+    mutual_information: Estimate | None
+    most_mutual_information: float
+    exact_match: Estimate
+    accuracy: Estimate
+    bleu: float
+    self_bleu: float
+    units: Literal["words", "characters"]
+
+    @property
+    def lines(self) -> list[tuple[str, str]]:
+        """Each figure in words."""
+        unit, most = "nats per example", f"at most {self.most_mutual_information:.2f} can be seen"
+        whole, placed = (100 * each.value for each in (self.exact_match, self.accuracy))
+        return [
+            ("log p(x|z), z from p(z)", f"{self.prior_log_likelihood} {unit}"),
+            ("mutual information", f"{shown(self.mutual_information, '.2f')} nats ({most})"),
+            ("reconstructed whole", f"{whole:.1f} % of sentences"),
+            ("at their places", f"{placed:.1f} % of {self.units}"),
+            (
+                "BLEU, self-BLEU",
+                f"{self.bleu:.1f} of reconstructions, {self.self_bleu:.1f} of samples",
+            ),
+            ("unknown tokens", f"{100 * self.unknown:.2f} %"),
+        ]
+
+
 class Evaluation(Settings):
     """A model measured on a fixed set of examples. Likelihoods are normalised; logs are natural.
 
@@ -53,8 +120,7 @@ class Evaluation(Settings):
     - ``kl_per_group``: one for each latent group, summing to ``kl``; ``kl_per_dimension``: one for
       each latent dimension, None where the posterior does not factorise.
     - ``mse_per_pixel``: squared error of the deterministic reconstruction, averaged over pixels;
-      None for text. ``perplexity``: exp(nll / tokens), with the mean of ``tokens`` in a sentence,
-      its end counted; None for images.
+      None for text. ``text``: what is measured of text beside these; None for images.
     - ``active_units``: how many of the ``code_dim`` dimensions of the code vary over the examples
       with a variance above ``active_threshold`` (Burda et al. 2016, arXiv:1509.00519); None for a
       hierarchy, whose priors vary with the groups above.
@@ -83,8 +149,7 @@ class Evaluation(Settings):
     kl_per_group: tuple[float, ...]
     kl_per_dimension: tuple[float, ...] | None
     mse_per_pixel: Estimate | None
-    tokens: float | None = None
-    perplexity: float | None = None
+    text: TextFigures | None = None
     active_units: int | None
     active_threshold: float
     code_dim: int
@@ -131,13 +196,15 @@ class Evaluation(Settings):
             *groups,
             *error,
             *units,
+            *([] if self.text is None else self.text.lines),
             ("parameters", f"{self.parameters:,}"),
         ]
 
     def _relative(self) -> tuple[str, str]:
         """The NLL for each pixel, or each token."""
-        if self.perplexity is not None:
-            return "perplexity", f"{self.perplexity:.2f} ({self.tokens:.2f} tokens a sentence)"
+        if self.text is not None:
+            perplexity = "-" if self.text.perplexity is None else f"{self.text.perplexity:.2f}"
+            return "perplexity", f"{perplexity} ({self.text.tokens:.2f} tokens a sentence)"
         return "", f"{shown(self.bits_per_dim, '.4f')} bits per dimension"
 
     @property

@@ -89,6 +89,8 @@ def _tolerance(spec: MetricSpec) -> float:
 def figure(evaluation: Evaluation, metric: str) -> float | None:
     """The value of a metric by its name, or None where the evaluation has no such figure."""
     value = getattr(evaluation, metric, None)
+    if value is None:
+        value = getattr(evaluation.text, metric, None)
     if isinstance(value, Estimate):
         return value.value
     return float(value) if isinstance(value, (int, float)) else None

@@ -50,7 +50,7 @@ class BatchNormGaussianHead(nn.Module):
         super().__init__()
         self.gamma = gamma
         self.projection = nn.Linear(in_features, 2 * latent_dim)
-        # With torch's own term of 1e-5 small means would stay small, and the KL fall below its floor.
+        # Torch's own 1e-5 would leave small means small, and let the KL fall below its floor.
         self.normalise = nn.BatchNorm1d(latent_dim, eps=1e-10, affine=False)
         self.shift = nn.Parameter(torch.zeros(latent_dim))
 

@@ -127,7 +127,8 @@ class Trainer:
         decay = self.config.ema_decay
         self.average = MovingAverage(self.model, decay) if decay is not None else None
         self.train_split = data.train.to(device)
-        self.validation = data.validation.fixed(self.model.input_kind, NOISE_SEED).to(device)
+        fixed = data.validation.fixed(self.model.input_kind, NOISE_SEED)
+        self.validation = fixed.by_length().to(device)
         self.batch_size = min(self.config.batch_size, len(data.train))
         self.steps_per_epoch = len(data.train) // self.batch_size
         self.total_steps = self.steps_per_epoch * self.config.epochs
@@ -202,7 +203,8 @@ class Trainer:
     def order_of(self, epoch: int) -> Tensor:
         """The epoch's permutation of the training set: a function of seed and epoch alone."""
         generator = torch.Generator().manual_seed(self.config.seed * 1_000_003 + epoch)
-        return torch.randperm(len(self.train_split), generator=generator).to(self.device)
+        order = torch.randperm(len(self.train_split), generator=generator)
+        return self.train_split.arranged(order, self.batch_size, generator).to(self.device)
 
     def take_step(self, x: Tensor) -> None:
         """One optimiser step on a batch (B, C, H, W)."""

@@ -208,9 +208,15 @@ class UniVAE(VariationalAutoencoder):
         x = x if isinstance(x, Tensor) else self.read(x)
         return self.infer(x, 1, lambda q: q.mode).squeeze(0).flatten(1)
 
-    def log_posterior(self, x: Tensor, z: Tensor) -> Tensor:
-        codes = self._apart(z).repeat_interleave(len(x), 0)
-        given, log_probs = iter(codes.unbind(1)), []
+    def log_posteriors(self, x: Tensor) -> Tensor:
+        codes = self.infer(x, 1, lambda q: q.rsample()).squeeze(0)
+        at_once = max(1, self.rows // len(x))
+        parts = torch.split(codes, at_once)
+        return torch.cat([self._log_posterior(x, part) for part in parts])
+
+    def _log_posterior(self, x: Tensor, z: Tensor) -> Tensor:
+        """log q(z|x) of latents (S, G, d) given every x: (S, B)."""
+        given, log_probs = iter(z.repeat_interleave(len(x), 0).unbind(1)), []
 
         def choose(q: Distribution) -> Tensor:
             chosen = next(given)

@@ -82,9 +82,10 @@ class VAE(SingleLatentModel):
     ) -> Tensor:
         return self.prior.sample(n, temperature, generator, like=next(self.parameters()))
 
-    def log_posterior(self, x: Tensor, z: Tensor) -> Tensor | None:
-        log_prob: Tensor = self.infer(x).log_prob(z[:, None])
-        return log_prob
+    def log_posteriors(self, x: Tensor) -> Tensor | None:
+        q = self.infer(x)
+        log_probs: Tensor = q.log_prob(q.rsample()[:, None])
+        return log_probs
 
     def kl_by_dimension(self, x: Tensor) -> Tensor | None:
         q = self.infer(x)

@@ -1,0 +1,159 @@
+"""The figures of text against closed forms."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+import torch
+from torch import Tensor
+
+import zoo
+from zoo.data import load_dataset
+from zoo.data.text import TextSplit
+from zoo.data.tokenizer import PAD
+from zoo.evaluation import Comparison, evaluate_model
+from zoo.evaluation.text import at_their_places, bleu, mutual_information, self_bleu
+from zoo.model import VariationalAutoencoder
+from zoo.variants.univae import UniVAE, UniVAEConfig
+
+SENTENCES = ["a cat sat", "a dog sat on a mat", "the cat ran", "a bird sang", "the dog ran away"]
+
+
+def corpus(folder: Path) -> Path:
+    path = folder / "pets.txt"
+    path.write_text("\n".join(SENTENCES * 8) + "\n", encoding="utf-8")
+    return path
+
+
+def model_of(tokenizer: str, length: int, **settings: Any) -> UniVAE:
+    torch.manual_seed(0)
+    small = {"width": 16, "heads": 2, "hidden": 24, "layers": 3, "groups": 2, "latent_dim": 4}
+    given = {"input_shape": (length,), "tokenizer": tokenizer, "likelihood": "categorical"}
+    return UniVAE(UniVAEConfig.parse({**small, **given, **settings}, "test")).eval()
+
+
+class Table:
+    """Stands for a model whose posteriors are these, log q(z_i|x_j)."""
+
+    input_kind = "tokens"
+
+    def __init__(self, table: Tensor) -> None:
+        self.table = table
+
+    def log_posteriors(self, x: Tensor) -> Tensor:
+        assert len(x) == len(self.table)
+        return self.table
+
+
+def information(table: Tensor) -> float:
+    split = TextSplit(torch.ones(40, 3, dtype=torch.int32))
+    model = cast("VariationalAutoencoder", Table(table))
+    found = mutual_information(model, split, len(table))
+    assert found is not None
+    return found.value
+
+
+def test_mutual_information_of_known_posteriors() -> None:
+    assert information(torch.full((10, 10), 3.7)) == pytest.approx(0, abs=1e-6)
+    apart = torch.full((10, 10), -1e4)
+    apart.fill_diagonal_(2.0)
+    assert information(apart) == pytest.approx(math.log(10))
+    pairs = torch.full((10, 10), -1e4)
+    for first in range(0, 10, 2):
+        pairs[first : first + 2, first : first + 2] = 0.5
+    assert information(pairs) == pytest.approx(math.log(5))
+
+
+def test_mutual_information_of_gaussians() -> None:
+    """z = x + noise with unit variances: 1/2 log 2 nats, estimated of many examples."""
+    torch.manual_seed(0)
+    x = torch.randn(3000).double()
+    z = x + torch.randn(3000).double()
+    table = torch.distributions.Normal(x, 1.0).log_prob(z[:, None])
+    split = TextSplit(torch.ones(3000, 2, dtype=torch.int32))
+    found = mutual_information(cast("VariationalAutoencoder", Table(table)), split, 3000)
+    assert found is not None
+    assert abs(found.value - 0.5 * math.log(2)) <= 4 * found.stderr
+
+
+def test_shares_of_words_and_characters_at_their_places() -> None:
+    assert at_their_places(["a b c d"], ["a x c"], "none") == [0.5]
+    assert at_their_places(["天地玄黄"], ["天地黄玄"], "char") == [0.5]
+    assert at_their_places(["ab"], ["ab c"], "char") == [1.0]
+
+
+def test_bleu_of_known_sentences() -> None:
+    assert bleu(SENTENCES, SENTENCES, "none") == pytest.approx(100)
+    # Of 6 words 5 are right, of 5 pairs 3, of 4 triples 2, of 3 quadruples 1.
+    found = bleu(["a dog sat on my mat"], ["a dog sat on a mat"], "none")
+    assert found == pytest.approx(100 * (5 / 6 * 3 / 5 * 2 / 4 * 1 / 3) ** 0.25)
+    assert self_bleu(["a cat sat on it"] * 4, "none") == pytest.approx(100)
+    assert self_bleu(["a b c d", "e f g h", "i j k l"], "none") < 20
+
+
+def test_figures_of_a_model_that_says_everything(tmp_path: Path) -> None:
+    """Each sentence of a latent of its own: reconstructed whole, and nothing is known without."""
+    data = load_dataset(corpus(tmp_path))
+    model = model_of(str(data.tokenizer), data.train.shape[0])
+    model.reconstruct = lambda x, decoding=None: model.write(x)  # type: ignore[method-assign]
+    found = evaluate_model(model, data.test, name="m", dataset="pets", samples=2)
+    text = found.text
+    assert text is not None
+    assert (text.exact_match.value, text.accuracy.value) == (1, 1)
+    assert text.bleu == pytest.approx(100)
+    assert text.units == "words" and text.unknown == 0
+    tokens = (data.test.rows != PAD).sum().item() / len(data.test)
+    assert found.nll is not None and text.tokens == pytest.approx(tokens)
+    assert text.perplexity == pytest.approx(math.exp(found.nll.value / tokens))
+    for part in ("perplexity", "mutual information", "of words", "self-BLEU", "unknown tokens"):
+        assert part in str(found)
+
+
+def test_the_prior_knows_less_than_the_posterior(tmp_path: Path) -> None:
+    run = zoo.train(
+        "univae", dataset=corpus(tmp_path), directory=tmp_path / "run", epochs=60, batch_size=8,
+        lr=3e-3, width=32, heads=2, hidden=48, layers=3, groups=2, latent_dim=8,
+        posterior={"name": "vmf-fixed", "concentration": 100.0}, progress=False,
+    )  # fmt: skip
+    found = zoo.evaluate(run.model, dataset=corpus(tmp_path), samples=4)
+    text = found.text
+    assert text is not None and text.mutual_information is not None
+    assert found.log_likelihood.value > text.prior_log_likelihood.value + 1
+    assert 1 < text.mutual_information.value <= text.most_mutual_information + 1e-6
+    assert text.accuracy.value > 0.5
+    table = Comparison(title="t", rows=(found,))
+    assert "perplexity" in table.columns and "bits/dim" not in table.columns
+    assert all(len(row) == len(table.columns) for row in table.table())
+
+
+def test_batches_hold_sentences_of_like_length() -> None:
+    torch.manual_seed(0)
+    lengths = torch.randint(1, 30, (1000,))
+    ids = (torch.arange(30) < lengths[:, None]).int() * 5
+    split = TextSplit(ids)
+    order = torch.randperm(1000)
+    arranged = split.arranged(order, 16, torch.Generator().manual_seed(0))
+    assert arranged.sort().values.tolist() == list(range(1000))
+    assert torch.equal(arranged[992:], order[992:])  # what an epoch leaves out stays random
+    again = split.arranged(order, 16, torch.Generator().manual_seed(0))
+    assert torch.equal(arranged, again)
+
+    def padded(order: Tensor) -> int:
+        batches = lengths[order[:992]].view(-1, 16)
+        return int((batches.amax(1, keepdim=True) - batches).sum())
+
+    assert padded(arranged) < 0.15 * padded(order)
+    widths = lengths[arranged[:992]].view(-1, 16).amax(1)
+    assert (widths.diff() < 0).sum() > 15  # not from short to long
+
+
+def test_digests_of_text_do_not_depend_on_padding() -> None:
+    narrow = TextSplit(torch.tensor([[5, 1, 0], [7, 8, 1]], dtype=torch.int32))
+    wide = TextSplit(torch.nn.functional.pad(narrow.tokens, (0, 4)))
+    assert narrow.digest() == wide.digest()
+    assert narrow.digest() != narrow.select(torch.tensor([1, 0])).digest()
+    assert narrow.by_length().tokens.tolist() == [[5, 1, 0], [7, 8, 1]]
+    assert wide.select(torch.tensor([1, 0])).by_length().digest() == narrow.digest()

@@ -1,0 +1,117 @@
+"""Of a model of text: what becomes of sentences, and how much of them the latents hold."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from zoo.data.text import TextSplit, kind_of
+from zoo.data.tokenizer import PAD
+from zoo.evaluation.results import Estimate, TextFigures, mean_of
+from zoo.model import VariationalAutoencoder
+
+if TYPE_CHECKING:
+    from sacrebleu.metrics.bleu import BLEU
+
+SAMPLES = 200
+"""Sentences from the prior that are held against each other."""
+MIXED = 100
+"""Sentences of which the aggregate posterior is a mixture, spread evenly over the split."""
+
+
+def text_figures(
+    model: VariationalAutoencoder, split: TextSplit, nll: Tensor | None, batch_size: int, seed: int
+) -> TextFigures:
+    """All figures of :class:`TextFigures` but the likelihoods that any model has."""
+    originals, rebuilt, from_prior = _pass(model, split, batch_size)
+    kind = "char" if kind_of(originals) == "characters" else "none"
+    tokens = (split.tokens != PAD).sum().item() / len(split)
+    mixed = min(MIXED, len(split))
+    samples = model.sample(
+        SAMPLES, generator=torch.Generator(split.tokens.device).manual_seed(seed)
+    )
+    return TextFigures(
+        tokens=tokens,
+        unknown=split.unknown,
+        perplexity=None if nll is None else math.exp(nll.mean().item() / tokens),
+        prior_log_likelihood=mean_of("log p(x|z) under the prior", from_prior),
+        mutual_information=mutual_information(model, split, mixed),
+        most_mutual_information=math.log(mixed),
+        exact_match=mean_of("exact match", _shares(map(str.__eq__, originals, rebuilt))),
+        accuracy=mean_of("accuracy", _shares(at_their_places(originals, rebuilt, kind))),
+        bleu=bleu(rebuilt, originals, kind),
+        self_bleu=self_bleu([str(sample) for sample in samples], kind),
+        units="characters" if kind == "char" else "words",
+    )
+
+
+def mutual_information(
+    model: VariationalAutoencoder, split: TextSplit, mixed: int
+) -> Estimate | None:
+    """I(x; z) under q, by Hoffman & Johnson (2016)'s aggregate posterior, in nats.
+
+    Over draws z_i ~ q(z|x_i) of the ``mixed`` examples, the mean of log q(z_i|x_i) minus
+    log 1/N sum_j q(z_i|x_j): a lower bound in expectation, and at most log N. None where the model
+    has no density of its posterior.
+    """
+    places = torch.linspace(0, len(split) - 1, mixed, device=split.tokens.device).round().long()
+    table = model.log_posteriors(split.batch(places, kind=model.input_kind))
+    if table is None:
+        return None
+    mixture = table.logsumexp(1) - math.log(len(table))
+    return mean_of("mutual information", (table.diagonal() - mixture).cpu().double())
+
+
+def bleu(sentences: Sequence[str], references: Sequence[str], kind: str) -> float:
+    """Corpus BLEU of sentences, each against its reference, in 0..100 (sacrebleu's)."""
+    score: float = _bleu(kind).corpus_score(list(sentences), [list(references)]).score
+    return score
+
+
+def self_bleu(sentences: Sequence[str], kind: str) -> float:
+    """The mean BLEU of each sentence against all others: 100 where all are the same."""
+    scorer = _bleu(kind)
+    scores = [
+        scorer.sentence_score(sentence, [*sentences[:place], *sentences[place + 1 :]]).score
+        for place, sentence in enumerate(sentences)
+    ]
+    return sum(scores) / len(scores)
+
+
+def _bleu(kind: str) -> BLEU:
+    from sacrebleu.metrics.bleu import BLEU
+
+    # Of a sentence shorter than four units fewer orders are counted; corpora are not that short.
+    return BLEU(tokenize=kind, force=True, effective_order=True)
+
+
+def _pass(
+    model: VariationalAutoencoder, split: TextSplit, batch_size: int
+) -> tuple[list[str], list[str], Tensor]:
+    """The sentences, their reconstructions, and log p(x|z) for a draw z ~ p(z) each, (N,)."""
+    originals: list[str] = []
+    rebuilt: list[str] = []
+    from_prior: list[Tensor] = []
+    for x in split.batches(batch_size, model.input_kind):
+        originals += map(str, model.write(x))
+        rebuilt += map(str, model.reconstruct(x))
+        from_prior.append(model.decode(model.sample_codes(len(x))).log_prob(x))
+    return originals, rebuilt, torch.cat(from_prior).cpu().double()
+
+
+def at_their_places(originals: Sequence[str], rebuilt: Sequence[str], kind: str) -> list[float]:
+    """Of each original the share of its characters or words that stand where they stood."""
+    shares = []
+    for original, again in zip(originals, rebuilt, strict=True):
+        wanted, found = (list(s) if kind == "char" else s.split() for s in (original, again))
+        same = sum(map(str.__eq__, wanted, found))
+        shares.append(same / max(1, len(wanted)))
+    return shares
+
+
+def _shares(values: Iterable[float]) -> Tensor:
+    return torch.tensor(list(values), dtype=torch.float64)
