@@ -21,21 +21,25 @@ from typing import Any
 
 import torch
 import yaml
+from _text_card import text_card
 from _timing import processor, revision, training_seconds, write_json
 from filelock import FileLock
 
 import zoo
 from zoo import checkpoint
-from zoo.data import load_dataset
+from zoo.data import Examples, load_for_model
 from zoo.evaluation import Estimate, Evaluation
 from zoo.files import sha256, write_atomically
+from zoo.model import VariationalAutoencoder
 from zoo.registry import packaged_root, registry
 from zoo.report.figures import enlargement, save_grid
+from zoo.variants.univae import UniVAE
 
 ROOT = packaged_root()
 RECIPES = Path(__file__).with_name("recipes.yaml")
 CHECKPOINTS = ROOT / "checkpoints"
 FIGURES = ("nll", "elbo", "log_likelihood", "kl", "mse_per_pixel")
+TEXT_FIGURES = ("prior_log_likelihood", "mutual_information", "exact_match", "accuracy")
 LICENSE = "MIT"
 CURVE = (
     "epoch", "step", "lr", "kl_weight", "train_elbo", "validation_elbo", "validation_kl",
@@ -75,9 +79,9 @@ def release(name: str, recipe: dict[str, Any], arguments: argparse.Namespace) ->
     evaluation = zoo.evaluate(file, samples=arguments.samples, data_root=arguments.data_root)
     entry = registry_entry(recipe, file, evaluation, runs)
     write_entry(name, entry)
-    write_card(name, entry, evaluation, recipe.get("half", False))
     write_curve(name, runs)
-    draw(name, file, arguments.data_root)
+    shown = show(name, file, arguments.data_root)
+    write_card(name, entry, evaluation, recipe.get("half", False), shown)
     print(evaluation)
 
 
@@ -162,8 +166,8 @@ def registry_entry(
 def metrics(evaluation: Evaluation) -> dict[str, Any]:
     """The recorded figures, each with its error and what it was measured on."""
     recorded: dict[str, Any] = {}
-    for figure in FIGURES:
-        estimate = getattr(evaluation, figure)
+    for figure in FIGURES + TEXT_FIGURES:
+        estimate = getattr(evaluation.text if figure in TEXT_FIGURES else evaluation, figure, None)
         if isinstance(estimate, Estimate):
             recorded[figure] = {
                 "value": round(estimate.value, 5),
@@ -226,7 +230,9 @@ def write_entry(name: str, entry: dict[str, Any]) -> None:
         write_atomically(path, f"{head}\n{tail}".encode())
 
 
-def write_card(name: str, entry: dict[str, Any], evaluation: Evaluation, half: bool) -> None:
+def write_card(
+    name: str, entry: dict[str, Any], evaluation: Evaluation, half: bool, shown: str
+) -> None:
     """The model card beside the file."""
     recipe = entry["recipe"]
     figures = "\n".join(
@@ -240,15 +246,13 @@ def write_card(name: str, entry: dict[str, Any], evaluation: Evaluation, half: b
 
 {entry["summary"]}. Variant `{entry["variant"]}`, trained on `{entry["dataset"]}`.
 
-![samples](images/{name}.png)
-
-Left: samples from the prior. Right: test images, each beside its reconstruction.
+{shown}
 
 | figure | value | standard error | importance samples |
 |---|---|---|---|
 {figures}
 
-{groups}{convention}. Measured on {evaluation.test_set}.
+{groups}{of_text(evaluation)}{convention}. Measured on {evaluation.test_set}.
 `zoo verify {name}` recomputes them.
 
 - Trained with: `{recipe["command"]}`
@@ -262,6 +266,15 @@ Left: samples from the prior. Right: test images, each beside its reconstruction
     (CHECKPOINTS / f"{name}.md").write_text(card, encoding="utf-8")
 
 
+def of_text(evaluation: Evaluation) -> str:
+    """What is measured of text alone, as a list."""
+    if evaluation.text is None:
+        return ""
+    tokens = f"{evaluation.text.tokens:.2f} tokens a sentence"
+    lines = [("perplexity", f"{evaluation.text.perplexity:.2f} ({tokens})"), *evaluation.text.lines]
+    return "\n".join(f"- {label}: {figure}" for label, figure in lines) + "\n\n"
+
+
 def write_curve(name: str, runs: list[zoo.Run]) -> None:
     """One line for each epoch; a fine-tuning's epochs begin again from 1."""
     path = CHECKPOINTS / "curves" / f"{name}.csv"
@@ -273,19 +286,26 @@ def write_curve(name: str, runs: list[zoo.Run]) -> None:
             lines.writerow(f"{record[key]:.6g}" if key in record else "" for key in CURVE)
 
 
-def draw(name: str, file: Path, data_root: str | None) -> None:
-    """Samples from the prior, and test images beside their reconstructions, in one picture."""
+def show(name: str, file: Path, data_root: str | None) -> str:
+    """Samples and reconstructions, as Markdown for the card."""
     model = zoo.load(file)
-    metadata = checkpoint.read_metadata(file)
-    test = load_dataset(str(metadata.dataset), root=data_root).test.take(32)
+    data = load_for_model(model.config, str(checkpoint.read_metadata(file).dataset), root=data_root)
+    if isinstance(model, UniVAE) and model.input_kind == "tokens":
+        return text_card(model, data)
+    draw(model, data.test.take(32), CHECKPOINTS / "images" / f"{name}.png")
+    beside = "Left: samples from the prior. Right: test images, each beside its reconstruction."
+    return f"![samples](images/{name}.png)\n\n{beside}"
+
+
+def draw(model: VariationalAutoencoder, test: Examples, path: Path) -> None:
+    """Samples from the prior, and test images beside their reconstructions, in one picture."""
     fixed = test.fixed(model.input_kind, seed=0)
     x = fixed.batch(torch.arange(len(fixed)), kind="unit")
-    pairs = torch.stack([x, model.reconstruct(x)], 1).flatten(0, 1)
-    samples = model.sample(64, generator=torch.Generator().manual_seed(0))
-    rows = torch.cat([samples.unflatten(0, (8, 8)), pairs.unflatten(0, (8, 8))], 1)
-    (CHECKPOINTS / "images").mkdir(exist_ok=True)
-    picture = rows.flatten(0, 1)
-    path = CHECKPOINTS / "images" / f"{name}.png"
+    drawn = model.sample(64, generator=torch.Generator().manual_seed(0))
+    pairs = torch.stack([x, torch.as_tensor(model.reconstruct(x))], 1).flatten(0, 1)
+    samples = torch.as_tensor(drawn).unflatten(0, (8, 8))
+    picture = torch.cat([samples, pairs.unflatten(0, (8, 8))], 1).flatten(0, 1)
+    path.parent.mkdir(exist_ok=True)
     save_grid(path, picture, columns=16, scale=enlargement(picture))
 
 

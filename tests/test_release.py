@@ -18,6 +18,7 @@ import yaml
 import zoo
 from zoo import checkpoint
 from zoo.cli_support import parse_settings
+from zoo.data.text import TextSplit
 from zoo.registry import registry
 from zoo.variants import complete_config
 
@@ -114,3 +115,38 @@ def test_every_recipe_is_made_of_experiments(release: ModuleType) -> None:
             if spec.shape is not None:
                 facts = spec.shape, spec.likelihood
                 complete_config(recipe["variant"], experiment.model, *facts)
+
+
+def test_a_release_of_text_shows_its_sentences(release: ModuleType, tmp_path: Path) -> None:
+    folder = tmp_path / "data" / "tang-couplets"
+    folder.mkdir(parents=True)
+    letters = "天地玄黃宇宙洪荒日月"
+    for part, shift in (("train", 0), ("valid", 1), ("test", 2)):
+        lines = [letters[(n + shift) % 10 :][:3] + letters[n % 7] for n in range(20)]
+        (folder / f"{part}.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    recipe = {
+        "summary": "A small UniVAE",
+        "variant": "univae",
+        "dataset": "tang-couplets",
+        "model": {"width": 16, "heads": 2, "hidden": 24, "layers": 3, "groups": 2, "latent_dim": 4},
+        "train": {"epochs": 1, "batch_size": 8},
+    }
+    arguments = argparse.Namespace(
+        runs=tmp_path / "runs", data_root=str(tmp_path / "data"), samples=2
+    )
+    release.release("small-text", recipe, arguments)
+    card = (tmp_path / "checkpoints/small-text.md").read_text(encoding="utf-8")
+    for part in ("sample from the prior", "nearest training sentence", "Of 1,000 samples"):
+        assert part in card
+    assert "| group 0 | group 1 |" in card and "- perplexity: " in card
+    entry = yaml.safe_load((tmp_path / "registry.yaml").read_text())["checkpoints"]["small-text"]
+    assert {"accuracy", "exact_match", "prior_log_likelihood", "nll"} <= entry["metrics"].keys()
+    assert "mse_per_pixel" not in entry["metrics"]
+
+
+def test_the_nearest_sentence_shares_most_places(release: ModuleType) -> None:
+    card = importlib.import_module("_text_card")
+    train = TextSplit(torch.tensor([[5, 6, 7, 1, 0], [5, 6, 1, 0, 0], [9, 9, 9, 9, 1]]).int())
+    share, place = card.nearest(torch.tensor([[5, 6, 1, 0, 0], [9, 6, 7, 1, 0]]), train)
+    assert place.tolist() == [1, 0]
+    assert share.tolist() == pytest.approx([1, 2 / 3])

@@ -1,0 +1,81 @@
+"""A model of text in Markdown: its samples, and what each of its latents decides."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from zoo.data import Dataset
+from zoo.data.text import TextSplit
+from zoo.data.tokenizer import END
+from zoo.randomness import seeded
+from zoo.variants.univae import UniVAE
+
+SAMPLES, REBUILT, EDITED, EDITS = 32, 8, 3, 2
+COPIES_AMONG = 1000
+
+
+def text_card(model: UniVAE, data: Dataset) -> str:
+    """Samples beside what of the training set is nearest, reconstructions, edits of each group."""
+    train, test = data.train, data.test
+    assert isinstance(train, TextSplit) and isinstance(test, TextSplit)
+    x = test.batch(torch.arange(REBUILT), kind="tokens")
+    rebuilt = [model.write(x), model.reconstruct(x)]
+    tables = [
+        samples(model, train),
+        table(("test sentence", "its reconstruction"), rebuilt),
+        edits(model, x[:EDITED]),
+    ]
+    return "\n\n".join(tables)
+
+
+def samples(model: UniVAE, train: TextSplit) -> str:
+    """Random draws from the prior, and how many of more are copies."""
+    codes = model.sample_codes(COPIES_AMONG, generator=torch.Generator().manual_seed(0))
+    with seeded(0, torch.device("cpu")):
+        drawn = model.decode(codes).sample()
+    shared, places = nearest(drawn, train)
+    copies = int((shared == 1).sum())
+    rows = train.batch(places[:SAMPLES], kind="tokens")
+    shares = [f"{100 * share:.0f} %" for share in shared[:SAMPLES].tolist()]
+    columns = [model.write(drawn[:SAMPLES]), model.write(rows), shares]
+    titles = "sample from the prior", "nearest training sentence", "of it at the same places"
+    first = f"Random samples, none left out. Of {COPIES_AMONG:,} samples {copies} are copies."
+    return f"{first}\n\n{table(titles, columns)}"
+
+
+def nearest(ids: Tensor, train: TextSplit) -> tuple[Tensor, Tensor]:
+    """For each of the ids (N, T) the training sentence most of whose tokens stand where its do.
+
+    Returns the share of places that agree, of those where either has a word, and its number.
+    """
+    known = train.tokens[:, : ids.shape[1]]
+    words = known > END
+    best, places = [], []
+    for row in ids.int():
+        same = ((known == row) & words).sum(1)
+        either = (words | (row > END)).sum(1) + (train.tokens[:, ids.shape[1] :] > END).sum(1)
+        share, place = (same / either).max(0)
+        best.append(share)
+        places.append(place)
+    return torch.stack(best), torch.stack(places)
+
+
+def edits(model: UniVAE, x: Tensor) -> str:
+    """Each sentence with the latents of one group after another drawn anew."""
+    columns: list[Sequence[object]] = [list(model.write(x)), list(model.reconstruct(x))]
+    for group in range(model.config.groups):
+        again = [
+            model.edit(x, [group], torch.Generator().manual_seed(seed)) for seed in range(EDITS)
+        ]
+        columns.append(["<br>".join(map(str, each)) for each in zip(*again, strict=True)])
+    titles = ["sentence", "reconstruction", *(f"group {n}" for n in range(model.config.groups))]
+    return f"The latents of one group drawn anew, twice:\n\n{table(titles, columns)}"
+
+
+def table(titles: Sequence[str], columns: Sequence[Sequence[object]]) -> str:
+    """Columns of equal length as a table in Markdown."""
+    rows = [titles, ["---"] * len(titles), *zip(*columns, strict=True)]
+    return "\n".join(f"| {' | '.join(str(c).replace('|', '/') for c in row)} |" for row in rows)
