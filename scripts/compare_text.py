@@ -1,0 +1,163 @@
+"""Train and measure models of text side by side: what their latents hold, at what cost.
+
+    python scripts/compare_text.py tang-couplets --data-root DIR [--points "kappa 32*"]
+    python scripts/compare_text.py tang-couplets --table        # trains nothing
+
+The experiments are those of scripts/text_experiments.yaml. Every point has a directory of its own:
+a call that was killed goes on where it was, and a recorded point is left as it is. Records go to
+scripts/results/text-EXPERIMENT.json; several processes may add to it at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import sys
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+import yaml
+from _timing import environment, training_seconds, write_json
+from filelock import FileLock
+
+import zoo
+from zoo.evaluation import Evaluation
+
+EXPERIMENTS = Path(__file__).with_name("text_experiments.yaml")
+RESULTS = Path(__file__).with_name("results")
+COLUMNS = (
+    "", "NLL", "perplexity", "KL", "active groups", "log p(x|z)", "z from p(z)", "MI", "at places",
+    "whole", "BLEU", "self-BLEU",
+)  # fmt: skip
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Train and measure what is missing, then print the table."""
+    experiments = yaml.safe_load(EXPERIMENTS.read_text(encoding="utf-8"))
+    options = parse_arguments(arguments, sorted(experiments))
+    experiment = experiments[options.experiment]
+    output = options.output or RESULTS / f"text-{options.experiment}.json"
+    if not options.table:
+        for point in experiment["points"]:
+            if fnmatchcase(point, options.points):
+                add_missing(output, experiment, point, options)
+    records = read_records(output)
+    if not records:
+        raise SystemExit(f"error: {output} holds no records; run without --table first")
+    print(table(experiment, records))
+    return 0
+
+
+def parse_arguments(arguments: list[str] | None, names: list[str]) -> argparse.Namespace:
+    """The command line."""
+    summary, _, details = (__doc__ or "").partition("\n\n")
+    parser = argparse.ArgumentParser(
+        description=summary, epilog=details, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("experiment", choices=names)
+    parser.add_argument("--data-root", help="where the dataset's files are")
+    parser.add_argument("--points", default="*", metavar="PATTERN", help="only those of such names")
+    parser.add_argument("--runs", type=Path, default=Path("runs/text"), metavar="DIRECTORY")
+    parser.add_argument("--output", type=Path, metavar="FILE")
+    parser.add_argument("--table", action="store_true", help="only print the recorded figures")
+    return parser.parse_args(arguments)
+
+
+def add_missing(
+    output: Path, experiment: dict[str, Any], point: str, options: argparse.Namespace
+) -> None:
+    """Train, measure and record a point, unless a record of such a training is there."""
+    settings = settings_of(experiment, point)
+    recorded = read_records(output).get(point)
+    if recorded is not None and recorded["settings"] == settings:
+        print(f"{point}: recorded in {output}", file=sys.stderr)
+        return
+    print(point, file=sys.stderr, flush=True)
+    record = {"settings": settings, **measure(experiment, point, settings, options)}
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(output.with_suffix(".lock")):
+        write_json(output, {**read_records(output), point: record})
+
+
+def settings_of(experiment: dict[str, Any], point: str) -> dict[str, Any]:
+    """All that a point's figures depend on."""
+    shared = {key: experiment[key] for key in ("dataset", "samples", "train")}
+    model = {**experiment["model"], **experiment["points"][point]}
+    return {**shared, "examples": experiment.get("examples"), "model": model}
+
+
+def measure(
+    experiment: dict[str, Any], point: str, settings: dict[str, Any], options: argparse.Namespace
+) -> dict[str, Any]:
+    """A point's run, and its figures on the test set."""
+    built = zoo.Experiment.build(
+        "univae",
+        settings["dataset"],
+        model=settings["model"],
+        train=settings["train"],
+        data_root=options.data_root,
+    )
+    name = point.replace(", ", "-").replace(" ", "")
+    run = zoo.train_experiment(built, options.runs / options.experiment / name)
+    found = zoo.evaluate(
+        run.directory,
+        dataset=settings["dataset"],
+        samples=settings["samples"],
+        examples=settings["examples"],
+        data_root=options.data_root,
+    )
+    epochs = len(run.history)
+    command = ["python", "scripts/compare_text.py", options.experiment, "--points", point]
+    return {
+        "evaluation": found.model_dump(mode="json"),
+        "epochs": epochs,
+        "minutes": round(training_seconds(run.directory, epochs) / 60, 1),
+        "command": shlex.join(command),
+        **environment(),
+    }
+
+
+def read_records(path: Path) -> dict[str, Any]:
+    """The recorded points by name; none where there is no file yet."""
+    records: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return records
+
+
+def table(experiment: dict[str, Any], records: dict[str, Any]) -> str:
+    """The recorded points in the experiment's order, in Markdown."""
+    names = [point for point in experiment["points"] if point in records]
+    found = {
+        point: Evaluation.model_validate(records[point]["evaluation"], strict=False)
+        for point in names
+    }
+    rows = [COLUMNS, ["---"] + ["---:"] * (len(COLUMNS) - 1)]
+    rows += [cells(point, evaluation) for point, evaluation in found.items()]
+    lines = [f"| {' | '.join(row)} |" for row in rows]
+    convention = f"*{found[names[0]].convention}*" if names else ""
+    return "\n".join([f"**{experiment['title']}**", "", *lines, "", convention])
+
+
+def cells(point: str, found: Evaluation) -> list[str]:
+    """One row of the table."""
+    text = found.text
+    assert text is not None and found.nll is not None and found.kl is not None
+    return [
+        point,
+        str(found.nll),
+        f"{text.perplexity:.1f}",
+        f"{found.kl.value:.2f}",
+        f"{found.active_groups}/{len(found.kl_per_group)}",
+        f"{found.log_likelihood.value:.2f}",
+        f"{text.prior_log_likelihood.value:.2f}",
+        "-" if text.mutual_information is None else f"{text.mutual_information.value:.2f}",
+        f"{100 * text.accuracy.value:.1f} %",
+        f"{100 * text.exact_match.value:.1f} %",
+        f"{text.bleu:.1f}",
+        f"{text.self_bleu:.1f}",
+    ]
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
