@@ -51,6 +51,10 @@ class Load:
         """Whether a time measured under this load is worth nothing."""
         return self.foreign_cores is not None and self.foreign_cores > QUIET_CORES
 
+    def __str__(self) -> str:
+        cores = "unknown" if self.foreign_cores is None else f"{self.foreign_cores:.2f} cores"
+        return f"foreign load {cores}"
+
 
 @contextmanager
 def measured_load() -> Iterator[Load]:
@@ -205,9 +209,7 @@ def train_once(worker: Worker) -> Result:
 
 def note(place: str, name: str, result: Result) -> None:
     """One line while the benchmark runs."""
-    cores = result.load.foreign_cores
-    foreign = "unknown" if cores is None else f"{cores:.2f} cores"
-    text = f"{place}: {name}, {result.seconds:.3f} s/epoch; foreign load {foreign}"
+    text = f"{place}: {name}, {result.seconds:.3f} s/epoch; {result.load}"
     print(text, file=sys.stderr, flush=True)
 
 

@@ -134,10 +134,8 @@ def measure(options: argparse.Namespace) -> list[Part]:
 
 def note(place: str, part: Part) -> None:
     """One line while the benchmark runs."""
-    foreign = part.load.foreign_cores
-    text = f"{place}: products {part.products:.2f} s, evaluation {part.evaluation:.2f} s, "
-    text += "foreign load unknown" if foreign is None else f"foreign load {foreign:.2f} cores"
-    print(text, file=sys.stderr, flush=True)
+    text = f"{place}: products {part.products:.2f} s, evaluation {part.evaluation:.2f} s"
+    print(f"{text}, {part.load}", file=sys.stderr, flush=True)
 
 
 def peak_mebibytes() -> float:

@@ -152,10 +152,8 @@ def measure_operations(
                 for case in cases:
                     seconds = {name: each.seconds() for name, each in runners[case].items()}
                     visits[case].append(Visit(seconds, load))
-            cores = load.foreign_cores
-            foreign = "unknown" if cores is None else f"{cores:.2f} cores"
             place = f"round {number} of {options.rounds}: {operation}, m {width}"
-            print(f"{place}; foreign load {foreign}", file=sys.stderr, flush=True)
+            print(f"{place}; {load}", file=sys.stderr, flush=True)
     return visits
 
 

@@ -224,9 +224,7 @@ def measure(tasks: dict[Case, Task], options: argparse.Namespace) -> dict[Case, 
 
 def describe(case: Case, visit: Visit) -> str:
     """One line while the benchmark runs."""
-    cores = visit.load.foreign_cores
-    foreign = "unknown" if cores is None else f"{cores:.2f} cores"
-    return f"{case}: {visit.images:.0f} images/s; foreign load {foreign}"
+    return f"{case}: {visit.images:.0f} images/s; {visit.load}"
 
 
 def peak_rate(dtype: torch.dtype, device: torch.device) -> float:

@@ -71,6 +71,7 @@ def mnist(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("benchmark_evaluation", ["--wait", "nan"], "must be a number of seconds"),
         ("benchmark_startup", ["--repeats", "-3"], "must be at least 1"),
         ("benchmark_throughput", ["vae", "--precision", "int8"], "invalid choice: 'int8'"),
+        ("benchmark_univae", ["--lengths", "4", "--groups", "6"], "must be less than layers"),
         (REPRODUCE, ["--dims", "0"], "must be at least 1"),
         (REPRODUCE, ["--posteriors", "vfm"], "invalid choice: 'vfm'"),
         (REPRODUCE, ["--directory", "runs/{posterior}-{seed}"], "gives several runs one folder"),
@@ -93,6 +94,7 @@ NAMES = [
     "benchmark_training",
     "benchmark_evaluation",
     "benchmark_startup",
+    "benchmark_univae",
     "reproduce_hyperspherical",
     "draw_sphere",
 ]

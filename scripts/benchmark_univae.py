@@ -1,0 +1,399 @@
+"""Time the two forms of UniVAE's training step, and sampling with and without its cache.
+
+Weights and sentences are random and no sentence ends early: this measures speed, and says nothing
+of how well a model does. Tokens per second are of the data: each once a step, or once written.
+
+``train``: bound, loss, backward and optimiser step. "two passes" is the model as it is, encoder and
+decoder one after the other; "one sequence" is the definition, both halves in one sequence of twice
+the length under dense masks, made of the same layers. ``sample``: whole sentences of the likeliest
+tokens; "cache" keeps the keys and values of the positions so far, "no cache" reads the whole prefix
+again for every token. Before anything is timed both forms of each must agree on two sentences, in
+double precision: the bound and its gradients under one seed, and all that is picked.
+
+"of peak" is the fraction that training reaches of the rate of matrix products measured just before,
+in the same precision; peak and operations are those of benchmark_throughput.py, but products that a
+causal mask hides are not counted. Those that a dense mask hides are: they are computed.
+
+In each round each case does its two blocks of at least --block seconds one after the other, and a
+ratio is of one round. What foreign processes disturbed is left out where something undisturbed
+remains, and shown with a "!" where not; shown are median and extremes.
+
+    python scripts/benchmark_univae.py [--lengths 32 128 512] [--json FILE]
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import shlex
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from _timing import (
+    Load,
+    add_timing_arguments,
+    duration,
+    environment,
+    measured_load,
+    positive,
+    quiet,
+    spread,
+    wait_until_quiet,
+    write_json,
+)
+from benchmark_throughput import TYPES, counted, peak_rate, seconds_of
+from torch import Tensor
+from torch.distributions import kl_divergence
+from torch.testing import assert_close
+
+from zoo.data.tokenizer import END, UNKNOWN, Tokenizer
+from zoo.errors import ConfigError
+from zoo.memory import keep_freed_memory
+from zoo.model import ElboTerms
+from zoo.nn.transformer import Rotation
+from zoo.randomness import seeded
+from zoo.training.config import ElboObjective, TrainingConfig
+from zoo.training.device import autocast
+from zoo.training.objectives import loss
+from zoo.training.optim import build_optimizer
+from zoo.variants.univae import DECODING, ENCODING, UniVAE, UniVAEConfig
+
+NOTE = "A measurement of speed on random weights and random tokens: no result of a model."
+CPU = torch.device("cpu")
+NEVER = -100.0
+"""A bias that keeps a token from ever being the likeliest."""
+
+Masks = tuple[Tensor, Tensor]
+Bound = Callable[[UniVAE, Tensor], ElboTerms]
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is timed, in two forms."""
+
+    work: str
+    length: int
+    precision: str
+
+    def __str__(self) -> str:
+        return f"{self.work}, {self.length} tokens, {self.precision}"
+
+
+@dataclass(frozen=True)
+class Form:
+    """One way to do the work: a call, the tokens in it, and its operations where counted."""
+
+    call: Callable[[], object]
+    tokens: int
+    operations: int | None = None
+
+
+@dataclass(frozen=True)
+class Visit:
+    """A round of one case: each form's tokens per second, and the peak measured just before."""
+
+    rates: dict[str, float]
+    peak: float
+    load: Load
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Measure and print."""
+    parser = build_parser()
+    options = parser.parse_args(arguments)
+    torch.set_num_threads(options.threads)
+    keep_freed_memory()
+    try:
+        cases = prepare(options)
+    except ConfigError as error:
+        parser.error(str(error))
+    visits = measure(cases, options)
+    rows = [summarise(case, forms, visits[case]) for case, forms in cases.items()]
+    show(rows)
+    if options.json:
+        given = sys.argv[1:] if arguments is None else arguments
+        names = ("width", "layers", "groups", "vocabulary", "tokens", "sentences")
+        content = {
+            "note": NOTE,
+            "command": shlex.join(["python", "scripts/benchmark_univae.py", *given]),
+            "environment": environment(),
+            "threads": options.threads,
+            "settings": {name: getattr(options, name) for name in names},
+            "cases": rows,
+        }
+        write_json(options.json, content)
+    return 0
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--lengths", type=positive, nargs="+", default=[32, 128, 512])
+    parser.add_argument("--width", type=positive, default=256)
+    parser.add_argument("--layers", type=positive, default=6)
+    parser.add_argument("--groups", type=positive, default=4)
+    parser.add_argument("--vocabulary", type=positive, default=10_000)
+    parser.add_argument("--tokens", type=positive, default=4096, help="in a training step")
+    parser.add_argument("--sentences", type=positive, default=4, help="written at a time")
+    parser.add_argument("--precision", nargs="+", choices=TYPES, default=list(TYPES))
+    parser.add_argument("--rounds", type=positive, default=5)
+    parser.add_argument("--block", type=duration, default=2.0, metavar="SECONDS")
+    add_timing_arguments(parser)
+    return parser
+
+
+def prepare(options: argparse.Namespace) -> dict[Case, dict[str, Form]]:
+    """Every case, its forms found to agree."""
+    cases = {}
+    for length in options.lengths:
+        model = build_model(length, options)
+        shape = max(1, options.tokens // length), length
+        ids = torch.randint(UNKNOWN, len(model.tokenizer), shape)
+        z = model.sample_codes(options.sentences).view(options.sentences, options.groups, -1)
+        check_training(model, ids[:2])
+        check_sampling(model, z[:2])
+        for precision in options.precision:
+            config = TrainingConfig.parse({"precision": precision}, "precision")
+            cases[Case("train", length, precision)] = training(model, ids, config)
+            cases[Case("sample", length, precision)] = sampling(model, z, config)
+    return cases
+
+
+def build_model(length: int, options: argparse.Namespace) -> UniVAE:
+    """A model of sentences of ``length`` tokens that never end before."""
+    words = map(str, range(options.vocabulary))
+    torch.manual_seed(0)
+    settings = {
+        "input_shape": (length,),
+        "tokenizer": Tokenizer.learn(words, "words", options.vocabulary).json,
+        "likelihood": "categorical",
+        "width": options.width,
+        "hidden": 8 * round(options.width / 3),  # as many numbers as in a plain part of 4 W
+        "layers": options.layers,
+        "groups": options.groups,
+    }
+    model = UniVAE(UniVAEConfig.parse(settings, "the model"))
+    with torch.no_grad():
+        model.get_parameter("tokens.bias")[END] = NEVER
+    return model
+
+
+def check_training(model: UniVAE, ids: Tensor) -> None:
+    """Raise AssertionError unless both forms have the same bound and gradients."""
+    model = copy.deepcopy(model).double()
+    found = []
+    dense = partial(one_sequence, masks=build_masks(ids.shape[1]))
+    for bound in (UniVAE.elbo_terms, dense):
+        with seeded(0, CPU):
+            terms = bound(model, ids)
+        gradients = torch.autograd.grad(mean_loss(terms), list(model.parameters()))
+        found.append((terms.log_likelihood, terms.kl, *gradients))
+    assert_close(*found, msg=lambda text: f"the forms of the training step differ: {text}")
+
+
+def check_sampling(model: UniVAE, z: Tensor) -> None:
+    """Raise AssertionError unless the same is picked with the cache and without."""
+    model, z = copy.deepcopy(model).double(), z.double()
+    written, anew = generated(model, z), generated_anew(model, z)
+    assert_close(written, anew, msg="what is written without the cache differs")
+
+
+def training(model: UniVAE, ids: Tensor, config: TrainingConfig) -> dict[str, Form]:
+    """Both forms of a step, each with a copy of the model."""
+
+    def form(bound: Bound, uncounted: int = 0) -> Form:
+        own = copy.deepcopy(model)
+        call = partial(bound, own, ids)
+        operations = 3 * (counted(call) - uncounted)  # backward has twice those of forward
+        return Form(build_step(own, call, config), ids.numel(), operations)
+
+    dense = partial(one_sequence, masks=build_masks(ids.shape[1]))
+    return {
+        "two passes": form(UniVAE.elbo_terms, hidden_operations(model, *ids.shape)),
+        "one sequence": form(dense),
+    }
+
+
+def build_step(
+    model: UniVAE, bound: Callable[[], ElboTerms], config: TrainingConfig
+) -> Callable[[], None]:
+    """A step of an optimiser that goes on from call to call."""
+    optimizer = build_optimizer(config, model)
+
+    def step() -> None:
+        with autocast(config, CPU):
+            terms = bound()
+        mean_loss(terms).backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        optimizer.zero_grad()
+
+    return step
+
+
+def mean_loss(terms: ElboTerms) -> Tensor:
+    """The trainer's, without a warm-up."""
+    return loss(ElboObjective(), terms.log_likelihood.mean(), terms.kl.mean(0), 1.0)
+
+
+def hidden_operations(model: UniVAE, batch: int, length: int) -> int:
+    """Of the decoder's attention to later positions, which PyTorch counts and nothing needs."""
+    # The start and all tokens but the last; in the upper layers a latent stands before them.
+    positions = [length] * len(model.lower) + [length + 1] * len(model.upper)
+    pairs = sum(n * (n - 1) // 2 for n in positions)
+    return 4 * batch * model.config.width * pairs  # keys and values, a product and a sum each
+
+
+def one_sequence(model: UniVAE, ids: Tensor, masks: Masks) -> ElboTerms:
+    """The bound by the definition: one sequence [x ; x] of sentences without padding."""
+    independent, joined = masks
+    length, vectors = len(independent) // 2, model.tokens.embed(ids)
+    state = torch.cat([model._begin(vectors, half) for half in (ENCODING, DECODING)], dim=1)
+    turns = Rotation(*(each.repeat(2, 1) for each in model._turns(length)))
+    for layer in model.lower:
+        state = layer(state, turns, allowed=independent)
+    kl = []
+    for layer, latent in model._bearing():
+        q = latent.posterior(state[:, 0])
+        z = q.rsample()
+        kl.append(kl_divergence(q, model.prior(z)))
+        state = layer(torch.cat([latent.seen(z), state[:, 1:]], dim=1), turns, allowed=joined)
+    read = model.norm(state[:, length:-1])  # the last position predicts nothing
+    return ElboTerms(model.tokens.log_prob(read, ids).sum(-1), torch.stack(kl, dim=1))
+
+
+def build_masks(length: int) -> Masks:
+    """Which position sees which in [x ; x]: before the first latent, and from it on."""
+    half = 1 + length  # the start stands before the tokens
+    independent = torch.zeros(2 * half, 2 * half, dtype=torch.bool)
+    independent[:half, :half] = True
+    independent[half:, half:] = torch.ones(half, half).tril()
+    joined = independent.clone()
+    joined[:, 0] = True  # where the latents stand
+    return independent, joined
+
+
+def sampling(model: UniVAE, z: Tensor, config: TrainingConfig) -> dict[str, Form]:
+    """Sentences for latents (N, G, d), with the cache and without."""
+    tokens = len(z) * model.tokens.length
+
+    def form(write: Callable[[UniVAE, Tensor], Tensor]) -> Form:
+        def call() -> None:
+            with autocast(config, CPU):
+                write(model, z)
+
+        return Form(call, tokens)
+
+    return {"cache": form(generated), "no cache": form(generated_anew)}
+
+
+def generated(model: UniVAE, z: Tensor) -> Tensor:
+    """The likeliest ids (N, T) for latents (N, G, d), as the model writes them."""
+    return model.generate(z, model.tokens.likeliest)
+
+
+@torch.no_grad()
+def generated_anew(model: UniVAE, z: Tensor) -> Tensor:
+    """The same; every next token's state is that of a decoder's pass over all before it."""
+    ids = torch.zeros(len(z), 0, dtype=torch.int64)
+    for _ in range(model.tokens.length):
+        picked = model.tokens.likeliest(model.norm(last_state(model, ids, z)))
+        ids = torch.cat([ids, picked[:, None]], dim=1)
+    return model.tokens.join(ids)
+
+
+def last_state(model: UniVAE, ids: Tensor, z: Tensor) -> Tensor:
+    """The decoder's at the last of ids (N, t), for latents (N, G, d): (N, W)."""
+    state = model._begin(model.tokens.embed(ids), DECODING)
+    turns = model._turns(state.shape[1])
+    for layer in model.lower:
+        state = layer(state, turns, causal=True)
+    for (layer, latent), chosen in zip(model._bearing(), z.unbind(1), strict=True):
+        state = torch.cat([latent.seen(chosen), state], dim=1)
+        state = layer(state, turns.behind_first(), causal=True)[:, 1:]
+    return state[:, -1]
+
+
+def measure(
+    cases: dict[Case, dict[str, Form]], options: argparse.Namespace
+) -> dict[Case, list[Visit]]:
+    """All rounds."""
+    visits: dict[Case, list[Visit]] = {case: [] for case in cases}
+    for number in range(1, options.rounds + 1):
+        for case, forms in cases.items():
+            wait_until_quiet(options.wait)
+            with measured_load() as load:
+                peak = peak_rate(TYPES[case.precision], CPU)
+                rates = {
+                    name: form.tokens / seconds_of(form.call, options.block, CPU)
+                    for name, form in forms.items()
+                }
+            visits[case].append(Visit(rates, peak, load))
+            shown = ", ".join(f"{name} {rate:.0f} tokens/s" for name, rate in rates.items())
+            print(f"round {number}: {case}: {shown}; {load}", file=sys.stderr, flush=True)
+    return visits
+
+
+def summarise(case: Case, forms: dict[str, Form], visits: list[Visit]) -> dict[str, Any]:
+    """One row: both forms over rounds, and how many times the second the first is."""
+    first, second = forms
+    _, mark = quiet([(visit.peak, visit.load.disturbed) for visit in visits])
+    return {
+        **asdict(case),
+        "forms": {name: summarise_form(name, form, visits) for name, form in forms.items()},
+        "ratio": over_rounds(visits, lambda visit: visit.rates[first] / visit.rates[second]),
+        "peak_gigaflops": over_rounds(visits, lambda visit: visit.peak / 1e9),
+        "mark": mark,
+        "rounds": [asdict(visit) for visit in visits],
+    }
+
+
+def summarise_form(name: str, form: Form, visits: list[Visit]) -> dict[str, Any]:
+    """Tokens per second, and where operations are counted the fraction of the peak."""
+    summary: dict[str, Any] = {
+        "tokens_per_second": over_rounds(visits, lambda visit: visit.rates[name])
+    }
+    if form.operations is not None:
+        each = form.operations / form.tokens
+        summary["megaflop_per_token"] = each / 1e6
+        summary["fraction_of_peak"] = over_rounds(
+            visits, lambda visit: each * visit.rates[name] / visit.peak
+        )
+    return summary
+
+
+def over_rounds(visits: list[Visit], value: Callable[[Visit], float]) -> tuple[float, float, float]:
+    """Median and extremes of the undisturbed rounds, or of all where none is."""
+    kept, _ = quiet([(value(visit), visit.load.disturbed) for visit in visits])
+    return spread(kept)
+
+
+def show(rows: list[dict[str, Any]]) -> None:
+    """A table for each work: medians, and the extremes over rounds in brackets."""
+    print(NOTE)
+    for work in ("train", "sample"):
+        table = [row for row in rows if row["work"] == work]
+        names = "".join(f"{f'{name}, tokens/s':>30}" for name in table[0]["forms"])
+        print(f"\n{work:16}{names}{'ratio':>24}{'of peak':>16}")
+        for row in table:
+            print(line_of(row))
+
+
+def line_of(row: dict[str, Any]) -> str:
+    """One case; its fractions of the peak in the order of its forms."""
+    forms = row["forms"].values()
+    rates = ["{:.0f} ({:.0f} to {:.0f})".format(*form["tokens_per_second"]) for form in forms]
+    speeds = "".join(f"{rate + row['mark']:>30}" for rate in rates)
+    ratio = "{:.2f} ({:.2f} to {:.2f})".format(*row["ratio"])
+    shares = [form["fraction_of_peak"][0] for form in forms if "fraction_of_peak" in form]
+    peak = ", ".join(f"{share:.2f}" for share in shares) or "-"
+    return f"{row['length']:>5} {row['precision']:10}{speeds}{ratio:>24}{peak:>16}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,102 @@
+"""The benchmark of UniVAE's two forms, at sizes that say nothing about speed."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+from torch import Tensor
+
+ROOT = Path(__file__).parents[1]
+WIDTH, HIDDEN, LAYERS, GROUPS, LATENT, VOCABULARY, LENGTH = 32, 88, 3, 2, 16, 50, 5
+MODEL = ["--width", str(WIDTH), "--layers", str(LAYERS), "--groups", str(GROUPS)]
+MODEL += ["--vocabulary", str(VOCABULARY), "--lengths", str(LENGTH), "--tokens", "20"]
+RUN = ["--sentences", "2", "--rounds", "1", "--block", "0.001", "--wait", "0", "--threads", "1"]
+
+
+@pytest.fixture
+def benchmark(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The script, imported as Python does when it runs one."""
+    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
+    return importlib.import_module("benchmark_univae")
+
+
+def test_both_forms_are_timed_and_compared(
+    benchmark: ModuleType,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("benchmark_throughput.PEAK_SECONDS", 0.02)
+    file = tmp_path / "univae.json"
+    assert benchmark.main([*MODEL, *RUN, "--json", str(file)]) == 0
+    content = json.loads(file.read_text())
+    cases = {(case["work"], case["precision"]): case for case in content["cases"]}
+    works, precisions = ("train", "sample"), ("float32", "bfloat16")
+    assert set(cases) == {(work, precision) for work in works for precision in precisions}
+    for case in cases.values():
+        first, second = (form["tokens_per_second"][0] for form in case["forms"].values())
+        assert case["ratio"][0] == pytest.approx(first / second)
+    for precision in precisions:
+        forms = cases["train", precision]["forms"]
+        for form in forms.values():
+            assert 0 < form["fraction_of_peak"][0] < 1
+        found = [forms[name]["megaflop_per_token"] for name in ("two passes", "one sequence")]
+        assert found == pytest.approx([each / 1e6 for each in operations()])
+    assert content["command"].startswith("python scripts/benchmark_univae.py --width 32")
+    shown = capsys.readouterr().out
+    assert benchmark.NOTE in shown and content["note"] == benchmark.NOTE
+    assert "two passes" in shown and "no cache" in shown
+
+
+def operations() -> tuple[float, float]:
+    """Of a step for each token, in two passes and in one sequence, from the shapes alone."""
+    layer = 4 * WIDTH**2 + 3 * WIDTH * HIDDEN
+    ends = LENGTH * VOCABULARY * WIDTH + 2 * GROUPS * WIDTH * LATENT  # the logits, the latents
+    # The encoder's six positions stop before the last layer; the decoder's are five, with a latent
+    # six, each of which looks at itself and those before it. Both halves expand all latents that
+    # they read.
+    again = (GROUPS - 1) * WIDTH * LATENT
+    passes = (2 * 6 + 5 + 2 * 6) * layer + again, 2 * 6 * 6 + 15 + 2 * 21
+    sequence = 3 * 12 * layer, 3 * 12 * 12
+    first, second = (
+        3 * (2 * (products + ends) + 4 * WIDTH * pairs) / LENGTH
+        for products, pairs in (passes, sequence)
+    )
+    return first, second
+
+
+def test_forms_that_differ_are_not_timed(
+    benchmark: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = benchmark.build_parser().parse_args([*MODEL, *RUN])
+    independent, joined = benchmark.build_masks(LENGTH)
+
+    def leaky(length: int) -> tuple[Tensor, Tensor]:
+        """The decoder's first position sees the one after it."""
+        wrong = independent.clone()
+        wrong[1 + length, 2 + length] = True
+        return wrong, joined
+
+    with monkeypatch.context() as patch:
+        patch.setattr(benchmark, "build_masks", leaky)
+        with pytest.raises(AssertionError, match="forms of the training step differ"):
+            benchmark.prepare(options)
+    monkeypatch.setattr(
+        benchmark, "generated", lambda model, z: benchmark.generated_anew(model, z.flip(0))
+    )
+    with pytest.raises(AssertionError, match="without the cache differs"):
+        benchmark.prepare(options)
+
+
+def test_every_sentence_is_written_to_its_whole_length(benchmark: ModuleType) -> None:
+    options = benchmark.build_parser().parse_args([*MODEL, *RUN])
+    model = benchmark.build_model(40, options)
+    torch.manual_seed(1)
+    z = model.sample_codes(20).view(20, GROUPS, LATENT)
+    written = benchmark.generated(model, z)
+    assert written.shape == (20, 40) and (written > 1).all()
