@@ -54,6 +54,7 @@ from zoo.data.tokenizer import END, UNKNOWN, Tokenizer
 from zoo.errors import ConfigError
 from zoo.memory import keep_freed_memory
 from zoo.model import ElboTerms
+from zoo.nn.decoding import Greedy
 from zoo.nn.transformer import Rotation
 from zoo.randomness import seeded
 from zoo.training.config import ElboObjective, TrainingConfig
@@ -294,7 +295,7 @@ def sampling(model: UniVAE, z: Tensor, config: TrainingConfig) -> dict[str, Form
 
 def generated(model: UniVAE, z: Tensor) -> Tensor:
     """The likeliest ids (N, T) for latents (N, G, d), as the model writes them."""
-    return model.generate(z, model.tokens.likeliest)
+    return model.generate(z, Greedy())
 
 
 @torch.no_grad()

@@ -32,7 +32,7 @@ class Reporter:
         self.writer: SummaryWriter | None = None
         self.shown = self.logged = time.monotonic()
         self.shown_step = 0
-        self.images_per_second = 0.0
+        self.examples_per_second = 0.0
 
     @contextmanager
     def open(self, step: int) -> Iterator[None]:
@@ -57,10 +57,10 @@ class Reporter:
         now = time.monotonic()
         if now - self.shown < REFRESH_SECONDS:
             return
-        self.images_per_second = (step - self.shown_step) * self.batch_size / (now - self.shown)
+        self.examples_per_second = (step - self.shown_step) * self.batch_size / (now - self.shown)
         self.shown, self.shown_step = now, step
         if self.bar is not None:
-            text = f"{_summary(figures(), 'train')}  {self.images_per_second:,.0f}/s"
+            text = f"{_summary(figures(), 'train')}  {self.examples_per_second:,.0f}/s"
             self.bar.update(self.task, completed=step, description=text)
 
     def epoch(self, record: dict[str, Any], model: VariationalAutoencoder, every: int) -> None:
@@ -68,7 +68,7 @@ class Reporter:
         assert self.writer is not None
         for name in record.keys() - {"epoch", "step"}:
             self.writer.add_scalar(name.replace("_", "/", 1), record[name], record["step"])
-        self.writer.add_scalar("images_per_second", self.images_per_second, record["step"])
+        self.writer.add_scalar("examples_per_second", self.images_per_second, record["step"])
         if record["epoch"] % every == 0:
             generator = torch.Generator(next(model.parameters()).device).manual_seed(0)
             samples = model.sample(SAMPLES, generator=generator)
@@ -91,7 +91,7 @@ class Reporter:
         self._print(
             f"epoch {record['epoch']}  train ELBO {record['train_elbo']:.2f}  "
             f"validation {_summary(record, 'validation')}  "
-            f"{self.images_per_second:,.0f} images/s"
+            f"{self.examples_per_second:,.0f} examples/s"
         )
 
     def _print(self, text: str) -> None:
