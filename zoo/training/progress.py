@@ -68,7 +68,7 @@ class Reporter:
         assert self.writer is not None
         for name in record.keys() - {"epoch", "step"}:
             self.writer.add_scalar(name.replace("_", "/", 1), record[name], record["step"])
-        self.writer.add_scalar("examples_per_second", self.images_per_second, record["step"])
+        self.writer.add_scalar("examples_per_second", self.examples_per_second, record["step"])
         if record["epoch"] % every == 0:
             generator = torch.Generator(next(model.parameters()).device).manual_seed(0)
             samples = model.sample(SAMPLES, generator=generator)
