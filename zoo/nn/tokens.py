@@ -172,6 +172,6 @@ class TextTokens(nn.Module):
 
     def class_logits(self, state: Tensor) -> Tensor:
         """(..., V) given states (..., W); padding has probability 0."""
-        logits = full_precision(linear(state, self.table, self.bias))
         never = torch.arange(len(self.bias), device=state.device) == PAD
-        return logits.masked_fill(never, -torch.inf)
+        bias = self.bias.masked_fill(never, -torch.inf)  # not the logits, which are many
+        return full_precision(linear(state, self.table, bias))

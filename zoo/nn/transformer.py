@@ -13,6 +13,8 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention, silu
 
+from zoo.distributions.precision import full_precision
+
 ROTARY_BASE = 10_000.0
 
 
@@ -112,11 +114,19 @@ class Attention(nn.Module):
         q, k = turns.turn(q), turns.turn(k)
         if cache is not None:
             k, v = cache.extend(k, v)
-        seen = scaled_dot_product_attention(
-            q, k, v, attn_mask=allowed, is_causal=causal and q.shape[2] == k.shape[2]
-        )
+        seen = _attend(q, k, v, allowed, causal and q.shape[2] == k.shape[2])
         left: Tensor = self.leave(rearrange(seen, "b h t d -> b t (h d)"))
         return left
+
+
+def _attend(q: Tensor, k: Tensor, v: Tensor, allowed: Tensor | None, causal: bool) -> Tensor:
+    """Scaled dot-product attention of (B, H, T, D)."""
+    if q.device.type != "cpu":
+        return scaled_dot_product_attention(q, k, v, attn_mask=allowed, is_causal=causal)
+    # The CPU's kernel takes 13 times as long backwards in half precision as in full.
+    with torch.autocast("cpu", enabled=False):
+        q, k, v = full_precision(q), full_precision(k), full_precision(v)
+        return scaled_dot_product_attention(q, k, v, attn_mask=allowed, is_causal=causal)
 
 
 class GatedFeedForward(nn.Module):
