@@ -117,12 +117,8 @@ def load_text(spec: DatasetSpec, root: Path | None) -> Corpus:
 
     It is never downloaded.
     """
-
-    def download(_: Path) -> None:
-        raise OSError(f"zoo has no address to fetch it from; see {spec.options['page']}")
-
     files = tuple(f"{spec.options['folder']}/{part}.txt" for part in PARTS)
-    paths = Archive(spec, files, keep="*.txt", download=download).locate(root)
+    paths = Archive(spec, files).locate(root)
     kind = cast("Kind", spec.options["tokens"])
     return Corpus([read_lines(path) for path in paths], kind)
 
