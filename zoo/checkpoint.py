@@ -308,7 +308,7 @@ def _blueprint(
     try:
         with torch.device("meta"):
             return cls(config)
-    except (ConfigError, ArithmeticError, RuntimeError, TypeError, ValueError) as error:
+    except (ZooError, ArithmeticError, RuntimeError, TypeError, ValueError) as error:
         # What a constructor raises for sizes no tensor can have, or that do not fit each other.
         raise CheckpointError(
             f"{path}: no {cls.__name__} can be built from the file's configuration: {error}"

@@ -28,7 +28,8 @@ SHOWN = 5
 class Tokenizer:
     """A fixed vocabulary, and how text is cut into its tokens.
 
-    A sentence's ids end with ``<end>``; after that come ``<pad>``s, which mean nothing.
+    A sentence's ids end with ``<end>``; after that come ``<pad>``s, which mean nothing. A JSON that
+    another program wrote will do if its ids are 0 to V - 1 and the special tokens the first three.
 
     >>> tokenizer = Tokenizer.learn(["a cat", "a hat"], "characters")
     >>> ids = tokenizer.ids(["a hat"])
@@ -45,12 +46,12 @@ class Tokenizer:
             raise DataError(
                 f"this is not a tokeniser of the package tokenizers: {error}"
             ) from error
-        found = [self.backend.token_to_id(token) for token in SPECIAL]
-        if found != [PAD, END, UNKNOWN]:
-            raise DataError(
-                f"a tokeniser must have {', '.join(SPECIAL)} as its tokens 0, 1 and 2, this one "
-                f"has them as {found}; make one with Tokenizer.learn"
-            )
+        _check_ids(self.backend)
+        # Files written for other models often have these switched on. They say how a batch was
+        # made, not how text is cut, and here batches are made and long sentences refused below:
+        # to cut them off silently, or pad them with another token, would change what is measured.
+        self.backend.no_truncation()
+        self.backend.no_padding()
         # Else a sentence in which "<end>" is written would end there.
         self.backend.encode_special_tokens = True
 
@@ -138,6 +139,26 @@ def _listed(sentences: Iterable[str], kind: Kind, size: int) -> Backend:
     counts: Counter[str] = Counter()
     for sentence in sentences:
         counts.update(sentence if kind == "characters" else sentence.split())
+def _check_ids(backend: Backend) -> None:
+    """Raise DataError unless the ids are 0 to V - 1, those of the special tokens first."""
+    found = [backend.token_to_id(token) for token in SPECIAL]
+    if found != [PAD, END, UNKNOWN]:
+        raise DataError(
+            f"a tokeniser must have {', '.join(SPECIAL)} as its tokens 0, 1 and 2, this one "
+            f"has them as {found}; make one with Tokenizer.learn"
+        )
+    ids = set(backend.get_vocab().values())
+    size = backend.get_vocab_size()
+    # A model has one row for each of so many tokens.
+    if missing := sorted(set(range(size)) - ids):
+        shown = ", ".join(map(str, missing[:SHOWN])) + ", ..." * (len(missing) > SHOWN)
+        raise DataError(
+            f"a tokeniser of {size} tokens must have the ids 0 to {size - 1}, one for each; in "
+            f"this one no token has the id {shown}, and the largest is {max(ids)}; number its "
+            f"tokens anew, or make one with Tokenizer.learn"
+        )
+
+
     for token in SPECIAL:
         del counts[token]  # a corpus may have its rare words replaced
     ranked = sorted(counts, key=lambda token: (-counts[token], token))
