@@ -78,16 +78,21 @@ class Tokenizer:
         return size
 
     def ids(
-        self, sentences: Sequence[str], length: int | None = None, strict: bool = False
+        self,
+        sentences: Sequence[str],
+        length: int | None = None,
+        strict: bool = False,
+        place: str = "sentence",
     ) -> Tensor:
         """Ids int64 (N, T) of sentences, each ended and padded to ``length`` T or the longest.
 
         Raises DataError for an empty sentence, for one of more than T - 1 tokens, and with
-        ``strict`` for tokens that are not in the vocabulary.
+        ``strict`` for tokens that are not in the vocabulary. It begins with ``place`` and the
+        sentence's number, the first being 1.
         """
         encoded = [each.ids for each in self.backend.encode_batch_fast(list(sentences))]
         for number, ids in enumerate(encoded):
-            self._check(sentences[number], ids, length, strict)
+            self._check(f"{place} {number + 1}", sentences[number], ids, length, strict)
         lengths = torch.tensor([len(ids) for ids in encoded], dtype=torch.int64)[:, None]
         longest = max(map(len, encoded), default=0)
         width = length or 1 + longest
@@ -105,17 +110,20 @@ class Tokenizer:
         texts: list[str] = self.backend.decode_batch(rows, skip_special_tokens=False)
         return texts
 
-    def _check(self, sentence: str, ids: list[int], length: int | None, strict: bool) -> None:
-        shown = repr(sentence if len(sentence) <= 40 else f"{sentence[:40]}...")
+    def _check(
+        self, place: str, sentence: str, ids: list[int], length: int | None, strict: bool
+    ) -> None:
+        cut = sentence if len(sentence) <= 40 else f"{sentence[:40]}..."
+        shown = f"{place}, {cut!r},"
         if not ids:
-            raise DataError(f"the sentence {shown} is empty; give at least one token")
+            raise DataError(f"{shown} is empty; give at least one token")
         if length is not None and len(ids) >= length:
             raise DataError(
-                f"the sentence {shown} has {len(ids)} tokens, the model reads at most "
+                f"{shown} has {len(ids)} tokens, the model reads at most "
                 f"{length - 1}; shorten or split it"
             )
         if PAD in ids or END in ids:
-            raise DataError(f"the sentence {shown} holds the word <pad> or <end>; leave it out")
+            raise DataError(f"{shown} holds the word <pad> or <end>; leave it out")
         if strict and UNKNOWN in ids:
             pieces = self.backend.encode(sentence)
             wrong = {
@@ -126,19 +134,11 @@ class Tokenizer:
             if wrong:
                 listed = ", ".join(map(repr, sorted(wrong)[:SHOWN]))
                 raise DataError(
-                    f"not in the vocabulary of {len(self)} tokens: {listed}; leave them out, or "
-                    f"write {SPECIAL[UNKNOWN]}"
+                    f"{place}: not in the vocabulary of {len(self)} tokens: {listed}; leave them "
+                    f"out, or write {SPECIAL[UNKNOWN]}"
                 )
 
 
-def _listed(sentences: Iterable[str], kind: Kind, size: int) -> Backend:
-    """A list of the commonest characters or words."""
-    from tokenizers import Regex, decoders, models, pre_tokenizers
-    from tokenizers import Tokenizer as Backend
-
-    counts: Counter[str] = Counter()
-    for sentence in sentences:
-        counts.update(sentence if kind == "characters" else sentence.split())
 def _check_ids(backend: Backend) -> None:
     """Raise DataError unless the ids are 0 to V - 1, those of the special tokens first."""
     found = [backend.token_to_id(token) for token in SPECIAL]
@@ -159,6 +159,14 @@ def _check_ids(backend: Backend) -> None:
         )
 
 
+def _listed(sentences: Iterable[str], kind: Kind, size: int) -> Backend:
+    """A list of the commonest characters or words."""
+    from tokenizers import Regex, decoders, models, pre_tokenizers
+    from tokenizers import Tokenizer as Backend
+
+    counts: Counter[str] = Counter()
+    for sentence in sentences:
+        counts.update(sentence if kind == "characters" else sentence.split())
     for token in SPECIAL:
         del counts[token]  # a corpus may have its rare words replaced
     ranked = sorted(counts, key=lambda token: (-counts[token], token))
