@@ -107,6 +107,7 @@ def complete(experiment: Experiment, data: Dataset) -> Experiment:
         )
     facts = shape, likelihood, data.tokenizer
     config = complete_config(experiment.variant, experiment.model, *facts)
+    checkpoint.check_config(config, f"{data.name} cannot be trained on")
     return experiment.model_copy(update={"model": config})
 
 
