@@ -392,6 +392,29 @@ def test_an_oversized_header_is_refused_before_it_is_parsed(saved: Path) -> None
     assert_refused(saved, "4194304 allowed")
 
 
+def test_what_reading_would_refuse_is_not_written(saved: Path) -> None:
+    before = saved.read_bytes()
+    said = r"cannot write .*tiny.safetensors: its header of .* has \d+ bytes, only 4194304 are read"
+    with pytest.raises(CheckpointError, match=said):
+        checkpoint.save(
+            saved, tiny(), variant="tiny", dataset="digits", training={"note": "x" * 2**22}
+        )
+    with pytest.raises(CheckpointError, match=said):
+        checkpoint.write_tensors(saved, {"x": torch.zeros(1)}, {"note": "x" * 2**22})
+    assert saved.read_bytes() == before
+    longest = {"note": "x" * (2**22 - 1000)}
+    checkpoint.save(saved, tiny(), variant="tiny", dataset="digits", training=longest)
+    assert checkpoint.read_metadata(saved).training == longest
+
+
+def test_settings_that_are_too_long_are_named(saved: Path) -> None:
+    config = {"width": 3, "tokenizer": '"' * 2**20}  # each quotation mark is stored as four bytes
+    said = "here: the model's settings take 4194.* 3145728 are allowed, and model.tokenizer takes"
+    with pytest.raises(CheckpointError, match=said):
+        checkpoint.check_config(config, "here")
+    checkpoint.check_config({**config, "tokenizer": '"' * (3 * 2**18 - 100)}, "here")
+
+
 def test_pickles_are_named_and_never_opened(tmp_path: Path) -> None:
     class Bomb:
         def __reduce__(self) -> tuple[Any, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
@@ -15,10 +15,10 @@ from torch import Tensor
 
 import zoo
 from zoo import checkpoint
-from zoo.data import load_dataset
+from zoo.data import Dataset, load_dataset, load_for_model
 from zoo.data.text import TextSplit, kind_of
 from zoo.data.tokenizer import END, PAD, UNKNOWN, Kind, Tokenizer
-from zoo.errors import ConfigError, DataError, UnsupportedError
+from zoo.errors import CheckpointError, ConfigError, DataError, UnsupportedError
 from zoo.nn.decoding import Greedy
 from zoo.variants.univae import UniVAE, UniVAEConfig
 
@@ -36,6 +36,15 @@ def corpus(tmp_path: Path) -> Path:
     path = tmp_path / "words.txt"
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return path
+
+
+def with_hole() -> str:
+    """A tokeniser of words whose ids leave one out."""
+    content = json.loads(Tokenizer.learn(WORDS, "words").json)
+    vocabulary = content["model"]["vocab"]
+    word = next(word for word, number in vocabulary.items() if number == 5)
+    vocabulary[word] = 99
+    return json.dumps(content)
 
 
 def build(sentences: list[str], kind: Kind = "words", length: int = 8, **more: Any) -> UniVAE:
@@ -92,6 +101,34 @@ class TestTokenizer:
         with pytest.raises(DataError, match="as its tokens 0, 1 and 2"):
             Tokenizer(json.dumps(content))
 
+    def test_one_that_truncates_and_pads_does_neither(self) -> None:
+        own = Tokenizer.learn(WORDS, "words")
+        foreign = Tokenizer(own.json)
+        foreign.backend.enable_truncation(2)
+        foreign.backend.enable_padding(length=9, pad_id=7)
+        read = Tokenizer(foreign.backend.to_str())
+        assert read.ids(WORDS).equal(own.ids(WORDS))
+        assert read.json == own.json
+        with pytest.raises(DataError, match="has 5 tokens, the model reads at most 4"):
+            read.ids(WORDS, length=5)
+
+    def test_ids_with_a_hole_are_refused(self) -> None:
+        said = (
+            "11 tokens must have the ids 0 to 10, .* no token has the id 5, and the largest is 99"
+        )
+        with pytest.raises(DataError, match=said):
+            Tokenizer(with_hole())
+
+    def test_a_checkpoint_with_such_a_tokeniser_is_named(self, tmp_path: Path) -> None:
+        path = tmp_path / "x.safetensors"
+        checkpoint.save(path, build(WORDS).float(), variant="univae", dataset=None)
+        tensors, metadata = checkpoint.read_tensors(path)
+        content = json.loads(metadata["zoo"])
+        content["config"]["tokenizer"] = with_hole()
+        checkpoint.write_tensors(path, tensors, {"zoo": json.dumps(content)})
+        with pytest.raises(CheckpointError, match=f"{path}: .* no token has the id 5"):
+            checkpoint.load(path)
+
 
 class TestCorpora:
     def test_a_file_of_sentences_is_a_dataset(self, corpus: Path) -> None:
@@ -122,6 +159,43 @@ class TestCorpora:
         corpus.with_name("tokenizer.json").write_text(words.json)
         assert load_dataset(corpus).train.shape == (7,)
 
+    @pytest.mark.parametrize(
+        ("content", "said"),
+        [
+            (b"\xff\xfe", "not UTF-8"),
+            (b"{}", "not a tokeniser of the package"),
+            (with_hole().encode(), "no token has the id 5"),
+        ],
+    )
+    def test_a_tokeniser_beside_the_file_is_named_where_it_will_not_do(
+        self, corpus: Path, content: bytes, said: str
+    ) -> None:
+        corpus.with_name("tokenizer.json").write_bytes(content)
+        with pytest.raises(DataError, match=f"{corpus}: the tokenizer.json beside it: .*{said}"):
+            load_dataset(corpus)
+        model = build(corpus.read_text().split("\n"))
+        assert load_for_model(model.config, corpus).tokenizer == model.config.tokenizer
+
+    def test_the_share_of_unknown_tokens(self, corpus: Path) -> None:
+        assert all(s.unknown == 0 for s in text_splits(load_dataset(corpus)))
+        config = build(["red green blue fish"]).config
+        for split in text_splits(load_for_model(config, corpus)):
+            sentences = Tokenizer(str(config.tokenizer)).text(split.tokens)
+            words = " ".join(sentences).split()
+            assert split.unknown == pytest.approx(words.count("<unk>") / len(words), abs=1e-12)
+            assert 0.2 < split.unknown < 0.5
+        assert split.take(0).unknown == 0
+
+    def test_a_sentence_that_is_too_long_is_found_by_its_line(self, corpus: Path) -> None:
+        lines = corpus.read_text().splitlines()
+        model = build(lines)
+        for number in (1, 17, 40):  # in whichever split
+            changed = [*lines[: number - 1], "red cat " * 5, *lines[number:]]
+            corpus.write_text("\n".join(changed))
+            said = f"{corpus}: line {number}, 'red cat .*', has 10 tokens, the model reads at most"
+            with pytest.raises(DataError, match=said):
+                load_for_model(model.config, corpus)
+
     def test_batches_leave_out_columns_of_padding(self) -> None:
         rows = torch.tensor([[5, END, 0, 0], [7, 8, 9, END], [4, 6, END, 0]], dtype=torch.int32)
         split = TextSplit(rows)
@@ -140,8 +214,9 @@ class TestCorpora:
     def test_files_that_are_no_corpus(self, tmp_path: Path, content: bytes, said: str) -> None:
         path = tmp_path / "x.txt"
         path.write_bytes(content)
-        with pytest.raises(DataError, match=said):
+        with pytest.raises(DataError, match=said) as caught:
             load_dataset(path)
+        assert str(caught.value).count(str(path)) == 1
 
     def test_scripts_without_spaces_are_cut_into_characters(self) -> None:
         assert kind_of(CHINESE) == "characters"
@@ -153,6 +228,77 @@ class TestCorpora:
             ConfigError, match="'gaussian-vae' reads images, not text; train univae"
         ):
             zoo.train("gaussian-vae", dataset=str(corpus), directory=tmp_path / "run", epochs=1)
+
+
+class TestRegisteredCorpora:
+    """Three files in a folder of a root, as the registry's options say."""
+
+    @pytest.fixture
+    def root(self, tmp_path: Path) -> Path:
+        for folder, texts in {
+            "ptb": [
+                "the <unk> sat\na cat sat\nthe cat ran\n",
+                "a cat\nthe cat\n",
+                "a dog ran\na\n",
+            ],
+            "tang-couplets": ["代馬\n驚禽\n", "代禽\n", "落雁\n"],
+        }.items():
+            (tmp_path / folder).mkdir()
+            for part, text in zip(("train", "valid", "test"), texts, strict=True):
+                (tmp_path / folder / f"{part}.txt").write_text(text, encoding="utf-8")
+        return tmp_path
+
+    @pytest.mark.parametrize("given", ["root", "ZOO_DATA"])
+    def test_the_files_are_the_splits(
+        self, root: Path, given: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("ZOO_DATA", str(root if given == "ZOO_DATA" else root / "none"))
+        data = load_dataset("ptb", root=root if given == "root" else None)
+        tokenizer = Tokenizer(str(data.tokenizer))
+        assert [tokenizer.text(split.tokens) for split in text_splits(data)] == [
+            ["the <unk> sat", "a cat sat", "the cat ran"],
+            ["a cat", "the cat"],
+            ["a <unk> ran", "a"],
+        ]
+        assert len(tokenizer) == 3 + 5  # "dog" is a word of the test file alone
+        assert [split.unknown for split in text_splits(data)] == [1 / 9, 0, 1 / 4]
+        assert (data.name, data.likelihood, data.train.shape) == ("ptb", "categorical", (4,))
+        assert "Linguistic Data Consortium" in data.license
+
+    def test_options_say_how_a_corpus_is_cut(self, root: Path) -> None:
+        data = load_dataset("tang-couplets", root=root)
+        assert len(Tokenizer(str(data.tokenizer))) == 3 + 4
+        assert text_splits(data)[2].unknown == 1
+
+    def test_mistakes_are_found_by_file_and_line(self, root: Path) -> None:
+        config = build(["the a cat"], length=3).config
+        with pytest.raises(DataError, match="ptb: train.txt, line 1, 'the <unk> sat', has 3 tok"):
+            load_for_model(config, "ptb", root=root)
+        (root / "ptb" / "train.txt").write_text("a cat\n")
+        with pytest.raises(DataError, match="ptb: test.txt, line 1, 'a dog ran', has 3 tokens"):
+            load_for_model(config, "ptb", root=root)
+        wrong = root / "ptb" / "valid.txt"
+        wrong.write_text("a\n\nb\n")
+        with pytest.raises(DataError, match=f"ptb: {wrong}: line 2 is empty"):
+            load_dataset("ptb", root=root)
+
+    def test_what_is_missing_is_said_with_where_it_belongs(
+        self, root: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.delenv("ZOO_DATA", raising=False)
+        (root / "ptb" / "valid.txt").unlink()
+        with pytest.raises(DataError) as caught:
+            load_dataset("ptb", root=root)
+        message = str(caught.value)
+        for said in (str(root / "ptb"), "no address", "ptb/valid.txt", "ldc.upenn.edu"):
+            assert said in message
+        assert "download failed" not in message and message.count("ldc.upenn.edu") == 1
+
+
+def text_splits(data: Dataset) -> list[TextSplit]:
+    splits = [data.train, data.validation, data.test]
+    assert all(isinstance(split, TextSplit) for split in splits)
+    return cast("list[TextSplit]", splits)
 
 
 class TestModel:

@@ -119,7 +119,7 @@ def test_a_lengthening_that_fails_leaves_the_run_as_it_was(
     before = (tmp_path / "config.yaml").read_text()
     with monkeypatch.context() as patch:
         patch.setattr(Dataset, "digest", lambda _: "other images")
-        with pytest.raises(TrainingError, match="the images are not those"):
+        with pytest.raises(TrainingError, match="the data are not those"):
             zoo.resume(tmp_path, progress=False, epochs=3)
     assert (tmp_path / "config.yaml").read_text() == before
     assert len(train(tmp_path, epochs=1).history) == 1
@@ -479,7 +479,7 @@ def test_a_run_does_not_go_on_with_other_images(tmp_path: Path) -> None:
     dataset = str(tmp_path / "mine.npy")
     train(tmp_path / "run", dataset=dataset, epochs=1)
     save(1)
-    with pytest.raises(TrainingError, match="the images are not those"):
+    with pytest.raises(TrainingError, match="the data are not those"):
         train(tmp_path / "run", dataset=dataset, epochs=1)
 
 

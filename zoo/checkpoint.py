@@ -34,6 +34,8 @@ from zoo.variants import model_class
 SCHEMA_VERSION = 1
 HEADER_CAP = 4 * 2**20
 """The longest header accepted, in bytes: names and metadata. Far above any real file's."""
+CONFIG_CAP = HEADER_CAP * 3 // 4
+"""The most of it that a model's configuration takes; the rest is for the names of its tensors."""
 
 _KEY = "zoo"
 _SHOWN = 3  # problems listed in full before "and N more"
@@ -87,7 +89,7 @@ def save(
 
     Raises UnknownNameError for an unregistered variant, and CheckpointError when ``model`` is not
     of that variant, when ``training`` is not JSON, when a weight is beyond the range of float16,
-    or when the file cannot be written.
+    when the description is longer than reading accepts, or when the file cannot be written.
     """
     cls = model_class(variant)
     if not isinstance(model, cls):
@@ -95,10 +97,12 @@ def save(
             f"the variant {variant!r} is a {cls.__name__}, got a {type(model).__name__}; "
             f"save the model itself, not a compiled or distributed wrapper of it"
         )
+    config = model.config.model_dump(mode="json")
+    check_config(config, f"cannot write {path}")
     metadata = {
         "schema_version": SCHEMA_VERSION,
         "variant": variant,
-        "config": model.config.model_dump(mode="json"),
+        "config": config,
         "dataset": dataset,
         "zoo_version": zoo.__version__,
         "training": training,
@@ -108,6 +112,22 @@ def save(
     if half:
         tensors = {name: _halved(name, tensor) for name, tensor in tensors.items()}
     write_tensors(path, tensors, {_KEY: _to_json(metadata, Path(path))})
+
+
+def check_config(config: Mapping[str, Any], where: str) -> None:
+    """Raise CheckpointError, which begins with ``where``, for settings no checkpoint can hold.
+
+    Only a tokeniser is ever so long. A training asks before its first step.
+    """
+    # As a header has it: JSON within a string of JSON.
+    lengths = {key: len(json.dumps(json.dumps(value))) for key, value in config.items()}
+    if (total := sum(lengths.values())) > CONFIG_CAP:
+        longest = max(lengths, key=lambda key: lengths[key])
+        raise CheckpointError(
+            f"{where}: the model's settings take {total} bytes in a checkpoint, {CONFIG_CAP} are "
+            f"allowed, and model.{longest} takes {lengths[longest]} of them; make it shorter, a "
+            f"tokeniser by a smaller vocabulary"
+        )
 
 
 def read_metadata(path: str | Path) -> CheckpointMetadata:
@@ -154,7 +174,8 @@ def write_tensors(
 ) -> None:
     """Write a safetensors file so that ``path`` is at every moment the old file or the new one.
 
-    Raises CheckpointError when the folder does not exist or cannot be written.
+    Raises CheckpointError when the folder does not exist or cannot be written, and for a header
+    that :func:`read_tensors` would refuse.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -165,7 +186,9 @@ def write_tensors(
     path = Path(path)
     try:
         # safetensors' own save_file makes files that no other user may read, whatever the umask.
-        write_atomically(path, serialize(_separated(tensors), dict(metadata)))
+        content = serialize(_separated(tensors), dict(metadata))
+        _check_header(content, path)
+        write_atomically(path, content)
     except (OSError, SafetensorError) as error:
         raise CheckpointError(
             f"cannot write {path}: {error}; choose an existing folder you may write to, with "
@@ -200,6 +223,15 @@ def _halved(name: str, tensor: Tensor) -> Tensor:
     if not torch.equal(stored.isfinite(), tensor.isfinite()):
         raise CheckpointError(f"{name} has values beyond float16's range; save with half=False")
     return stored
+
+
+def _check_header(content: bytes, path: Path) -> None:
+    length = int.from_bytes(content[:8], "little")
+    if length > HEADER_CAP:
+        raise CheckpointError(
+            f"cannot write {path}: its header of names and metadata has {length} bytes, only "
+            f"{HEADER_CAP} are read; shorten what is said of the training, or merge tensors"
+        )
 
 
 def _to_json(metadata: Mapping[str, Any], path: Path) -> str:
@@ -308,7 +340,7 @@ def _blueprint(
     try:
         with torch.device("meta"):
             return cls(config)
-    except (ConfigError, ArithmeticError, RuntimeError, TypeError, ValueError) as error:
+    except (ZooError, ArithmeticError, RuntimeError, TypeError, ValueError) as error:
         # What a constructor raises for sizes no tensor can have, or that do not fit each other.
         raise CheckpointError(
             f"{path}: no {cls.__name__} can be built from the file's configuration: {error}"

@@ -30,6 +30,7 @@ from zoo.cli_support import (
     open_source,
     parse_settings,
     progress_bar,
+    without_vocabulary,
     write_arrays,
     write_lines,
     write_picture,
@@ -156,6 +157,8 @@ def load(source: SourceArgument, as_json: JsonOption = False) -> None:
 
     parameters = sum(parameter.numel() for parameter in model.parameters())
     metadata = checkpoint.read_metadata(path).model_dump(mode="json")
+    if not as_json:
+        metadata["config"] = without_vocabulary(metadata["config"])
     echo_mapping({"path": str(path), "parameters": parameters, **metadata}, as_json)
 
 
@@ -166,7 +169,8 @@ def load(source: SourceArgument, as_json: JsonOption = False) -> None:
 def train(
     variant: Annotated[str | None, typer.Argument(help="One of 'zoo list variants'.")] = None,
     dataset: Annotated[
-        str | None, typer.Option(help="A name, folder, .npy or .npz file.", show_default="digits")
+        str | None,
+        typer.Option(help="A name, folder, .npy, .npz or .txt file.", show_default="digits"),
     ] = None,
     settings: Annotated[
         list[str] | None,
@@ -333,7 +337,7 @@ def reconstruct(
     ],
     dataset: DatasetOption = None,
     split: SplitOption = "test",
-    n: Annotated[int, typer.Option("--n", min=1, help="How many images.")] = 8,
+    n: Annotated[int, typer.Option("--n", min=1, help="How many examples.")] = 8,
     seed: SeedOption = 0,
     data_root: RootOption = None,
 ) -> None:
@@ -367,7 +371,7 @@ def encode(
     seed: SeedOption = 0,
     data_root: RootOption = None,
 ) -> None:
-    """Write the codes of a dataset's images, resized to the model's size if need be."""
+    """Write the codes of a dataset's examples, images resized to the model's size if need be."""
     check_suffix(out, (".npz",))
     import torch
 

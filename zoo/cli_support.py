@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from torch import Tensor
 
-    from zoo.data import Split
+    from zoo.data.split import Examples
     from zoo.model import VariationalAutoencoder
 
 # torch and all that needs it are imported where they are used: `zoo list` does without.
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 INTERRUPTED = 130
 """The exit code of a process that Ctrl-C ended, by the shells' convention (128 + SIGINT)."""
 BATCH = 500
-"""Images encoded, decoded or drawn at a time."""
+"""Examples encoded, decoded or drawn at a time."""
 SECTIONS = ("train", "model", "objective")
 
 SplitName = Literal["train", "validation", "test"]
@@ -113,8 +113,8 @@ def examples_for(
     split: SplitName,
     seed: int,
     data_root: str | None,
-) -> Split:
-    """The images a model is shown: those of its dataset unless told, in its size."""
+) -> Examples:
+    """The examples a model is shown: its dataset's unless told, as it reads them."""
     from zoo import checkpoint
     from zoo.data import load_for_model
 
@@ -122,7 +122,7 @@ def examples_for(
     if dataset is None:
         raise ConfigError(f"{path} does not say what it was trained on; give a --dataset")
     data = load_for_model(model.config, dataset, root=data_root)
-    examples: Split = getattr(data, split)
+    examples: Examples = getattr(data, split)
     return examples.fixed(model.input_kind, seed)
 
 
@@ -185,6 +185,15 @@ def _write(path: Path, content: bytes) -> None:
         write_atomically(path, content)
     except OSError as error:
         raise ConfigError(f"--out {path}: cannot write it: {error.strerror}") from error
+
+
+def without_vocabulary(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A model's settings as a reader wants them: of a tokeniser, pages long, only its size."""
+    if (tokenizer := config.get("tokenizer")) is None:
+        return dict(config)
+    from zoo.data.tokenizer import Tokenizer
+
+    return {**config, "tokenizer": f"{len(Tokenizer(tokenizer)):,} tokens"}
 
 
 @contextmanager

@@ -25,12 +25,12 @@ def _plain(path: Path) -> Path | None:
 
 @dataclass(frozen=True)
 class Archive:
-    """Files relative to a root, how to download them, and which of the downloads to keep."""
+    """Files relative to a root, how to download them where that is possible, and which to keep."""
 
     spec: DatasetSpec
     files: tuple[str, ...]
-    keep: str
-    download: Callable[[Path], None]
+    keep: str = "*"
+    download: Callable[[Path], None] | None = None
 
     def locate(
         self, root: Path | None, find: Find = _plain, packaged: Path | None = None
@@ -47,29 +47,32 @@ class Archive:
             found = [path for path in map(find, place) if path is not None]
             if len(found) == len(self.files):
                 return found
-        self._fetch([place[0].parent for place in places])
+        looked_in = [place[0].parent for place in places]
+        if self.download is None:
+            raise DataError(self._missing("zoo has no address to fetch them from", looked_in))
+        self._fetch(self.download, looked_in)
         return [cache_folder() / file for file in self.files]
 
-    def _fetch(self, looked_in: Iterable[Path]) -> None:
+    def _fetch(self, download: Callable[[Path], None], looked_in: Iterable[Path]) -> None:
         if offline():
             raise DataError(self._missing("downloads are off (ZOO_OFFLINE is set)", looked_in))
         cache = cache_folder()
         try:
             cache.mkdir(parents=True, exist_ok=True)
             with FileLock(cache / ".download.lock"):
-                self._download_into(cache)
+                self._download_into(cache, download)
         # RuntimeError is torchvision's for a failed download or a wrong checksum.
         except (OSError, RuntimeError, HTTPException) as error:
             reason = f"the download failed ({' '.join(str(error).split())})"
             raise DataError(self._missing(reason, looked_in)) from error
 
-    def _download_into(self, cache: Path) -> None:
+    def _download_into(self, cache: Path, download: Callable[[Path], None]) -> None:
         """Download beside the cache and move whole files, so that none is ever half there."""
         if all((cache / file).is_file() for file in self.files):
             return  # another process has just done it
         with tempfile.TemporaryDirectory(dir=cache, prefix=".download-") as name:
             folder = Path(name)
-            self.download(folder)
+            download(folder)
             for file in folder.glob(self.keep):
                 target = cache / file.relative_to(folder)
                 target.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""The way in: a registered name, or the path of the user's own images."""
+"""The way in: a registered name, or the path of the user's own images or sentences."""
 
 from __future__ import annotations
 

@@ -115,45 +115,54 @@ class TextSplit(Examples):
 
 
 class TextFormat(NamedTuple):
-    """What a model of text reads: sentences cut by a tokeniser, of at most ``length`` tokens."""
+    """How text is cut: by which tokeniser, and at most into how many tokens if that is known."""
 
     tokenizer: str
-    length: int
+    length: int | None
 
 
 class Corpus(NamedTuple):
-    """Sentences before they are cut: all in one part, or in train, validation and test."""
+    """The lines of files before they are cut: of one, or of one each for train, valid and test.
 
-    parts: Sequence[Sequence[str]]
+    ``tokenizer`` is the file of its own tokeniser, which is read only where it is needed.
+    """
+
+    files: Sequence[Sequence[str]]
     kind: Kind
-    tokenizer: Tokenizer | None = None
+    tokenizer: Path | None = None
 
     def cut(self, form: TextFormat | None) -> tuple[tuple[TextSplit, TextSplit, TextSplit], str]:
         """The three splits and the tokeniser: a given form's, the corpus's own, or a learned one.
 
-        Of one part a tenth each is held out. The vocabulary is learned of the training sentences
-        alone. Without a form all splits are as wide as the longest sentence. Raises DataError for a
-        sentence that is too long for the form.
+        Of one file a tenth each is held out. The vocabulary is learned of the training sentences
+        alone. Without a form all splits are as wide as the longest sentence.
+
+        Raises DataError for a sentence that is too long for the form, naming its line: whichever
+        split is read, so that what a corpus is does not depend on that.
         """
-        parts = self.parts if len(self.parts) == len(PARTS) else _held_out(self.parts[0])
-        tokenizer = self.tokenizer if form is None else Tokenizer(form.tokenizer)
-        if tokenizer is None:
-            size = BPE_TOKENS if self.kind == "bpe" else MAX_TOKENS
-            tokenizer = Tokenizer.learn(parts[0], self.kind, size)
+        tokenizer = self._own() if form is None else Tokenizer(form.tokenizer)
         length = None if form is None else form.length
-        rows = [tokenizer.ids(part, length) for part in parts]
+        several = len(self.files) == len(PARTS)
+        places = [f"{part}.txt, line" for part in PARTS] if several else ["line"]
+        rows = [
+            tokenizer.ids(lines, length, place=place)
+            for lines, place in zip(self.files, places, strict=True)
+        ]
         width = length or max(row.shape[1] for row in rows)
-        train, validation, test = (
-            TextSplit(pad(row, (0, width - row.shape[1]), value=PAD).int()) for row in rows
-        )
+        splits = [TextSplit(pad(row, (0, width - row.shape[1]), value=PAD).int()) for row in rows]
+        train, validation, test = splits if several else complete(splits[0], None, None)
         return (train, validation, test), tokenizer.json
 
-
-def _held_out(sentences: Sequence[str]) -> list[list[str]]:
-    """Train, validation and test as :func:`zoo.data.partition.complete` parts any examples."""
-    numbers = TextSplit(torch.arange(len(sentences), dtype=torch.int32)[:, None])
-    parts = complete(numbers, None, None)
-    return [[sentences[number] for number in part.tokens[:, 0].tolist()] for part in parts]
+    def _own(self) -> Tokenizer:
+        if self.tokenizer is not None:
+            return _read_tokenizer(self.tokenizer)
+        lines = self.files[0]
+        if len(self.files) == 1:
+            numbers = TextSplit(torch.arange(len(lines), dtype=torch.int32)[:, None])
+            train, _, _ = complete(numbers, None, None)
+            lines = [lines[number] for number in train.tokens[:, 0].tolist()]
+        size = BPE_TOKENS if self.kind == "bpe" else MAX_TOKENS
+        return Tokenizer.learn(lines, self.kind, size)
 
 
 def load_text(spec: DatasetSpec, root: Path | None) -> Corpus:
@@ -161,14 +170,10 @@ def load_text(spec: DatasetSpec, root: Path | None) -> Corpus:
 
     It is never downloaded.
     """
-
-    def download(_: Path) -> None:
-        raise OSError(f"zoo has no address to fetch it from; see {spec.options['page']}")
-
     files = tuple(f"{spec.options['folder']}/{part}.txt" for part in PARTS)
-    paths = Archive(spec, files, keep="*.txt", download=download).locate(root)
+    paths = Archive(spec, files).locate(root)
     kind = cast("Kind", spec.options["tokens"])
-    return Corpus([read_lines(path) for path in paths], kind)
+    return Corpus([_named_lines(path) for path in paths], kind)
 
 
 def load_text_file(path: Path) -> Corpus:
@@ -179,24 +184,44 @@ def load_text_file(path: Path) -> Corpus:
     """
     lines = read_lines(path)
     beside = path.with_name(BESIDE)
-    tokenizer = Tokenizer(beside.read_text(encoding="utf-8")) if beside.is_file() else None
-    return Corpus([lines], kind_of(lines), tokenizer)
+    return Corpus([lines], kind_of(lines), beside if beside.is_file() else None)
+
+
+def _read_tokenizer(path: Path) -> Tokenizer:
+    try:
+        return Tokenizer(_read(path))
+    except DataError as error:
+        raise DataError(f"the {path.name} beside it: {error}; mend or remove that file") from error
+
+
+def _named_lines(path: Path) -> list[str]:
+    """:func:`read_lines` of one of a corpus's files, which errors name."""
+    try:
+        return read_lines(path)
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
 
 
 def read_lines(path: Path) -> list[str]:
     """The sentences of a file, white space around them removed.
 
-    Raises DataError for an empty line, naming it, and for what is not UTF-8 text.
+    Raises DataError for an empty line, naming it, and for what is not UTF-8 text. The caller adds
+    the file's name.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not UTF-8 text: {error}; convert it") from error
-    lines = [line.strip() for line in text.removesuffix("\n").split("\n")]
+    lines = [line.strip() for line in _read(path).removesuffix("\n").split("\n")]
     for number, line in enumerate(lines, start=1):
         if not line:
-            raise DataError(f"{path}, line {number} is empty; give one sentence on every line")
+            raise DataError(f"line {number} is empty; give one sentence on every line")
     return lines
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataError(f"not UTF-8 text: {error}; convert it") from error
+    except OSError as error:
+        raise DataError(f"cannot be read: {error.strerror}") from error
 
 
 def kind_of(lines: Sequence[str]) -> Kind:

@@ -28,7 +28,8 @@ SHOWN = 5
 class Tokenizer:
     """A fixed vocabulary, and how text is cut into its tokens.
 
-    A sentence's ids end with ``<end>``; after that come ``<pad>``s, which mean nothing.
+    A sentence's ids end with ``<end>``; after that come ``<pad>``s, which mean nothing. A JSON that
+    another program wrote will do if its ids are 0 to V - 1 and the special tokens the first three.
 
     >>> tokenizer = Tokenizer.learn(["a cat", "a hat"], "characters")
     >>> ids = tokenizer.ids(["a hat"])
@@ -45,12 +46,12 @@ class Tokenizer:
             raise DataError(
                 f"this is not a tokeniser of the package tokenizers: {error}"
             ) from error
-        found = [self.backend.token_to_id(token) for token in SPECIAL]
-        if found != [PAD, END, UNKNOWN]:
-            raise DataError(
-                f"a tokeniser must have {', '.join(SPECIAL)} as its tokens 0, 1 and 2, this one "
-                f"has them as {found}; make one with Tokenizer.learn"
-            )
+        _check_ids(self.backend)
+        # Files written for other models often have these switched on. They say how a batch was
+        # made, not how text is cut, and here batches are made and long sentences refused below:
+        # to cut them off silently, or pad them with another token, would change what is measured.
+        self.backend.no_truncation()
+        self.backend.no_padding()
         # Else a sentence in which "<end>" is written would end there.
         self.backend.encode_special_tokens = True
 
@@ -77,16 +78,21 @@ class Tokenizer:
         return size
 
     def ids(
-        self, sentences: Sequence[str], length: int | None = None, strict: bool = False
+        self,
+        sentences: Sequence[str],
+        length: int | None = None,
+        strict: bool = False,
+        place: str = "sentence",
     ) -> Tensor:
         """Ids int64 (N, T) of sentences, each ended and padded to ``length`` T or the longest.
 
         Raises DataError for an empty sentence, for one of more than T - 1 tokens, and with
-        ``strict`` for tokens that are not in the vocabulary.
+        ``strict`` for tokens that are not in the vocabulary. It begins with ``place`` and the
+        sentence's number, the first being 1.
         """
         encoded = [each.ids for each in self.backend.encode_batch_fast(list(sentences))]
         for number, ids in enumerate(encoded):
-            self._check(sentences[number], ids, length, strict)
+            self._check(f"{place} {number + 1}", sentences[number], ids, length, strict)
         lengths = torch.tensor([len(ids) for ids in encoded], dtype=torch.int64)[:, None]
         longest = max(map(len, encoded), default=0)
         width = length or 1 + longest
@@ -104,17 +110,20 @@ class Tokenizer:
         texts: list[str] = self.backend.decode_batch(rows, skip_special_tokens=False)
         return texts
 
-    def _check(self, sentence: str, ids: list[int], length: int | None, strict: bool) -> None:
-        shown = repr(sentence if len(sentence) <= 40 else f"{sentence[:40]}...")
+    def _check(
+        self, place: str, sentence: str, ids: list[int], length: int | None, strict: bool
+    ) -> None:
+        cut = sentence if len(sentence) <= 40 else f"{sentence[:40]}..."
+        shown = f"{place}, {cut!r},"
         if not ids:
-            raise DataError(f"the sentence {shown} is empty; give at least one token")
+            raise DataError(f"{shown} is empty; give at least one token")
         if length is not None and len(ids) >= length:
             raise DataError(
-                f"the sentence {shown} has {len(ids)} tokens, the model reads at most "
+                f"{shown} has {len(ids)} tokens, the model reads at most "
                 f"{length - 1}; shorten or split it"
             )
         if PAD in ids or END in ids:
-            raise DataError(f"the sentence {shown} holds the word <pad> or <end>; leave it out")
+            raise DataError(f"{shown} holds the word <pad> or <end>; leave it out")
         if strict and UNKNOWN in ids:
             pieces = self.backend.encode(sentence)
             wrong = {
@@ -125,9 +134,29 @@ class Tokenizer:
             if wrong:
                 listed = ", ".join(map(repr, sorted(wrong)[:SHOWN]))
                 raise DataError(
-                    f"not in the vocabulary of {len(self)} tokens: {listed}; leave them out, or "
-                    f"write {SPECIAL[UNKNOWN]}"
+                    f"{place}: not in the vocabulary of {len(self)} tokens: {listed}; leave them "
+                    f"out, or write {SPECIAL[UNKNOWN]}"
                 )
+
+
+def _check_ids(backend: Backend) -> None:
+    """Raise DataError unless the ids are 0 to V - 1, those of the special tokens first."""
+    found = [backend.token_to_id(token) for token in SPECIAL]
+    if found != [PAD, END, UNKNOWN]:
+        raise DataError(
+            f"a tokeniser must have {', '.join(SPECIAL)} as its tokens 0, 1 and 2, this one "
+            f"has them as {found}; make one with Tokenizer.learn"
+        )
+    ids = set(backend.get_vocab().values())
+    size = backend.get_vocab_size()
+    # A model has one row for each of so many tokens.
+    if missing := sorted(set(range(size)) - ids):
+        shown = ", ".join(map(str, missing[:SHOWN])) + ", ..." * (len(missing) > SHOWN)
+        raise DataError(
+            f"a tokeniser of {size} tokens must have the ids 0 to {size - 1}, one for each; in "
+            f"this one no token has the id {shown}, and the largest is {max(ids)}; number its "
+            f"tokens anew, or make one with Tokenizer.learn"
+        )
 
 
 def _listed(sentences: Iterable[str], kind: Kind, size: int) -> Backend:

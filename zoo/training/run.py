@@ -111,7 +111,8 @@ def _refuse_difference(old: Experiment, new: Experiment, path: Path) -> None:
     differing = {key: found[key] for key in sorted(found.keys() - ignored)}
     if differing:
         changes = "; ".join(
-            f"{key}: {shortened(was)} -> {shortened(now)}" for key, (was, now) in differing.items()
+            f"{key}: {_change(shortened(was), shortened(now))}"
+            for key, (was, now) in differing.items()
         )
         why = (
             f" (a {old.train.schedule} schedule depends on the number of epochs; only a constant "
@@ -123,3 +124,8 @@ def _refuse_difference(old: Experiment, new: Experiment, path: Path) -> None:
             f"{path} holds a run with other settings ({changes}){why}; "
             "choose another directory, or remove this one"
         )
+
+
+def _change(was: str, now: str) -> str:
+    """Two tokenisers, for example, begin alike: their shortened forms would only confuse."""
+    return f"{was} -> {now}" if was != now else "it has changed"

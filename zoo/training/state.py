@@ -34,7 +34,7 @@ class Progress:
 class RunState:
     """The tensors of a run: weights, moments, averages, counters, random state.
 
-    ``data_digest`` identifies the images: a run goes on only with those it began with.
+    ``data_digest`` identifies the examples: a run goes on only with those it began with.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class RunState:
     def restore(self, path: Path) -> Progress:
         """Put everything back in place.
 
-        Raises CheckpointError for another version's file, TrainingError when the images changed.
+        Raises CheckpointError for another version's file, TrainingError when the data changed.
         """
         tensors, metadata = checkpoint.read_tensors(path, device=self.device)
         if LAYOUT not in metadata:
@@ -80,7 +80,7 @@ class RunState:
         content = json.loads(metadata[LAYOUT])
         if content["data"] != self.data_digest:
             raise TrainingError(
-                f"the images are not those the run in {path.parent} began with; restore them, or "
+                f"the data are not those the run in {path.parent} began with; restore them, or "
                 f"choose another directory"
             )
         for prefix, model in self.models.items():

@@ -107,6 +107,7 @@ def complete(experiment: Experiment, data: Dataset) -> Experiment:
         )
     facts = shape, likelihood, data.tokenizer
     config = complete_config(experiment.variant, experiment.model, *facts)
+    checkpoint.check_config(config, f"{data.name} cannot be trained on")
     return experiment.model_copy(update={"model": config})
 
 
@@ -395,10 +396,15 @@ class Trainer:
 
 
 def _text_format(experiment: Experiment) -> TextFormat | None:
-    """That of the checkpoint a training starts from, where it reads text."""
-    if experiment.start_from is None or experiment.model.get("tokenizer") is None:
+    """That of the run which goes on or the checkpoint it starts from, where they read text.
+
+    A vocabulary learned anew would be another one where a tokeniser lay beside the corpus and is
+    gone, or where another version of the package ranks pieces differently.
+    """
+    tokenizer, shape = (experiment.model.get(key) for key in ("tokenizer", "input_shape"))
+    if tokenizer is None:
         return None
-    return TextFormat(experiment.model["tokenizer"], experiment.model["input_shape"][0])
+    return TextFormat(tokenizer, None if shape is None else shape[0])
 
 
 def _check_objective(experiment: Experiment) -> None:

@@ -1,0 +1,260 @@
+"""Runs on text: what may change between two sittings, and the command line."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import re
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from typer.testing import CliRunner
+
+import zoo
+from zoo import checkpoint
+from zoo.cli import app
+from zoo.data import load_dataset
+from zoo.data.tokenizer import Tokenizer
+from zoo.errors import CheckpointError, ConfigError, DataError, TrainingError
+from zoo.training.config import Experiment
+from zoo.training.trainer import train_experiment
+
+SMALL: dict[str, Any] = {"width": 16, "heads": 2, "hidden": 24, "layers": 4, "groups": 2,
+                         "latent_dim": 4}  # fmt: skip
+COLOURS = ["red", "green", "blue", "fish", "bird", "cat"]
+LINES = [" ".join(COLOURS[(i * 5 + j) % 6] for j in range(1 + i % 6)) for i in range(40)]
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Path:
+    """40 sentences, and beside them the tokeniser that knows their words."""
+    path = tmp_path / "words.txt"
+    path.write_text("\n".join(LINES) + "\n")
+    (tmp_path / "tokenizer.json").write_text(Tokenizer.learn(LINES, "words").json)
+    return path
+
+
+def train(corpus: Path, **options: Any) -> Any:
+    settings = {"epochs": 2, "batch_size": 8, "progress": False, **SMALL, **options}
+    return zoo.train("univae", dataset=str(corpus), directory=corpus.parent / "run", **settings)
+
+
+# Going on
+
+
+def test_a_run_goes_on_with_its_own_tokeniser(corpus: Path) -> None:
+    run = train(corpus)
+    (corpus.parent / "tokenizer.json").unlink()  # else the vocabulary would be learned anew
+    again = zoo.resume(corpus.parent / "run", progress=False)
+    assert again.model.config == run.model.config
+    longer = zoo.resume(corpus.parent / "run", progress=False, epochs=3)
+    assert [record["epoch"] for record in longer.history] == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("cat", "red", "the data are not those the run in .*run began with; restore them"),
+        ("cat", "emu", "the data are not those the run in .*run began with; restore them"),
+        ("cat", "cat cat", "line 6, .* has 7 tokens, the model reads at most 6"),
+    ],
+    ids=["another word", "an unknown word", "longer sentences"],
+)
+def test_a_run_does_not_go_on_with_another_corpus(
+    corpus: Path, old: str, new: str, said: str
+) -> None:
+    train(corpus, epochs=1)
+    corpus.write_text(corpus.read_text().replace(old, new))
+    with pytest.raises((TrainingError, DataError), match=said):
+        zoo.resume(corpus.parent / "run", progress=False)
+
+
+def test_the_same_command_with_another_vocabulary_is_refused_in_few_words(corpus: Path) -> None:
+    train(corpus, epochs=1)
+    words = Tokenizer.learn([*LINES, "emu"], "words")
+    (corpus.parent / "tokenizer.json").write_text(words.json)
+    with pytest.raises(ConfigError, match=r"other settings \(model.tokenizer: it has changed\)"):
+        train(corpus, epochs=1)
+
+
+def test_a_tokeniser_may_be_given_as_a_setting(corpus: Path) -> None:
+    characters = Tokenizer.learn(LINES, "characters")
+    run = train(corpus, epochs=1, tokenizer=characters.json)
+    assert run.model.config.tokenizer == characters.json
+    assert run.model.config.input_shape == (1 + max(map(len, LINES)),)
+    assert zoo.evaluate(run.directory, samples=2).tokens == pytest.approx(
+        1 + sum(len(LINES[i]) for i in held_out(corpus)) / 4
+    )
+
+
+def held_out(corpus: Path) -> list[int]:
+    """The numbers of the lines that a corpus of forty has in its test split."""
+    path = corpus.with_name("numbers.txt")
+    path.write_text("".join(f"{number}\n" for number in range(len(LINES))))
+    (corpus.parent / "tokenizer.json").unlink()
+    data = load_dataset(path)
+    return [int(text) for text in Tokenizer(str(data.tokenizer)).text(data.test.rows)]
+
+
+def test_a_vocabulary_no_checkpoint_can_hold_is_refused_before_training(
+    corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    size = len(json.dumps(json.dumps(Tokenizer.learn(LINES, "words").json)))
+    monkeypatch.setattr(checkpoint, "CONFIG_CAP", size + 2000)
+    train(corpus, epochs=1)
+    monkeypatch.setattr(checkpoint, "CONFIG_CAP", size)
+    said = f"words cannot be trained on: .* {size} are allowed, and model.tokenizer takes"
+    with pytest.raises(CheckpointError, match=said):
+        zoo.train("univae", dataset=str(corpus), directory=corpus.parent / "b", epochs=1, **SMALL)
+    assert not (corpus.parent / "b").exists()
+
+
+# Being killed
+
+
+def begin(corpus: str, directory: str) -> None:
+    """What a child runs: from the start, or on from where the last one was killed."""
+    torch.set_num_threads(1)
+    if (Path(directory) / "config.yaml").exists():
+        zoo.resume(directory, progress=False)
+        return
+    model = {**SMALL, "dropout": 0.1}
+    settings = {"epochs": 20, "batch_size": 8, "ema_decay": 0.9, "checkpoint_seconds": 0.1}
+    experiment = Experiment.build("univae", corpus, model=model, train=settings)
+    train_experiment(experiment, directory, progress=False)
+
+
+def spawn(corpus: Path, directory: Path) -> Any:
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["zoo.training.trainer", "torch.utils.tensorboard"])
+    child = context.Process(target=begin, args=(str(corpus), str(directory)))
+    child.start()
+    return child
+
+
+def finish(corpus: Path, directory: Path) -> None:
+    child = spawn(corpus, directory)
+    child.join(120)
+    assert child.exitcode == 0
+
+
+def epochs_of(directory: Path) -> int:
+    """How many epochs the run has recorded."""
+    path = directory / "metrics.jsonl"
+    return path.read_bytes().count(b"\n") if path.exists() else 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL is POSIX")
+def test_a_killed_run_ends_bit_identical(corpus: Path) -> None:
+    whole, torn = corpus.parent / "whole", corpus.parent / "torn"
+    finish(corpus, whole)
+    for goal in (1, 6):  # of 20 epochs; the kill comes somewhere in the next one
+        child = spawn(corpus, torn)
+        deadline = time.monotonic() + 60
+        while child.is_alive() and epochs_of(torn) < goal and time.monotonic() < deadline:
+            time.sleep(0.005)
+        child.kill()
+        child.join()
+        assert goal <= epochs_of(torn) < 20, "kills must part the run"
+    finish(corpus, torn)
+    assert (torn / "metrics.jsonl").read_bytes() == (whole / "metrics.jsonl").read_bytes()
+    for name in ("best.safetensors", "last.safetensors"):
+        ours, our_metadata = checkpoint.read_tensors(torn / name)
+        theirs, their_metadata = checkpoint.read_tensors(whole / name)
+        assert our_metadata == their_metadata
+        assert ours.keys() == theirs.keys()
+        assert all(torch.equal(ours[key], theirs[key]) for key in ours), name
+
+
+# The command line
+
+
+def call(*arguments: object, code: int = 0) -> Any:
+    """Run the command in this process; its result, checked to have ended with ``code``."""
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    assert result.exit_code == code, result.output
+    return result
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a small model that the command line trained, beside its corpus."""
+    folder = tmp_path_factory.mktemp("text")
+    (folder / "words.txt").write_text("\n".join(LINES) + "\n")
+    (folder / "tokenizer.json").write_text(Tokenizer.learn(LINES, "words").json)
+    options = [f"--set=model.{key}={value}" for key, value in SMALL.items()]
+    dataset = folder / "words.txt"
+    result = call("train", "univae", "--dataset", dataset, "--epochs", 1, *options, "--directory",
+                  folder / "run", "--json")  # fmt: skip
+    assert json.loads(result.stdout)["metrics"]["epoch"] == 1
+    return folder / "run"
+
+
+def sentences_in(split: str, run: Path) -> list[str]:
+    data = load_dataset(run.parent / "words.txt")
+    return Tokenizer(str(data.tokenizer)).text(getattr(data, split).rows)
+
+
+def test_load_tells_the_size_of_a_vocabulary_and_json_all_of_it(run: Path) -> None:
+    shown = call("load", run).stdout
+    assert re.search("^  tokenizer: 9 tokens$", shown, re.MULTILINE)
+    assert "fish" not in shown
+    whole = json.loads(call("load", run, "--json").stdout)["config"]["tokenizer"]
+    assert whole == zoo.load(run).config.model_dump()["tokenizer"]
+
+
+def test_sample_writes_the_sentences_the_model_draws(run: Path, tmp_path: Path) -> None:
+    call("sample", run, "--n", 5, "--seed", 7, "--out", tmp_path / "x.txt")
+    drawn = zoo.load(run).sample(5, generator=torch.Generator().manual_seed(7))
+    assert (tmp_path / "x.txt").read_text().split("\n") == [*drawn, ""]
+
+
+def test_reconstruct_writes_sentences_in_pairs(run: Path, tmp_path: Path) -> None:
+    call("reconstruct", run, "--n", 3, "--split", "validation", "--out", tmp_path / "x.txt")
+    lines = (tmp_path / "x.txt").read_text().splitlines()
+    assert lines[::2] == sentences_in("validation", run)[:3]
+    model = zoo.load(run)
+    assert lines[1::2] == model.reconstruct(model.read(lines[::2]))
+
+
+def test_encode_writes_the_codes_of_sentences(run: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.txt"
+    other.write_text("red cat\n" * 30)
+    call("encode", run, "--out", tmp_path / "own.npz")
+    call("encode", run, "--dataset", other, "--split", "train", "--out", tmp_path / "other.npz")
+    model = zoo.load(run)
+    with np.load(tmp_path / "own.npz") as own, np.load(tmp_path / "other.npz") as others:
+        assert set(own) == set(others) == {"codes"}
+        expected = model.encode(model.read(sentences_in("test", run))).detach()
+        np.testing.assert_allclose(own["codes"], expected, atol=1e-6)
+        (code,) = model.encode(model.read(["red cat"])).detach()
+        np.testing.assert_allclose(others["codes"], code.expand(24, -1), atol=1e-6)
+
+
+@pytest.mark.parametrize("command", ["sample", "reconstruct"])
+def test_sentences_are_no_picture_and_images_no_text(
+    command: str, run: Path, tmp_path: Path
+) -> None:
+    said = call(command, run, "--out", tmp_path / "x.png", code=2).stderr
+    assert "the model makes sentences, for a .txt file" in said
+    said = call(command, "gaussian-vae-digits", "--out", tmp_path / "x.txt", code=2).stderr
+    assert "the model makes images, not for a .txt file" in said
+
+
+def test_mistakes_in_a_corpus_exit_with_2_and_a_line(run: Path, tmp_path: Path) -> None:
+    path = tmp_path / "long.txt"
+    path.write_text("red\n" * 29 + "red cat " * 9)
+    for command in (("evaluate", run), ("encode", run, "--out", tmp_path / "x.npz")):
+        said = call(*command, "--dataset", path, code=2).stderr
+        assert said.startswith(f"error: {path}: line 30, 'red cat ")
+
+
+def test_help_names_text_where_text_will_do() -> None:
+    assert ".txt" in call("train", "--help").stdout
+    assert "images" not in call("reconstruct", "--help").stdout
+    assert "examples" in call("encode", "--help").stdout
