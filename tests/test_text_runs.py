@@ -87,9 +87,9 @@ def test_a_tokeniser_may_be_given_as_a_setting(corpus: Path) -> None:
     run = train(corpus, epochs=1, tokenizer=characters.json)
     assert run.model.config.tokenizer == characters.json
     assert run.model.config.input_shape == (1 + max(map(len, LINES)),)
-    assert zoo.evaluate(run.directory, samples=2).tokens == pytest.approx(
-        1 + sum(len(LINES[i]) for i in held_out(corpus)) / 4
-    )
+    figures = zoo.evaluate(run.directory, samples=2).text
+    assert figures is not None
+    assert figures.tokens == pytest.approx(1 + sum(len(LINES[i]) for i in held_out(corpus)) / 4)
 
 
 def held_out(corpus: Path) -> list[int]:
