@@ -150,3 +150,22 @@ def test_the_nearest_sentence_shares_most_places(release: ModuleType) -> None:
     share, place = card.nearest(torch.tensor([[5, 6, 1, 0, 0], [9, 6, 7, 1, 0]]), train)
     assert place.tolist() == [1, 0]
     assert share.tolist() == pytest.approx([1, 2 / 3])
+
+
+def test_an_nll_measured_in_blocks_is_that_of_the_evaluation(
+    release: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In shares, one of them killed: within the noise of the draws, and nothing twice."""
+    script, output = importlib.import_module("measure_nll"), tmp_path / "nll.json"
+    given = ["gaussian-vae-digits", "--samples", "20", "--block", "80", "--output", str(output)]
+    assert script.main([*given, "--share", "1/2"]) == 0
+    assert "160 of 300 examples" in capsys.readouterr().out
+    first = json.loads(output.read_text())["gaussian-vae-digits"]
+    assert sorted(first["blocks"]) == ["0", "2"] and "nll" not in first
+    assert script.main(given) == 0
+    found = json.loads(output.read_text())["gaussian-vae-digits"]
+    assert found["blocks"]["2"] == first["blocks"]["2"]
+    score = zoo.evaluate("gaussian-vae-digits", samples=20)
+    assert score.nll is not None
+    assert found["nll"]["value"] == pytest.approx(score.nll.value, abs=0.1)
+    assert found["nll"]["stderr"] == pytest.approx(score.nll.stderr, rel=0.05)
