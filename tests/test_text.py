@@ -301,6 +301,17 @@ def text_splits(data: Dataset) -> list[TextSplit]:
     return cast("list[TextSplit]", splits)
 
 
+def test_the_ends_that_a_foreign_tokeniser_adds_are_left_out() -> None:
+    from tokenizers.processors import TemplateProcessing
+
+    tokenizer = Tokenizer.learn(WORDS, "words")
+    tokenizer.backend.post_processor = TemplateProcessing(
+        "$A <end>", special_tokens=[("<end>", END)]
+    )
+    foreign = Tokenizer(tokenizer.json)
+    assert torch.equal(foreign.ids(WORDS), Tokenizer.learn(WORDS, "words").ids(WORDS))
+
+
 class TestModel:
     def test_sentences_of_several_lengths_have_the_weights_of_each_alone(self) -> None:
         model = build(WORDS, posterior="gaussian")
@@ -421,6 +432,8 @@ def test_a_corpus_is_trained_on_measured_and_sampled(corpus: Path, tmp_path: Pat
     tuned = zoo.train("univae", dataset=str(other), directory=tmp_path / "b", epochs=1,
                       start_from=tmp_path / "a", progress=False, batch_size=1)  # fmt: skip
     assert tuned.model.config == run.model.config
+    with pytest.raises(ConfigError, match="reads text, 'digits' holds images"):
+        zoo.train("univae", dataset="digits", directory=tmp_path / "d", start_from=tmp_path / "a")
     copy = tmp_path / "c.safetensors"
     checkpoint.save(copy, run.model, variant="univae", dataset=None)
     loaded = zoo.load(copy)

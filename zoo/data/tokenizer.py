@@ -90,7 +90,9 @@ class Tokenizer:
         ``strict`` for tokens that are not in the vocabulary. It begins with ``place`` and the
         sentence's number, the first being 1.
         """
-        encoded = [each.ids for each in self.backend.encode_batch_fast(list(sentences))]
+        # No special tokens: a foreign tokeniser may add ends of its own, which we add below.
+        cut = self.backend.encode_batch_fast(list(sentences), add_special_tokens=False)
+        encoded = [each.ids for each in cut]
         for number, ids in enumerate(encoded):
             self._check(f"{place} {number + 1}", sentences[number], ids, length, strict)
         lengths = torch.tensor([len(ids) for ids in encoded], dtype=torch.int64)[:, None]
@@ -125,7 +127,7 @@ class Tokenizer:
         if PAD in ids or END in ids:
             raise DataError(f"{shown} holds the word <pad> or <end>; leave it out")
         if strict and UNKNOWN in ids:
-            pieces = self.backend.encode(sentence)
+            pieces = self.backend.encode(sentence, add_special_tokens=False)
             wrong = {
                 sentence[slice(*where)]
                 for token, where in zip(pieces.ids, pieces.offsets, strict=True)

@@ -100,6 +100,13 @@ def complete(experiment: Experiment, data: Dataset) -> Experiment:
     """Fill in what the data decides (input shape, likelihood) and check the model's settings."""
     shape, likelihood = data.train.shape, data.likelihood
     start, read = experiment.start_from, tuple(experiment.model.get("input_shape", shape))
+    reads_text, is_text = experiment.model.get("tokenizer") is not None, data.tokenizer is not None
+    if start is not None and reads_text != is_text:
+        kinds = {True: "text", False: "images"}
+        raise ConfigError(
+            f"{start.source} reads {kinds[reads_text]}, {data.name!r} holds {kinds[is_text]}; "
+            "choose another dataset"
+        )
     if start is not None and read != tuple(shape):
         raise ConfigError(
             f"{start.source} reads images of shape {read}, "
