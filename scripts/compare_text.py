@@ -28,7 +28,7 @@ from zoo.evaluation import Evaluation
 EXPERIMENTS = Path(__file__).with_name("text_experiments.yaml")
 RESULTS = Path(__file__).with_name("results")
 COLUMNS = (
-    "", "NLL", "perplexity", "KL", "active groups", "log p(x|z)", "z from p(z)", "MI", "at places",
+    "", "NLL", "perplexity", "KL", "groups in use", "log p(x|z)", "z from p(z)", "MI", "at places",
     "whole", "BLEU", "self-BLEU",
 )  # fmt: skip
 
@@ -39,10 +39,13 @@ def main(arguments: list[str] | None = None) -> int:
     options = parse_arguments(arguments, sorted(experiments))
     experiment = experiments[options.experiment]
     output = options.output or RESULTS / f"text-{options.experiment}.json"
-    if not options.table:
-        for point in experiment["points"]:
-            if fnmatchcase(point, options.points):
-                add_missing(output, experiment, point, options)
+    points = [point for point in experiment["points"] if fnmatchcase(point, options.points)]
+    if not points:
+        raise SystemExit(
+            f"error: no point is like {options.points!r}; there are {list(experiment['points'])}"
+        )
+    for point in [] if options.table else points:
+        add_missing(output, experiment, point, options)
     records = read_records(output)
     if not records:
         raise SystemExit(f"error: {output} holds no records; run without --table first")
@@ -127,7 +130,12 @@ def read_records(path: Path) -> dict[str, Any]:
 
 def table(experiment: dict[str, Any], records: dict[str, Any]) -> str:
     """The recorded points in the experiment's order, in Markdown."""
-    names = [point for point in experiment["points"] if point in records]
+    names = [
+        point
+        for point in experiment["points"]
+        if point in records and records[point]["settings"] == settings_of(experiment, point)
+    ]
+    left = [point for point in records if point not in names]
     found = {
         point: Evaluation.model_validate(records[point]["evaluation"], strict=False)
         for point in names
@@ -136,7 +144,8 @@ def table(experiment: dict[str, Any], records: dict[str, Any]) -> str:
     rows += [cells(point, evaluation) for point, evaluation in found.items()]
     lines = [f"| {' | '.join(row)} |" for row in rows]
     convention = f"*{found[names[0]].convention}*" if names else ""
-    return "\n".join([f"**{experiment['title']}**", "", *lines, "", convention])
+    stale = [f"Left out, of other settings: {', '.join(left)}."] if left else []
+    return "\n".join([f"**{experiment['title']}**", "", *lines, "", convention, *stale])
 
 
 def cells(point: str, found: Evaluation) -> list[str]:
@@ -148,7 +157,7 @@ def cells(point: str, found: Evaluation) -> list[str]:
         str(found.nll),
         f"{text.perplexity:.1f}",
         f"{found.kl.value:.2f}",
-        f"{found.active_groups}/{len(found.kl_per_group)}",
+        f"{text.groups_in_use}/{len(text.group_use)}",
         f"{found.log_likelihood.value:.2f}",
         f"{text.prior_log_likelihood.value:.2f}",
         "-" if text.mutual_information is None else f"{text.mutual_information.value:.2f}",

@@ -39,7 +39,7 @@ ROOT = packaged_root()
 RECIPES = Path(__file__).with_name("recipes.yaml")
 CHECKPOINTS = ROOT / "checkpoints"
 FIGURES = ("nll", "elbo", "log_likelihood", "kl", "mse_per_pixel")
-TEXT_FIGURES = ("prior_log_likelihood", "mutual_information", "exact_match", "accuracy")
+TEXT_FIGURES = ("prior_log_likelihood", "exact_match", "accuracy")
 LICENSE = "MIT"
 CURVE = (
     "epoch", "step", "lr", "kl_weight", "train_elbo", "validation_elbo", "validation_kl",

@@ -148,6 +148,44 @@ def test_decoding_stops_when_all_sentences_have_ended(monkeypatch: pytest.Monkey
     assert not calls
 
 
+def test_ended_sentences_wait_for_the_others() -> None:
+    """Each row is what it is alone, whichever of them end first."""
+    model = of_text()
+    with torch.no_grad():
+        model.tokens.table.mul_(3)  # so that the likeliest sentences have many lengths
+    z = model.sample_codes(40, generator=torch.Generator().manual_seed(3)).view(40, 2, 4)
+    for decoding in (Greedy(), Beam(width=3)):
+        together = model.generate(z, decoding)
+        assert len({int((row != PAD).sum()) for row in together}) > 1
+        for row, code in zip(together, z, strict=True):
+            assert torch.equal(row, model.generate(code[None], decoding)[0])
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (lambda: Draw(temperature=0), "temperature must be a number above 0, got 0"),
+        (lambda: Draw(top_p=2), "top_p must be above 0 and at most 1, got 2"),
+        (lambda: Beam(0), "width of at least 1, got 0"),
+    ],
+)
+def test_decodings_that_are_none_are_refused(wrong: Any, said: str) -> None:
+    with pytest.raises(UnsupportedError, match=said):
+        wrong()
+    model = of_text()
+    for decoding in ("greedy", Draw, None):
+        with pytest.raises(UnsupportedError, match=r"decoding must be Greedy\(\)"):
+            model.sample(2, decoding=decoding)  # type: ignore[arg-type]
+    with pytest.raises(UnsupportedError, match=r"decoding=zoo.Draw\(temperature=0.5\)"):
+        model.sample(2, temperature=0.5)
+    assert model.sample(0) == []
+
+
+def test_a_temperature_near_zero_is_greedy() -> None:
+    probabilities = nucleus(torch.tensor([2.0, 1.0, -torch.inf]), Draw(temperature=1e-38))
+    assert probabilities.tolist() == [1, 0, 0]
+
+
 def test_intensities_cannot_be_ranked() -> None:
     model = build(input_shape=(1, 2, 2), likelihood="discretized-logistic")
     codes = model.sample_codes(2)
@@ -169,3 +207,10 @@ def test_sentences_in_and_out() -> None:
     generator = torch.Generator().manual_seed(0)
     drawn = model.sample(4, generator=generator, decoding=Draw(top_p=0.9))
     assert len(drawn) == 4 and all(isinstance(each, str) for each in drawn)
+    edited = [
+        model.edit(["ab"] * 9, [0], torch.Generator().manual_seed(0), Draw()) for _ in range(2)
+    ]
+    assert edited[0] == edited[1]
+    for wrong in (codes[0], codes[:, :3], ["ab"]):
+        with pytest.raises(UnsupportedError, match=r"give two codes \(..., 8\), or two sentences"):
+            model.interpolate("ab", wrong, 3)  # type: ignore[call-overload]

@@ -13,9 +13,15 @@ from torch import Tensor
 import zoo
 from zoo.data import load_dataset
 from zoo.data.text import TextSplit
-from zoo.data.tokenizer import PAD
+from zoo.data.tokenizer import PAD, Tokenizer
 from zoo.evaluation import Comparison, evaluate_model
-from zoo.evaluation.text import at_their_places, bleu, mutual_information, self_bleu
+from zoo.evaluation.text import (
+    at_their_places,
+    bleu,
+    group_use,
+    mutual_information,
+    self_bleu,
+)
 from zoo.model import VariationalAutoencoder
 from zoo.variants.univae import UniVAE, UniVAEConfig
 
@@ -28,11 +34,11 @@ def corpus(folder: Path) -> Path:
     return path
 
 
-def model_of(tokenizer: str, length: int, **settings: Any) -> UniVAE:
+def model_of(tokenizer: str, length: int, kind: type[UniVAE] = UniVAE, **settings: Any) -> UniVAE:
     torch.manual_seed(0)
     small = {"width": 16, "heads": 2, "hidden": 24, "layers": 3, "groups": 2, "latent_dim": 4}
     given = {"input_shape": (length,), "tokenizer": tokenizer, "likelihood": "categorical"}
-    return UniVAE(UniVAEConfig.parse({**small, **given, **settings}, "test")).eval()
+    return kind(UniVAEConfig.parse({**small, **given, **settings}, "test")).eval()
 
 
 class Table:
@@ -85,6 +91,43 @@ def test_shares_of_words_and_characters_at_their_places() -> None:
     assert at_their_places(["ab"], ["ab c"], "char") == [1.0]
 
 
+def test_a_group_is_used_for_what_is_lost_without_it() -> None:
+    """Of two groups, the first of which the decoder never hears."""
+
+    class Deaf(UniVAE):
+        def log_likelihood(self, x: Tensor, z: Tensor) -> Tensor:
+            heard = z.clone()
+            heard[:, :, 0] = 0.5
+            return super().log_likelihood(x, heard)
+
+    torch.manual_seed(0)
+    tokenizer = Tokenizer.learn(SENTENCES, "words")
+    ids = tokenizer.ids(SENTENCES).int()
+    model = model_of(tokenizer.json, ids.shape[1], kind=Deaf)
+    use = group_use(model, TextSplit(ids.repeat(40, 1)), 50)
+    assert use[0] == pytest.approx(0, abs=1e-5)
+    x, codes = ids.long(), model.encode(ids.long())
+    mixed = codes.repeat(200, 1)
+    mixed[:, 4:] = model.sample_codes(1000)[:, 4:]
+    x_often = x.repeat(200, 1)
+    lost = model.decode(codes).log_prob(x).repeat(200) - model.decode(mixed).log_prob(x_often)
+    assert use[1] == pytest.approx(lost.mean().item(), abs=5 * lost.std().item() / 200**0.5)
+
+
+def test_unknown_tokens_are_never_rebuilt(tmp_path: Path) -> None:
+    """Nor are they five characters long."""
+    letters = "天地玄黃宇宙洪荒"
+    tokenizer = Tokenizer.learn([letters], "characters")
+    ids = tokenizer.ids(["天X黃", "天地黃", "天地玄"]).int()
+    model = model_of(tokenizer.json, ids.shape[1])
+    model.reconstruct = lambda x, decoding=None: model.write(x)  # type: ignore[method-assign]
+    text = evaluate_model(model, TextSplit(ids), name="m", dataset="d", samples=1).text
+    assert text is not None and text.units == "characters"
+    assert text.accuracy.value == pytest.approx((2 / 3 + 1 + 1) / 3)
+    assert text.exact_match.value == pytest.approx(2 / 3)
+    assert text.unknown == pytest.approx(1 / 9)
+
+
 def test_bleu_of_known_sentences() -> None:
     assert bleu(SENTENCES, SENTENCES, "none") == pytest.approx(100)
     # Of 6 words 5 are right, of 5 pairs 3, of 4 triples 2, of 3 quadruples 1.
@@ -92,10 +135,11 @@ def test_bleu_of_known_sentences() -> None:
     assert found == pytest.approx(100 * (5 / 6 * 3 / 5 * 2 / 4 * 1 / 3) ** 0.25)
     assert self_bleu(["a cat sat on it"] * 4, "none") == pytest.approx(100)
     assert self_bleu(["a b c d", "e f g h", "i j k l"], "none") < 20
+    assert self_bleu(["", "", ""], "none") == 100
 
 
 def test_figures_of_a_model_that_says_everything(tmp_path: Path) -> None:
-    """Each sentence of a latent of its own: reconstructed whole, and nothing is known without."""
+    """Sentences that come back whole."""
     data = load_dataset(corpus(tmp_path))
     model = model_of(str(data.tokenizer), data.train.shape[0])
     model.reconstruct = lambda x, decoding=None: model.write(x)  # type: ignore[method-assign]
@@ -157,3 +201,21 @@ def test_digests_of_text_do_not_depend_on_padding() -> None:
     assert narrow.digest() != narrow.select(torch.tensor([1, 0])).digest()
     assert narrow.by_length().tokens.tolist() == [[5, 1, 0], [7, 8, 1]]
     assert wide.select(torch.tensor([1, 0])).by_length().digest() == narrow.digest()
+
+
+def test_a_batch_normalised_posterior_keeps_its_floor_in_evaluation(tmp_path: Path) -> None:
+    """With dropout and a moving average, whose statistics are not those of the last batches."""
+    path = corpus(tmp_path)
+    run = zoo.train(
+        "univae", dataset=path, directory=tmp_path / "run", epochs=20, batch_size=8, lr=3e-3,
+        width=16, heads=2, hidden=24, layers=3, groups=2, latent_dim=4, dropout=0.3,
+        ema_decay=0.98, posterior={"name": "batch-norm", "gamma": 0.6}, progress=False,
+    )  # fmt: skip
+    train = load_dataset(path).train
+    x = train.batch(torch.arange(len(train)), kind="tokens")
+    floor = 4 * 0.6**2 / 2
+    with torch.no_grad():
+        kl = torch.stack([run.model.elbo_terms(x).kl.mean(0) for _ in range(20)]).mean(0)
+    assert (kl >= 0.98 * floor).all()
+    head = run.model.latents[0].head  # type: ignore[union-attr, index]
+    assert head.normalise.momentum == 0.1

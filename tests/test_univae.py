@@ -303,17 +303,15 @@ def test_the_density_of_codes_is_that_of_the_walk(posterior: str) -> None:
 
 
 def test_a_batch_normalised_posterior_cannot_collapse() -> None:
-    """Its KL is at least d gamma^2 / 2 in each group, whatever the batch; training learns it."""
+    """In training its KL is at least d gamma^2 / 2 in each group, however little is said of x."""
     model, x = build(posterior={"name": "batch-norm", "gamma": 0.8}).train(), images(64)
     with torch.no_grad():
         for latent in model.latents:
             latent.head.projection.weight.mul_(1e-2)  # hardly anything is said of x
     kl = model.elbo_terms(x).kl
     assert (kl.mean(0) >= 4 * 0.8**2 / 2 * 0.999).all()
-    for _ in range(300):
-        model.elbo_terms(x)
-    train = model.elbo_terms(x).kl.mean(0)
-    torch.testing.assert_close(model.eval().elbo_terms(x).kl.mean(0), train, rtol=0.1, atol=0)
+    with pytest.raises(UnsupportedError, match="at least 2 examples, got 1"):
+        model.elbo_terms(x[:1])
 
 
 def test_editing_draws_the_named_latents_alone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -324,10 +322,11 @@ def test_editing_draws_the_named_latents_alone(monkeypatch: pytest.MonkeyPatch) 
     model.edit(x, groups=[2, 0], generator=torch.Generator().manual_seed(1))
     before, after = model.encode(x).view(5, 3, 4), shown[0].view(5, 3, 4)
     assert torch.equal(after[:, 1], before[:, 1])
-    assert not torch.isclose(after[:, [0, 2]], before[:, [0, 2]]).any(0).all()
+    assert not torch.isclose(after[:, [0, 2]], before[:, [0, 2]]).any()
     torch.testing.assert_close(after.norm(dim=-1), torch.ones(5, 3).double())
-    with pytest.raises(UnsupportedError, match=r"numbered 0 to 2, got \[3\]"):
-        model.edit(x, groups=[3])
+    for groups in ([3], [-1], 0, [0.5]):
+        with pytest.raises(UnsupportedError, match="numbered 0 to 2, got"):
+            model.edit(x, groups=groups)  # type: ignore[arg-type]
 
 
 def test_shapes_broadcast_as_those_of_any_distribution() -> None:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from zoo.errors import ZooError
     from zoo.loading import load
     from zoo.model import ElboTerms, VariationalAutoencoder
+    from zoo.nn.decoding import Beam, Draw, Greedy
     from zoo.registry import register, use_registry
     from zoo.training.config import Experiment
     from zoo.training.trainer import Run, resume, train_experiment
@@ -42,6 +43,7 @@ _HOME = {
     "zoo.errors": ("ZooError",),
     "zoo.loading": ("load",),
     "zoo.model": ("ElboTerms", "VariationalAutoencoder"),
+    "zoo.nn.decoding": ("Beam", "Draw", "Greedy"),
     "zoo.registry": ("register", "use_registry"),
     "zoo.training.config": ("Experiment",),
     "zoo.training.trainer": ("Run", "resume", "train_experiment"),
@@ -49,8 +51,11 @@ _HOME = {
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 
 __all__ = [
+    "Beam",
+    "Draw",
     "ElboTerms",
     "Experiment",
+    "Greedy",
     "Run",
     "VariationalAutoencoder",
     "ZooError",

@@ -75,6 +75,11 @@ class VariationalAutoencoder(nn.Module, ABC):
         return 1.0
 
     @property
+    def group_widths(self) -> tuple[int, ...]:
+        """How many numbers of a code each latent group has, in their order."""
+        return (self.code_dim,)
+
+    @property
     def rows(self) -> int:
         """How many examples are decoded at a time where memory is to be bounded."""
         return 2048

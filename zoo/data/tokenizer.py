@@ -135,9 +135,11 @@ class Tokenizer:
             } - {SPECIAL[UNKNOWN]}
             if wrong:
                 listed = ", ".join(map(repr, sorted(wrong)[:SHOWN]))
+                unknown = self.backend.encode(SPECIAL[UNKNOWN], add_special_tokens=False)
+                instead = f", or write {SPECIAL[UNKNOWN]}" if unknown.ids == [UNKNOWN] else ""
                 raise DataError(
                     f"{place}: not in the vocabulary of {len(self)} tokens: {listed}; leave them "
-                    f"out, or write {SPECIAL[UNKNOWN]}"
+                    f"out{instead}"
                 )
 
 

@@ -14,7 +14,7 @@ from zoo.settings import Settings
 
 _PROTOCOL = {
     "test_set": "evaluate all on the same split, examples and binarisation seed",
-    "test_set_sha256": "pixels or tokens differ under one description: use one copy of the data",
+    "test_set_sha256": "pixels or tokens differ: use one copy of the data, and one vocabulary",
     "input_kind": "binary and unit inputs have different likelihoods; compare each kind by itself",
     "measure": "a probability mass and a density have no common scale; compare each by itself",
     "samples": "evaluate all with the same number of importance samples",

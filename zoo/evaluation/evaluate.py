@@ -81,6 +81,12 @@ def _check(model: VariationalAutoencoder, split: Examples, samples: int, batch_s
     if len(split) < 2:
         raise DataError(f"a standard error needs at least 2 examples, got {len(split)}")
     expected = tuple(model.config.input_shape)
+    if len(split.shape) != len(expected):
+        kinds = {1: "text", 3: "images"}
+        raise DataError(
+            f"the model reads {kinds[len(expected)]}, the examples are {kinds[len(split.shape)]}; "
+            "choose another dataset"
+        )
     if tuple(split.shape) != expected:
         raise DataError(
             f"the model reads images of shape (C, H, W) = {expected}, the examples are "

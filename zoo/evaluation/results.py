@@ -63,9 +63,11 @@ class TextFigures(Settings):
     - ``tokens`` in a sentence, its end counted; ``unknown``: the share of them that are not in the
       vocabulary; ``perplexity``: exp(nll / tokens).
     - ``prior_log_likelihood``: log p(x|z) for z from the prior, which says nothing of x. What
-      the latents are used for is the difference to ``log_likelihood``.
+      the latents are used for is the difference to ``log_likelihood``. ``group_use``: the same for
+      each latent group alone, the nats of log p(x|z) that are lost when it comes from the prior
+      and the others from the posterior's modes. A KL that cannot vanish says nothing of that.
     - ``mutual_information`` between x and z in nats, a lower bound that cannot exceed
-      ``most_mutual_information``.
+      ``most_mutual_information``, the logarithm of the number of sentences it is estimated from.
     - Of greedy reconstructions: ``exact_match``, the share of sentences that come back whole;
       ``accuracy``, the share of their ``units``, words or characters, that stand at their places;
       corpus ``bleu``. Of samples from the prior: ``self_bleu``, the mean BLEU of one against the
@@ -76,6 +78,7 @@ class TextFigures(Settings):
     unknown: float
     perplexity: float | None
     prior_log_likelihood: Estimate
+    group_use: tuple[float, ...]
     mutual_information: Estimate | None
     most_mutual_information: float
     exact_match: Estimate
@@ -85,12 +88,18 @@ class TextFigures(Settings):
     units: Literal["words", "characters"]
 
     @property
+    def groups_in_use(self) -> int:
+        """How many latent groups are worth at least 0.1 nats to the decoder."""
+        return sum(use >= ACTIVE_GROUP for use in self.group_use)
+
+    @property
     def lines(self) -> list[tuple[str, str]]:
         """Each figure in words."""
         unit, most = "nats per example", f"at most {self.most_mutual_information:.2f} can be seen"
         whole, placed = (100 * each.value for each in (self.exact_match, self.accuracy))
         return [
             ("log p(x|z), z from p(z)", f"{self.prior_log_likelihood} {unit}"),
+            ("use of the groups", self._uses()),
             ("mutual information", f"{shown(self.mutual_information, '.2f')} nats ({most})"),
             ("reconstructed whole", f"{whole:.1f} % of sentences"),
             ("at their places", f"{placed:.1f} % of {self.units}"),
@@ -100,6 +109,11 @@ class TextFigures(Settings):
             ),
             ("unknown tokens", f"{100 * self.unknown:.2f} %"),
         ]
+
+    def _uses(self) -> str:
+        shares = " ".join(f"{use:.2f}" for use in self.group_use)
+        used = f"{self.groups_in_use} of {len(self.group_use)}"
+        return f"{shares} nats ({used} are worth at least {ACTIVE_GROUP:g})"
 
 
 class Evaluation(Settings):

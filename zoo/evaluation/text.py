@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from zoo.data.text import TextSplit, kind_of
-from zoo.data.tokenizer import PAD
+from zoo.data.tokenizer import PAD, SPECIAL, UNKNOWN
 from zoo.evaluation.results import Estimate, TextFigures, mean_of
 from zoo.model import VariationalAutoencoder
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 SAMPLES = 200
 """Sentences from the prior that are held against each other."""
+HIDDEN = "\ue000", "\ue001"
+"""Characters of no script: for what is unknown in a sentence, and in its reconstruction."""
 MIXED = 100
 """Sentences of which the aggregate posterior is a mixture, spread evenly over the split."""
 
@@ -31,9 +33,8 @@ def text_figures(
     kind = "char" if kind_of(originals) == "characters" else "none"
     tokens = (split.tokens != PAD).sum().item() / len(split)
     mixed = min(MIXED, len(split))
-    samples = model.sample(
-        SAMPLES, generator=torch.Generator(split.tokens.device).manual_seed(seed)
-    )
+    generator = torch.Generator(split.tokens.device).manual_seed(seed)
+    samples = [str(sample) for sample in model.sample(SAMPLES, generator=generator)]
     return TextFigures(
         tokens=tokens,
         unknown=split.unknown,
@@ -41,10 +42,11 @@ def text_figures(
         prior_log_likelihood=mean_of("log p(x|z) under the prior", from_prior),
         mutual_information=mutual_information(model, split, mixed),
         most_mutual_information=math.log(mixed),
+        group_use=group_use(model, split, batch_size),
         exact_match=mean_of("exact match", _shares(map(str.__eq__, originals, rebuilt))),
         accuracy=mean_of("accuracy", _shares(at_their_places(originals, rebuilt, kind))),
         bleu=bleu(rebuilt, originals, kind),
-        self_bleu=self_bleu([str(sample) for sample in samples], kind),
+        self_bleu=self_bleu(samples, kind),
         units="characters" if kind == "char" else "words",
     )
 
@@ -66,6 +68,23 @@ def mutual_information(
     return mean_of("mutual information", (table.diagonal() - mixture).cpu().double())
 
 
+def group_use(
+    model: VariationalAutoencoder, split: TextSplit, batch_size: int
+) -> tuple[float, ...]:
+    """How much log p(x|z) at the code of x falls when one group's part is from the prior."""
+    lost = torch.zeros(len(model.group_widths), dtype=torch.float64)
+    for x in split.batches(batch_size, model.input_kind):
+        codes, drawn = model.encode(x), model.sample_codes(len(x))
+        kept = model.decode(codes).log_prob(x)
+        start = 0
+        for group, width in enumerate(model.group_widths):
+            mixed = codes.clone()
+            mixed[:, start : start + width] = drawn[:, start : start + width]
+            start += width
+            lost[group] += (kept - model.decode(mixed).log_prob(x)).double().sum().cpu()
+    return tuple((lost / len(split)).tolist())
+
+
 def bleu(sentences: Sequence[str], references: Sequence[str], kind: str) -> float:
     """Corpus BLEU of sentences, each against its reference, in 0..100 (sacrebleu's)."""
     score: float = _bleu(kind).corpus_score(list(sentences), [list(references)]).score
@@ -74,11 +93,12 @@ def bleu(sentences: Sequence[str], references: Sequence[str], kind: str) -> floa
 
 def self_bleu(sentences: Sequence[str], kind: str) -> float:
     """The mean BLEU of each sentence against all others: 100 where all are the same."""
-    scorer = _bleu(kind)
-    scores = [
-        scorer.sentence_score(sentence, [*sentences[:place], *sentences[place + 1 :]]).score
-        for place, sentence in enumerate(sentences)
-    ]
+    scorer, scores = _bleu(kind), []
+    for place, sentence in enumerate(sentences):
+        others = [*sentences[:place], *sentences[place + 1 :]]
+        # Of an empty sentence no words are counted.
+        same = 100.0 * ("" in others)
+        scores.append(scorer.sentence_score(sentence, others).score if sentence else same)
     return sum(scores) / len(scores)
 
 
@@ -97,8 +117,9 @@ def _pass(
     rebuilt: list[str] = []
     from_prior: list[Tensor] = []
     for x in split.batches(batch_size, model.input_kind):
-        originals += map(str, model.write(x))
-        rebuilt += map(str, model.reconstruct(x))
+        # What is unknown is never rebuilt, nor one character longer than others.
+        originals += [str(line).replace(SPECIAL[UNKNOWN], HIDDEN[0]) for line in model.write(x)]
+        rebuilt += [str(line).replace(SPECIAL[UNKNOWN], HIDDEN[1]) for line in model.reconstruct(x)]
         from_prior.append(model.decode(model.sample_codes(len(x))).log_prob(x))
     return originals, rebuilt, torch.cat(from_prior).cpu().double()
 

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 import torch
-from pydantic import Field
 from torch import Tensor
 
 from zoo.data.tokenizer import PAD
-from zoo.settings import Settings
+from zoo.errors import UnsupportedError
 
 
-class Greedy(Settings):
+@dataclass(frozen=True)
+class Greedy:
     """The likeliest token each time; of intensities their mean."""
 
 
-class Draw(Settings):
+@dataclass(frozen=True)
+class Draw:
     """A token drawn each time.
 
     Logits are divided by ``temperature``. Of the likeliest tokens so many are kept as have
@@ -25,17 +28,31 @@ class Draw(Settings):
     arXiv:1904.09751). Anything but 1 for both needs tokens of finitely many classes.
     """
 
-    temperature: float = Field(1.0, gt=0, le=100)
-    top_p: float = Field(1.0, gt=0, le=1)
+    temperature: float = 1.0
+    top_p: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.temperature < math.inf:
+            raise UnsupportedError(
+                f"temperature must be a number above 0, got {self.temperature}; Greedy() takes the "
+                "likeliest tokens"
+            )
+        if not 0 < self.top_p <= 1:
+            raise UnsupportedError(f"top_p must be above 0 and at most 1, got {self.top_p}")
 
 
-class Beam(Settings):
+@dataclass(frozen=True)
+class Beam:
     """The likeliest sequence that is found by following ``width`` of them at a time.
 
     One of width 1 would be the greedy one. Needs tokens of finitely many classes.
     """
 
-    width: int = Field(4, ge=1, le=256)
+    width: int = 4
+
+    def __post_init__(self) -> None:
+        if self.width < 1:
+            raise UnsupportedError(f"a beam has a width of at least 1, got {self.width}")
 
 
 Decoding = Greedy | Draw | Beam
@@ -85,8 +102,12 @@ def generate(
 ) -> Tensor:
     """Examples for latents (N, ...), whose empty sequences ``begin`` makes.
 
-    As long as one sequence has not ended.
+    As long as one sequence has not ended. Raises UnsupportedError for what is no decoding.
     """
+    if not isinstance(decoding, Greedy | Draw | Beam):
+        raise UnsupportedError(
+            f"decoding must be Greedy(), Draw(...) or Beam(...) of zoo, got {decoding!r}"
+        )
     if isinstance(decoding, Beam):
         beginnings = begin(z.repeat_interleave(decoding.width, 0))
         return _search(beginnings, tokens, Beams(len(z), decoding.width, z.device))
@@ -122,10 +143,11 @@ def _search(sequences: Sequences, tokens: Tokens, beams: Beams) -> Tensor:
         if position:
             sequences.append(tokens.of_class(beams.classes[:, -1]))
         log_probs = tokens.class_logits(sequences.state).log_softmax(-1)
-        sequences.select(beams.extend(log_probs, ended))
+        parents = beams.extend(log_probs, ended)
         ended = tokens.ended(tokens.of_class(beams.classes[:, -1]))
         if ended is not None and _all(ended[:: beams.width]):  # others only get less likely
             break
+        sequences.select(parents)
     return tokens.join(tokens.of_class(beams.best))
 
 
@@ -139,7 +161,8 @@ def nucleus(logits: Tensor, draw: Draw) -> Tensor:
     >>> nucleus(torch.tensor([0.5, 0.3, 0.15, 0.05]).log(), Draw(top_p=0.7))
     tensor([0.6250, 0.3750, 0.0000, 0.0000])
     """
-    probabilities = (logits / draw.temperature).softmax(-1)
+    above = logits - logits.amax(-1, keepdim=True)  # else a tiny temperature makes infinities
+    probabilities = (above / draw.temperature).softmax(-1)
     if draw.top_p == 1:
         return probabilities
     ranked, order = probabilities.sort(-1, descending=True)

@@ -10,6 +10,7 @@ from torch.distributions import Distribution, Independent, Normal, kl_divergence
 from torch.nn.functional import softplus
 
 from zoo.distributions.precision import full_precision
+from zoo.errors import UnsupportedError
 
 MIN_SCALE = 1e-4
 """Keeps log q(z|x) finite when a posterior collapses to a point."""
@@ -37,9 +38,10 @@ class BatchNormGaussianHead(nn.Module):
 
     mu = gamma (m - mean m) / std m + beta with a fixed gamma and a learned beta. Since then
     E[mu^2] >= gamma^2 over examples, the average KL to a standard normal is at least
-    D gamma^2 / 2, however strong the decoder: the posterior cannot collapse.
+    D gamma^2 / 2, however strong the decoder: the KL cannot vanish.
 
-    In training over the batch, of more than one example; in evaluation with running statistics.
+    In training over the batch; in evaluation with statistics of the training set, which the trainer
+    measures before it validates. Raises UnsupportedError for a training batch of one.
 
     >>> head = BatchNormGaussianHead(8, 3, gamma=0.6)
     >>> head(torch.randn(64, 8)).mean.square().mean(0) >= 0.3599
@@ -56,6 +58,11 @@ class BatchNormGaussianHead(nn.Module):
 
     def forward(self, features: Tensor) -> Distribution:
         raw_mean, raw_scale = full_precision(self.projection(features)).chunk(2, dim=-1)
+        if self.training and len(features) < 2:
+            raise UnsupportedError(
+                "batch normalisation trains on batches of at least 2 examples, got 1; raise "
+                "train.batch_size, or call model.eval() first"
+            )
         mean = self.gamma * self.normalise(raw_mean) + self.shift
         normal = Normal(mean, softplus(raw_scale) + MIN_SCALE, validate_args=False)
         return Independent(normal, 1, validate_args=False)

@@ -17,7 +17,7 @@ from zoo.settings import Settings
 
 
 class FixedVMFPosterior(Settings):
-    """Von Mises-Fisher with one concentration for all: its KL is a constant, so no collapse."""
+    """Von Mises-Fisher with one concentration for all: its KL is a constant and cannot vanish."""
 
     name: Literal["vmf-fixed"] = "vmf-fixed"
     concentration: float = Field(32.0, ge=0, le=1e7)
@@ -36,7 +36,7 @@ class GaussianPosterior(Settings):
 
 
 class BatchNormPosterior(Settings):
-    """A diagonal Gaussian whose means are batch-normalised: KL >= d gamma^2 / 2, no collapse."""
+    """A diagonal Gaussian whose means are batch-normalised: KL >= d gamma^2 / 2."""
 
     name: Literal["batch-norm"] = "batch-norm"
     gamma: float = Field(0.6, gt=0, le=100)

@@ -83,9 +83,10 @@ class KeyValueCache:
         return so_far[0], so_far[1]
 
     def select(self, rows: Tensor) -> None:
-        """Go on with these examples (M,) of the batch, in that order."""
+        """Go on with these examples of the batch, as many as it has, in that order."""
         if self.memory is not None:
-            self.memory = self.memory[:, rows]
+            so_far = self.memory[:, :, :, : self.filled]
+            so_far.copy_(so_far[:, rows])
 
 
 class Attention(nn.Module):
@@ -125,8 +126,10 @@ def _attend(q: Tensor, k: Tensor, v: Tensor, allowed: Tensor | None, causal: boo
         return scaled_dot_product_attention(q, k, v, attn_mask=allowed, is_causal=causal)
     # The CPU's kernel takes 13 times as long backwards in half precision as in full.
     with torch.autocast("cpu", enabled=False):
+        dtype = q.dtype
         q, k, v = full_precision(q), full_precision(k), full_precision(v)
-        return scaled_dot_product_attention(q, k, v, attn_mask=allowed, is_causal=causal)
+        seen = scaled_dot_product_attention(q, k, v, attn_mask=allowed, is_causal=causal)
+        return seen.to(dtype)
 
 
 class GatedFeedForward(nn.Module):

@@ -35,6 +35,7 @@ from zoo.training.progress import Reporter
 from zoo.training.run import RunDirectory
 from zoo.training.start import load_start
 from zoo.training.state import Progress, RunState
+from zoo.training.statistics import refresh_statistics
 from zoo.variants import build, complete_config, model_class
 
 NOISE_SEED = 0
@@ -297,6 +298,7 @@ class Trainer:
         Of an importance-weighted objective its bound as well.
         """
         model = self.validated_model.eval()
+        refresh_statistics(model, self.train_split)
         total = torch.zeros(2, device=self.device)
         with seeded(NOISE_SEED, self.device):
             for x in self.validation.batches(min(EVALUATION_BATCH, model.rows), kind="unit"):

@@ -122,6 +122,10 @@ class NVAELite(VariationalAutoencoder):
         return self.groups[-1].stop
 
     @property
+    def group_widths(self) -> tuple[int, ...]:
+        return tuple(group.stop - group.start for group in self.groups)
+
+    @property
     def code_variance(self) -> None:
         """None: a group's prior variance is another for every draw above it."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 from typing import Annotated, cast, overload
 
@@ -166,6 +167,10 @@ class UniVAE(VariationalAutoencoder):
         return self.config.groups * self.config.latent_dim
 
     @property
+    def group_widths(self) -> tuple[int, ...]:
+        return (self.config.latent_dim,) * self.config.groups
+
+    @property
     def code_variance(self) -> float:
         return 1.0 if self._flat else 1 / self.config.latent_dim
 
@@ -255,8 +260,13 @@ class UniVAE(VariationalAutoencoder):
     def sample_codes(
         self, n: int, temperature: float = 1.0, generator: torch.Generator | None = None
     ) -> Tensor:
+        if temperature != 1 and not self._flat:
+            raise UnsupportedError(
+                f"a uniform prior on the sphere has no spread to scale: temperature must be 1, got "
+                f"{temperature}; that of the tokens is decoding=zoo.Draw(temperature={temperature})"
+            )
         drawn = self.prior.sample(n * self.config.groups, temperature, generator, self.start)
-        return drawn.view(n, -1)
+        return drawn.view(n, self.code_dim)
 
     @torch.no_grad()
     def sample(
@@ -271,11 +281,15 @@ class UniVAE(VariationalAutoencoder):
         ``temperature`` is the prior's, that of the tokens is the ``decoding``'s.
         """
         codes = self.sample_codes(n, temperature, generator)
+        with self._noise_of(generator):
+            return self.show(codes, decoding)
+
+    def _noise_of(self, generator: torch.Generator | None) -> AbstractContextManager[None]:
+        """All noise from the generator where there is one."""
         if generator is None:
-            return self.show(codes, decoding)
+            return nullcontext()
         seed = torch.randint(2**62, (), generator=generator, device=generator.device)
-        with seeded(int(seed), self.start.device):
-            return self.show(codes, decoding)
+        return seeded(int(seed), self.start.device)
 
     @torch.no_grad()
     def edit(
@@ -294,14 +308,17 @@ class UniVAE(VariationalAutoencoder):
         >>> model.edit(torch.zeros(2, 1, 28, 28), groups=[0, 3]).shape
         torch.Size([2, 1, 28, 28])
         """
-        last = self.config.groups - 1
-        if not all(0 <= group <= last for group in groups):
-            raise UnsupportedError(f"groups of latents are numbered 0 to {last}, got {groups}")
+        known = range(self.config.groups)
+        if not isinstance(groups, Sequence) or any(group not in known for group in groups):
+            raise UnsupportedError(
+                f"give a list of groups of latents, numbered 0 to {known[-1]}, got {groups!r}"
+            )
         codes = self._apart(self.encode(x))
         drawn = self._apart(self.sample_codes(len(codes), generator=generator))
-        chosen = torch.zeros(self.config.groups, 1, dtype=torch.bool, device=codes.device)
-        chosen[list(groups)] = True
-        return self.show(torch.where(chosen, drawn, codes).flatten(1), decoding)
+        chosen = torch.tensor([group in groups for group in known], device=codes.device)
+        with self._noise_of(generator):
+            mixed = torch.where(chosen[:, None], drawn, codes)
+            return self.show(mixed.flatten(1), decoding)
 
     def read(self, sentences: Sequence[str]) -> Tensor:
         """The ids (B, T) of sentences, for the other methods of a model of text.
@@ -346,10 +363,17 @@ class UniVAE(VariationalAutoencoder):
         Between two sentences: the sentences of the codes between theirs, their own
         reconstructions first and last.
         """
-        if isinstance(start, str) or isinstance(end, str):
+        if isinstance(start, str) and isinstance(end, str):
             with torch.no_grad():
-                ends = self.encode([str(start), str(end)])
+                ends = self.encode([start, end])
                 return cast("list[str]", self.show(self.interpolate(ends[0], ends[1], steps)))
+        for given in (start, end):
+            if not isinstance(given, Tensor) or given.shape[-1] != self.code_dim:
+                what = tuple(given.shape) if isinstance(given, Tensor) else type(given).__name__
+                raise UnsupportedError(
+                    f"give two codes (..., {self.code_dim}), or two sentences, got {what}"
+                )
+        start, end = cast("Tensor", start), cast("Tensor", end)
         path = linear_path if self._flat else geodesic_path
         return path(self._apart(start), self._apart(end), steps).flatten(-2)
 

@@ -82,11 +82,6 @@ class VAE(SingleLatentModel):
     ) -> Tensor:
         return self.prior.sample(n, temperature, generator, like=next(self.parameters()))
 
-    def log_posteriors(self, x: Tensor) -> Tensor | None:
-        q = self.infer(x)
-        log_probs: Tensor = q.log_prob(q.rsample()[:, None])
-        return log_probs
-
     def kl_by_dimension(self, x: Tensor) -> Tensor | None:
         q = self.infer(x)
         p = self.prior(q.mode)
