@@ -265,6 +265,12 @@ class TestRegisteredCorpora:
         assert (data.name, data.likelihood, data.train.shape) == ("ptb", "categorical", (4,))
         assert "Linguistic Data Consortium" in data.license
 
+    def test_a_model_is_made_for_its_vocabulary(self, root: Path) -> None:
+        model = zoo.create("univae", dataset="ptb", data_root=str(root), **SMALL)
+        data = load_dataset("ptb", root=root)
+        assert model.config.tokenizer == data.tokenizer  # type: ignore[attr-defined]
+        assert model.config.input_shape == data.train.shape
+
     def test_options_say_how_a_corpus_is_cut(self, root: Path) -> None:
         data = load_dataset("tang-couplets", root=root)
         assert len(Tokenizer(str(data.tokenizer))) == 3 + 4

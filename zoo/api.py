@@ -36,9 +36,16 @@ DEFAULT_SAMPLES = 1000
 
 
 def create(
-    variant: str, *, dataset: str = DEFAULT_DATASET, **overrides: Option
+    variant: str,
+    *,
+    dataset: str = DEFAULT_DATASET,
+    data_root: str | None = None,
+    **overrides: Option,
 ) -> VariationalAutoencoder:
     """An untrained model of a variant, shaped for a dataset; ``overrides`` are model settings.
+
+    A dataset's files are read, from ``data_root`` or where else they are looked for, only where
+    its registered facts do not say enough: of text the vocabulary is learned.
 
     The weights are drawn with torch's global generator. Raises UnknownNameError, or ConfigError
     naming the nearest setting.
@@ -52,7 +59,7 @@ def create(
     if known is not None and known.shape is not None:
         config = complete_config(variant, settings, known.shape, known.likelihood)
     else:
-        data = load_dataset(dataset)
+        data = load_dataset(dataset, root=data_root)
         facts = data.train.shape, data.likelihood, data.tokenizer
         config = complete_config(variant, settings, *facts)
     return build(variant, config)
