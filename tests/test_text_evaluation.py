@@ -104,7 +104,9 @@ def test_a_group_is_used_for_what_is_lost_without_it() -> None:
     tokenizer = Tokenizer.learn(SENTENCES, "words")
     ids = tokenizer.ids(SENTENCES).int()
     model = model_of(tokenizer.json, ids.shape[1], kind=Deaf)
-    use = group_use(model, TextSplit(ids.repeat(40, 1)), 50)
+    done: list[int] = []
+    use = group_use(model, TextSplit(ids.repeat(40, 1)), 50, done.append)
+    assert sum(done) == 200
     assert use[0] == pytest.approx(0, abs=1e-5)
     x, codes = ids.long(), model.encode(ids.long())
     mixed = codes.repeat(200, 1)
@@ -143,7 +145,12 @@ def test_figures_of_a_model_that_says_everything(tmp_path: Path) -> None:
     data = load_dataset(corpus(tmp_path))
     model = model_of(str(data.tokenizer), data.train.shape[0])
     model.reconstruct = lambda x, decoding=None: model.write(x)  # type: ignore[method-assign]
-    found = evaluate_model(model, data.test, name="m", dataset="pets", samples=2)
+    steps: list[tuple[int, int]] = []
+    found = evaluate_model(
+        model, data.test, name="m", dataset="pets", samples=2,
+        progress=lambda done, total: steps.append((done, total)),
+    )  # fmt: skip
+    assert steps[-1][0] == steps[-1][1] == 5 * len(data.test)
     text = found.text
     assert text is not None
     assert (text.exact_match.value, text.accuracy.value) == (1, 1)

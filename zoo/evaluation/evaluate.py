@@ -16,7 +16,7 @@ from zoo.data.text import TextSplit
 from zoo.errors import ConfigError, DataError
 from zoo.evaluation.representation import ACTIVE_THRESHOLD, Moments, active_units
 from zoo.evaluation.results import Estimate, Evaluation, Measure, mean_of
-from zoo.evaluation.text import text_figures
+from zoo.evaluation.text import TEXT_PASSES, text_figures
 from zoo.memory import keep_freed_memory
 from zoo.model import VariationalAutoencoder
 from zoo.randomness import seeded
@@ -118,7 +118,9 @@ def _measure_model(
     keep_freed_memory()
     device = _device_of(model)
     split = split.to(device)
-    steps = _Steps(progress, len(split) * (1 + samples * model.has_evidence))
+    passes = 1 + samples * model.has_evidence
+    passes += TEXT_PASSES * isinstance(split, TextSplit)
+    steps = _Steps(progress, len(split) * passes)
     with torch.no_grad(), _eval_mode(model):
         with seeded(seed, device):
             first = _first_pass(model, split, batch_size, steps)
@@ -129,7 +131,7 @@ def _measure_model(
         measure, text = _measure_of(model, split), None
         if isinstance(split, TextSplit):
             with seeded(seed, device):
-                text = text_figures(model, split, nll, batch_size, seed)
+                text = text_figures(model, split, nll, batch_size, seed, steps.advance)
     return {
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "input_kind": model.input_kind,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -17,6 +17,8 @@ from zoo.model import VariationalAutoencoder
 if TYPE_CHECKING:
     from sacrebleu.metrics.bleu import BLEU
 
+TEXT_PASSES = 2
+"""Over the split, beside those that every model is measured by."""
 SAMPLES = 200
 """Sentences from the prior that are held against each other."""
 HIDDEN = "\ue000", "\ue001"
@@ -26,10 +28,18 @@ MIXED = 100
 
 
 def text_figures(
-    model: VariationalAutoencoder, split: TextSplit, nll: Tensor | None, batch_size: int, seed: int
+    model: VariationalAutoencoder,
+    split: TextSplit,
+    nll: Tensor | None,
+    batch_size: int,
+    seed: int,
+    advance: Callable[[int], None],
 ) -> TextFigures:
-    """All figures of :class:`TextFigures` but the likelihoods that any model has."""
-    originals, rebuilt, from_prior = _pass(model, split, batch_size)
+    """All figures of :class:`TextFigures`; ``advance`` is told of every sentence that is done.
+
+    ``nll`` holds that of each sentence, where the model defines one.
+    """
+    originals, rebuilt, from_prior = _pass(model, split, batch_size, advance)
     kind = "char" if kind_of(originals) == "characters" else "none"
     tokens = (split.tokens != PAD).sum().item() / len(split)
     mixed = min(MIXED, len(split))
@@ -42,7 +52,7 @@ def text_figures(
         prior_log_likelihood=mean_of("log p(x|z) under the prior", from_prior),
         mutual_information=mutual_information(model, split, mixed),
         most_mutual_information=math.log(mixed),
-        group_use=group_use(model, split, batch_size),
+        group_use=group_use(model, split, batch_size, advance),
         exact_match=mean_of("exact match", _shares(map(str.__eq__, originals, rebuilt))),
         accuracy=mean_of("accuracy", _shares(at_their_places(originals, rebuilt, kind))),
         bleu=bleu(rebuilt, originals, kind),
@@ -69,7 +79,10 @@ def mutual_information(
 
 
 def group_use(
-    model: VariationalAutoencoder, split: TextSplit, batch_size: int
+    model: VariationalAutoencoder,
+    split: TextSplit,
+    batch_size: int,
+    advance: Callable[[int], None],
 ) -> tuple[float, ...]:
     """How much log p(x|z) at the code of x falls when one group's part is from the prior."""
     lost = torch.zeros(len(model.group_widths), dtype=torch.float64)
@@ -82,6 +95,7 @@ def group_use(
             mixed[:, start : start + width] = drawn[:, start : start + width]
             start += width
             lost[group] += (kept - model.decode(mixed).log_prob(x)).double().sum().cpu()
+        advance(len(x))
     return tuple((lost / len(split)).tolist())
 
 
@@ -110,7 +124,10 @@ def _bleu(kind: str) -> BLEU:
 
 
 def _pass(
-    model: VariationalAutoencoder, split: TextSplit, batch_size: int
+    model: VariationalAutoencoder,
+    split: TextSplit,
+    batch_size: int,
+    advance: Callable[[int], None],
 ) -> tuple[list[str], list[str], Tensor]:
     """The sentences, their reconstructions, and log p(x|z) for a draw z ~ p(z) each, (N,)."""
     originals: list[str] = []
@@ -121,6 +138,7 @@ def _pass(
         originals += [str(line).replace(SPECIAL[UNKNOWN], HIDDEN[0]) for line in model.write(x)]
         rebuilt += [str(line).replace(SPECIAL[UNKNOWN], HIDDEN[1]) for line in model.reconstruct(x)]
         from_prior.append(model.decode(model.sample_codes(len(x))).log_prob(x))
+        advance(len(x))
     return originals, rebuilt, torch.cat(from_prior).cpu().double()
 
 
