@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from same_run import assert_same_run
 from typer.testing import CliRunner
 
 import zoo
@@ -179,16 +180,6 @@ def kill_when(done: Callable[[], bool], *arguments: object) -> None:
         time.sleep(0.005)
     child.kill()
     child.join()
-
-
-def assert_same_run(ours: Path, theirs: Path) -> None:
-    assert (ours / "metrics.jsonl").read_bytes() == (theirs / "metrics.jsonl").read_bytes()
-    for name in ("best.safetensors", "last.safetensors"):
-        a, our_metadata = checkpoint.read_tensors(ours / name)
-        b, their_metadata = checkpoint.read_tensors(theirs / name)
-        assert our_metadata == their_metadata
-        assert a.keys() == b.keys()
-        assert all(torch.equal(a[key], b[key]) for key in a), name
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 import torch
+from same_run import assert_same_run
 
 import zoo
-from zoo import checkpoint
 from zoo.training.config import Experiment
 from zoo.training.trainer import train_experiment
 
@@ -70,13 +70,7 @@ def test_killed_at_random_moments_a_run_ends_bit_identical(tmp_path: Path) -> No
         child.join()
     assert kills >= KILLS - 2, "the run is too short to be killed so often"
     finish(torn)
-    assert (torn / "metrics.jsonl").read_bytes() == (whole / "metrics.jsonl").read_bytes()
-    for name in ("best.safetensors", "last.safetensors"):
-        ours, our_metadata = checkpoint.read_tensors(torn / name)
-        theirs, their_metadata = checkpoint.read_tensors(whole / name)
-        assert our_metadata == their_metadata
-        assert ours.keys() == theirs.keys()
-        assert all(torch.equal(ours[key], theirs[key]) for key in ours), name
+    assert_same_run(torn, whole)
     assert not list(torn.glob("*.tmp")), "what a kill left half-written is cleared away"
     assert zoo.load(torn).sample(1).shape == (1, 1, 8, 8)
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from same_run import assert_same_run
 from typer.testing import CliRunner
 
 import zoo
@@ -162,13 +163,7 @@ def test_a_killed_run_ends_bit_identical(corpus: Path) -> None:
         child.join()
         assert goal <= epochs_of(torn) < 20, "kills must part the run"
     finish(corpus, torn)
-    assert (torn / "metrics.jsonl").read_bytes() == (whole / "metrics.jsonl").read_bytes()
-    for name in ("best.safetensors", "last.safetensors"):
-        ours, our_metadata = checkpoint.read_tensors(torn / name)
-        theirs, their_metadata = checkpoint.read_tensors(whole / name)
-        assert our_metadata == their_metadata
-        assert ours.keys() == theirs.keys()
-        assert all(torch.equal(ours[key], theirs[key]) for key in ours), name
+    assert_same_run(torn, whole)
 
 
 # The command line
