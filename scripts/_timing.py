@@ -283,6 +283,12 @@ def write_json(path: Path, content: Mapping[str, Any] | Sequence[Any]) -> None:
     write_atomically(path, (json.dumps(content, indent=2) + "\n").encode())
 
 
+def read_json(path: Path) -> dict[str, Any]:
+    """What was written there, nothing where there is no file yet."""
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return content
+
+
 def add_timing_arguments(parser: argparse.ArgumentParser) -> None:
     """The options that every benchmark has."""
     parser.add_argument("--threads", type=positive, default=available_cores())

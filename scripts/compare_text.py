@@ -11,7 +11,6 @@ scripts/results/text-EXPERIMENT.json; several processes may add to it at once.
 from __future__ import annotations
 
 import argparse
-import json
 import shlex
 import sys
 from fnmatch import fnmatchcase
@@ -19,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from _timing import environment, training_seconds, write_json
+from _timing import environment, read_json, training_seconds, write_json
 from filelock import FileLock
 
 import zoo
@@ -46,7 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
         )
     for point in [] if options.table else points:
         add_missing(output, experiment, point, options)
-    records = read_records(output)
+    records = read_json(output)
     if not records:
         raise SystemExit(f"error: {output} holds no records; run without --table first")
     print(table(experiment, records))
@@ -73,7 +72,7 @@ def add_missing(
 ) -> None:
     """Train, measure and record a point, unless a record of such a training is there."""
     settings = settings_of(experiment, point)
-    recorded = read_records(output).get(point)
+    recorded = read_json(output).get(point)
     if recorded is not None and recorded["settings"] == settings:
         print(f"{point}: recorded in {output}", file=sys.stderr)
         return
@@ -81,7 +80,7 @@ def add_missing(
     record = {"settings": settings, **measure(experiment, point, settings, options)}
     output.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(output.with_suffix(".lock")):
-        write_json(output, {**read_records(output), point: record})
+        write_json(output, {**read_json(output), point: record})
 
 
 def settings_of(experiment: dict[str, Any], point: str) -> dict[str, Any]:
@@ -122,12 +121,6 @@ def measure(
     }
 
 
-def read_records(path: Path) -> dict[str, Any]:
-    """The recorded points by name; none where there is no file yet."""
-    records: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    return records
-
-
 def table(experiment: dict[str, Any], records: dict[str, Any]) -> str:
     """The recorded points in the experiment's order, in Markdown."""
     names = [
@@ -136,10 +129,7 @@ def table(experiment: dict[str, Any], records: dict[str, Any]) -> str:
         if point in records and records[point]["settings"] == settings_of(experiment, point)
     ]
     left = [point for point in records if point not in names]
-    found = {
-        point: Evaluation.model_validate(records[point]["evaluation"], strict=False)
-        for point in names
-    }
+    found = {point: Evaluation.model_validate(records[point]["evaluation"]) for point in names}
     rows = [COLUMNS, ["---"] + ["---:"] * (len(COLUMNS) - 1)]
     rows += [cells(point, evaluation) for point, evaluation in found.items()]
     lines = [f"| {' | '.join(row)} |" for row in rows]

@@ -11,7 +11,6 @@ and --share 2/2). Blocks and, once all are there, the figure go to scripts/resul
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import shlex
 import sys
@@ -20,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from _timing import environment, positive, write_json
+from _timing import environment, positive, read_json, write_json
 from filelock import FileLock
 from torch import Tensor
 
@@ -106,8 +105,7 @@ def measured(
 
 def read(options: argparse.Namespace, wanted: dict[str, Any]) -> dict[str, Any]:
     """What is recorded of the source under the same protocol, or a new record."""
-    records = json.loads(options.output.read_text()) if options.output.exists() else {}
-    found: dict[str, Any] = records.get(str(options.source), {})
+    found: dict[str, Any] = read_json(options.output).get(str(options.source), {})
     if all(found.get(key) == value for key, value in wanted.items()):
         return found
     return {**wanted, "blocks": {}}
@@ -131,14 +129,15 @@ def locked(options: argparse.Namespace) -> FileLock:
 
 def write(options: argparse.Namespace, found: dict[str, Any]) -> None:
     """Replace the source's record in the file."""
-    records = json.loads(options.output.read_text()) if options.output.exists() else {}
-    write_json(options.output, {**records, str(options.source): found})
+    write_json(options.output, {**read_json(options.output), str(options.source): found})
 
 
 def finish(options: argparse.Namespace, wanted: dict[str, Any], count: int, examples: int) -> str:
     """The figure of all blocks so far, recorded once there are all."""
     with locked(options):
         found = read(options, wanted)
+        if not found["blocks"]:
+            return f"{options.source}: there is no block in this share of the work"
         values = torch.tensor(
             [value for block in found["blocks"].values() for value in block["nll"]],
             dtype=torch.float64,

@@ -38,8 +38,10 @@ from zoo.variants.univae import UniVAE
 ROOT = packaged_root()
 RECIPES = Path(__file__).with_name("recipes.yaml")
 CHECKPOINTS = ROOT / "checkpoints"
-FIGURES = ("nll", "elbo", "log_likelihood", "kl", "mse_per_pixel")
-TEXT_FIGURES = ("prior_log_likelihood", "exact_match", "accuracy")
+FIGURES = (
+    "nll", "elbo", "log_likelihood", "kl", "mse_per_pixel",  # and of text:
+    "prior_log_likelihood", "exact_match", "accuracy",
+)  # fmt: skip
 LICENSE = "MIT"
 CURVE = (
     "epoch", "step", "lr", "kl_weight", "train_elbo", "validation_elbo", "validation_kl",
@@ -166,8 +168,8 @@ def registry_entry(
 def metrics(evaluation: Evaluation) -> dict[str, Any]:
     """The recorded figures, each with its error and what it was measured on."""
     recorded: dict[str, Any] = {}
-    for figure in FIGURES + TEXT_FIGURES:
-        estimate = getattr(evaluation.text if figure in TEXT_FIGURES else evaluation, figure, None)
+    for figure in FIGURES:
+        estimate = evaluation.figure(figure)
         if isinstance(estimate, Estimate):
             recorded[figure] = {
                 "value": round(estimate.value, 5),

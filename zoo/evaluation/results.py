@@ -60,8 +60,8 @@ def mean_of(quantity: str, values: Tensor) -> Estimate:
 class TextFigures(Settings):
     """What is measured of text beside the likelihoods.
 
-    - ``tokens`` in a sentence, its end counted; ``unknown``: the share of them that are not in the
-      vocabulary; ``perplexity``: exp(nll / tokens).
+    - ``tokens`` in a sentence, its end counted; ``unknown``: the share of the tokens, ends apart,
+      that are not in the vocabulary; ``perplexity``: exp(nll / tokens).
     - ``prior_log_likelihood``: log p(x|z) for z from the prior, which says nothing of x. What
       the latents are used for is the difference to ``log_likelihood``. ``group_use``: the same for
       each latent group alone, the nats of log p(x|z) that are lost when it comes from the prior
@@ -71,7 +71,7 @@ class TextFigures(Settings):
     - Of greedy reconstructions: ``exact_match``, the share of sentences that come back whole;
       ``accuracy``, the share of their ``units``, words or characters, that stand at their places;
       corpus ``bleu``. Of samples from the prior: ``self_bleu``, the mean BLEU of one against the
-      others, lower for more varied ones. Both in 0..100.
+      others, lower for more varied ones. Both in 0..100. What is unknown never counts as rebuilt.
     """
 
     tokens: float
@@ -167,6 +167,12 @@ class Evaluation(Settings):
     active_units: int | None
     active_threshold: float
     code_dim: int
+
+    def figure(self, name: str) -> Estimate | float | None:
+        """A figure by its name, those of ``text`` among them; None where there is no such one."""
+        value = getattr(self, name, None)
+        value = getattr(self.text, name, None) if value is None else value
+        return value if isinstance(value, Estimate | float | int) else None
 
     @property
     def active_groups(self) -> int:

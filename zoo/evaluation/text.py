@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from zoo.data.text import TextSplit, kind_of
-from zoo.data.tokenizer import PAD, SPECIAL, UNKNOWN
+from zoo.data.tokenizer import SPECIAL, UNKNOWN
 from zoo.evaluation.results import Estimate, TextFigures, mean_of
 from zoo.model import VariationalAutoencoder
 
@@ -41,7 +41,7 @@ def text_figures(
     """
     originals, rebuilt, from_prior = _pass(model, split, batch_size, advance)
     kind = "char" if kind_of(originals) == "characters" else "none"
-    tokens = (split.tokens != PAD).sum().item() / len(split)
+    tokens = split.lengths.sum().item() / len(split)
     mixed = min(MIXED, len(split))
     generator = torch.Generator(split.tokens.device).manual_seed(seed)
     samples = [str(sample) for sample in model.sample(SAMPLES, generator=generator)]

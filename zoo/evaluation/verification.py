@@ -88,9 +88,7 @@ def _tolerance(spec: MetricSpec) -> float:
 
 def figure(evaluation: Evaluation, metric: str) -> float | None:
     """The value of a metric by its name, or None where the evaluation has no such figure."""
-    value = getattr(evaluation, metric, None)
+    value = evaluation.figure(metric)
     if value is None:
-        value = getattr(evaluation.text, metric, None)
-    if isinstance(value, Estimate):
-        return value.value
-    return float(value) if isinstance(value, (int, float)) else None
+        return None
+    return value.value if isinstance(value, Estimate) else float(value)

@@ -17,9 +17,19 @@ _UNITS = {
     "mse_per_pixel": "squared intensity",
     "active_units": "dimensions",
     "active_groups": "groups",
+    "prior_log_likelihood": "nats per example",
+    "exact_match": "share of sentences",
+    "accuracy": "share of words or characters",
 }
 
-_DIGITS = {"bits_per_dim": 4, "mse_per_pixel": 5, "active_units": 0, "active_groups": 0}
+_DIGITS = {
+    "bits_per_dim": 4,
+    "mse_per_pixel": 5,
+    "active_units": 0,
+    "active_groups": 0,
+    "exact_match": 3,
+    "accuracy": 3,
+}
 
 
 def checkpoint_section(
@@ -65,7 +75,7 @@ def _row(metric: str, recorded: MetricSpec, evaluation: Evaluation | None) -> tu
         _UNITS.get(metric, ""),
         _text(metric, recorded),
         "-" if recorded.samples is None else str(recorded.samples),
-        _text(metric, getattr(evaluation, metric, None)),
+        _text(metric, None if evaluation is None else evaluation.figure(metric)),
     )
 
 
