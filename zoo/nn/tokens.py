@@ -16,6 +16,7 @@ from zoo.errors import UnsupportedError
 from zoo.model import InputKind
 from zoo.nn.likelihoods import AnyLikelihoodConfig
 from zoo.nn.patches import BinaryPatches, build_patches, join_patches, split_patches
+from zoo.nn.vocabulary import token_log_prob
 
 
 class ImageTokens(nn.Module):
@@ -147,12 +148,14 @@ class TextTokens(nn.Module):
 
     def log_prob(self, state: Tensor, tokens: Tensor) -> Tensor:
         """log p of ids (B, T) given states (..., B, T, W): (..., B, T), 0 for padding."""
-        logits = self.class_logits(state)
-        ids = tokens.expand(logits.shape[:-1])
-        losses = cross_entropy(
-            logits.flatten(0, -2), ids.flatten(), reduction="none", ignore_index=PAD
-        )
-        return -losses.view(ids.shape)
+        ids = tokens.expand(state.shape[:-1])
+        if state.device.type != "cpu":
+            logits = self.class_logits(state).flatten(0, -2)
+            losses = cross_entropy(logits, ids.flatten(), reduction="none", ignore_index=PAD)
+            return -losses.view(ids.shape)
+        real = ids != PAD  # elsewhere finding them would make the host wait
+        found = token_log_prob(state[real], self.table, self._bias, ids[real])
+        return found.new_zeros(ids.shape).masked_scatter(real, found)
 
     def of_class(self, classes: Tensor) -> Tensor:
         """The ids themselves."""
@@ -172,6 +175,10 @@ class TextTokens(nn.Module):
 
     def class_logits(self, state: Tensor) -> Tensor:
         """(..., V) given states (..., W); padding has probability 0."""
-        never = torch.arange(len(self.bias), device=state.device) == PAD
-        bias = self.bias.masked_fill(never, -torch.inf)  # not the logits, which are many
-        return full_precision(linear(state, self.table, bias))
+        return full_precision(linear(state, self.table, self._bias))
+
+    @property
+    def _bias(self) -> Tensor:
+        """Of all tokens, (V,): this and not the logits, which are many, excludes padding."""
+        never = torch.arange(len(self.bias), device=self.bias.device) == PAD
+        return self.bias.masked_fill(never, -torch.inf)
