@@ -1,0 +1,63 @@
+"""Attention in half precision against the exact one, and what its masks hide."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn.functional import scaled_dot_product_attention
+
+from zoo.nn import transformer
+from zoo.nn.transformer import Attention, rotation
+
+MASKS = ("none", "causal", "padding")
+
+
+def allowed_by(mask: str) -> Tensor | None:
+    return (
+        torch.tensor([[True] * 7, [True] * 4 + [False] * 3])[:, None, None]
+        if (mask == "padding")
+        else None
+    )
+
+
+def exact(qkv: Tensor, mask: str) -> Tensor:
+    """What torch computes in double precision."""
+    q, k, v = qkv.double()
+    allowed = allowed_by(mask)
+    return scaled_dot_product_attention(q, k, v, attn_mask=allowed, is_causal=mask == "causal")
+
+
+@pytest.mark.parametrize("most", [0, transformer.MOST_SCORES])
+@pytest.mark.parametrize("mask", MASKS)
+def test_half_precision_is_near_the_exact_values_and_slopes(
+    mask: str, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transformer, "MOST_SCORES", most)
+    qkv = torch.randn(3, 2, 3, 7, 8).bfloat16().requires_grad_()
+    weights = torch.randn(2, 3, 7, 8)
+    q, k, v = qkv
+    seen = transformer._attend(q, k, v, allowed_by(mask), mask == "causal")
+    assert seen.dtype == torch.bfloat16
+    expected = exact(qkv, mask)
+    torch.testing.assert_close(seen.double(), expected, rtol=0.02, atol=0.03)
+    (found,) = torch.autograd.grad((seen * weights).sum(), qkv)
+    (slope,) = torch.autograd.grad((expected * weights).sum(), qkv)
+    assert (found - slope).norm() < 0.02 * slope.norm()
+
+
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("mask", MASKS)
+def test_what_a_mask_hides_changes_nothing(mask: str, precision: torch.dtype) -> None:
+    attention = Attention(width=16, heads=4)
+    turns = rotation(torch.arange(7.0)[:, None], 4)
+    x = torch.randn(2, 7, 16, requires_grad=True)
+    with torch.autocast("cpu", precision, enabled=precision != torch.float32):
+        seen = attention(x, turns, mask == "causal", allowed_by(mask))
+    for example in range(2):
+        for position in range(7):
+            (slope,) = torch.autograd.grad(seen[example, position].sum(), x, retain_graph=True)
+            last = {"none": 7, "causal": position + 1, "padding": (7, 4)[example]}[mask]
+            seen_by = [place < last or place == position for place in range(7)]  # as it asks
+            assert (slope[example] != 0).any(-1).tolist() == seen_by
+            assert (slope[1 - example] == 0).all()
