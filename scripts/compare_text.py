@@ -113,7 +113,7 @@ def measure(
     epochs = len(run.history)
     command = ["python", "scripts/compare_text.py", options.experiment, "--points", point]
     return {
-        "evaluation": found.model_dump(mode="json"),
+        "evaluation": {**found.model_dump(mode="json"), "model": point},
         "epochs": epochs,
         "minutes": round(training_seconds(run.directory, epochs) / 60, 1),
         "command": shlex.join(command),
