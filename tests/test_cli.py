@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -203,7 +204,9 @@ def test_a_resumed_run_may_be_lengthened(run: Path, tmp_path: Path) -> None:
 def test_interrupted_training_says_how_to_go_on(tmp_path: Path) -> None:
     arguments = ("train", "gaussian-vae", *TINY, "--epochs", 3000, "--directory", "run",
                  "--set", "train.checkpoint_seconds=0")  # fmt: skip
-    process = start(*arguments, cwd=tmp_path)
+    # A shell that started the tests in the background has made all that they start ignore it.
+    heeding = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    process = start(*arguments, cwd=tmp_path, preexec_fn=heeding)
     deadline = time.monotonic() + 60
     while not (tmp_path / "run" / "last.safetensors").exists():
         assert process.poll() is None, process.communicate()
