@@ -14,11 +14,9 @@ MASKS = ("none", "causal", "padding")
 
 
 def allowed_by(mask: str) -> Tensor | None:
-    return (
-        torch.tensor([[True] * 7, [True] * 4 + [False] * 3])[:, None, None]
-        if (mask == "padding")
-        else None
-    )
+    """Of two examples of 7 positions; the second ends after 4."""
+    seen = torch.tensor([[True] * 7, [True] * 4 + [False] * 3])
+    return seen[:, None, None] if mask == "padding" else None
 
 
 def exact(qkv: Tensor, mask: str) -> Tensor:

@@ -30,25 +30,25 @@ def plain(state: Tensor, table: Tensor, bias: Tensor, ids: Tensor) -> Tensor:
 
 @given(count=st.integers(1, 3 * ROWS), words=st.integers(1, 40), width=st.integers(1, 9))
 def test_value_and_gradients_are_those_of_the_softmax(count: int, words: int, width: int) -> None:
-    given = inputs(count, words, width, torch.float64)
+    tensors = inputs(count, words, width, torch.float64)
     weights = torch.randn(count, dtype=torch.float64)
-    expected = plain(*given)
-    slopes = torch.autograd.grad(expected, given[:3], weights)
-    found = token_log_prob(*given)
+    expected = plain(*tensors)
+    slopes = torch.autograd.grad(expected, tensors[:3], weights)
+    found = token_log_prob(*tensors)
     torch.testing.assert_close(found, expected)
-    torch.testing.assert_close(torch.autograd.grad(found, given[:3], weights), slopes)
+    torch.testing.assert_close(torch.autograd.grad(found, tensors[:3], weights), slopes)
 
 
 def test_autocast_loses_no_more_than_torch_does() -> None:
-    given = inputs(200, 500, 64, torch.float32)
-    exact = torch.autograd.grad(plain(*given).sum(), given[:3])
+    tensors = inputs(200, 500, 64, torch.float32)
+    exact = torch.autograd.grad(plain(*tensors).sum(), tensors[:3])
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        found = token_log_prob(*given)
-        logits = linear(given[0], given[1], given[2])
-        usual = -cross_entropy(logits.float(), given[3], reduction="none")
+        found = token_log_prob(*tensors)
+        logits = linear(tensors[0], tensors[1], tensors[2])
+        usual = -cross_entropy(logits.float(), tensors[3], reduction="none")
     assert found.dtype == torch.float32
-    slopes = torch.autograd.grad(found.sum(), given[:3])
-    usual_slopes = torch.autograd.grad(usual.sum(), given[:3])
+    slopes = torch.autograd.grad(found.sum(), tensors[:3])
+    usual_slopes = torch.autograd.grad(usual.sum(), tensors[:3])
     for slope, other, expected in zip(slopes, usual_slopes, exact, strict=True):
         assert slope.dtype == torch.float32
         assert (slope - expected).norm() < 1.5 * (other - expected).norm()
