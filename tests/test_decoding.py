@@ -13,7 +13,7 @@ from torch import Tensor
 
 from zoo.data.tokenizer import END, PAD, UNKNOWN, Tokenizer
 from zoo.errors import UnsupportedError
-from zoo.nn.decoding import Beam, Draw, Greedy, nucleus
+from zoo.nn.decoding import Beam, Beams, Draw, Greedy, _search, nucleus
 from zoo.variants.univae import Growing, UniVAE, UniVAEConfig
 
 LENGTH = 4
@@ -32,13 +32,14 @@ def build(**settings: Any) -> UniVAE:
     return model
 
 
-def of_text() -> UniVAE:
+def of_text(length: int = LENGTH, table: float = 0.1, end: float = -1.5) -> UniVAE:
+    """The larger ``table``, the surer each token; the larger ``end``, the shorter the sentences."""
     tokenizer = Tokenizer.learn(["ab"], "characters")
     assert len(tokenizer) == WORDS
-    model = build(input_shape=(LENGTH,), tokenizer=tokenizer.json, likelihood="categorical")
+    model = build(input_shape=(length,), tokenizer=tokenizer.json, likelihood="categorical")
     with torch.no_grad():
-        model.tokens.table.mul_(0.1)  # no token is nearly certain
-        model.tokens.bias.copy_(torch.tensor([0.0, -1.5, 0.0, 0.0, 0.0]))
+        model.tokens.table.mul_(table)
+        model.tokens.bias.copy_(torch.tensor([0.0, end, 0.0, 0.0, 0.0]))
     return model
 
 
@@ -89,6 +90,23 @@ def test_beams_never_find_worse_than_their_first(text: tuple[UniVAE, Tensor, Ten
     torch.testing.assert_close(scores[2], table.amax(1))
 
 
+def test_the_score_of_a_beam_is_the_log_likelihood_of_its_sentence() -> None:
+    """Of sentences long enough for beginnings to change places in the beam many times."""
+    model = of_text(length=12, table=0.2, end=-5.0)
+    z = model.sample_codes(20, generator=torch.Generator().manual_seed(0)).view(20, 2, 4)
+    beams = Beams(len(z), 4, z.device)
+    with torch.no_grad():
+        found = _search(Growing(model, z.repeat_interleave(4, 0)), model.tokens, beams)
+    assert ((found != PAD).sum(1) >= 10).any()
+    assert torch.equal(found, model.generate(z, Beam(width=4)))
+    of_beam, of_greedy = (
+        model.log_likelihood(sentences, z[None])[0]
+        for sentences in (found, model.generate(z, Greedy()))
+    )
+    torch.testing.assert_close(beams.scores[:, 0], of_beam, rtol=0, atol=1e-9)
+    assert of_beam.mean() > of_greedy.mean() + 1
+
+
 def test_beams_of_binary_images() -> None:
     model = build(input_shape=(1, 2, 4))
     every = torch.tensor(list(itertools.product([0.0, 1.0], repeat=8))).double().view(-1, 1, 2, 4)
@@ -135,9 +153,7 @@ def test_the_nucleus_is_the_smallest_that_has_its_share(
 
 
 def test_decoding_stops_when_all_sentences_have_ended(monkeypatch: pytest.MonkeyPatch) -> None:
-    model, calls = of_text(), []
-    with torch.no_grad():
-        model.tokens.bias[END] = 1e6
+    model, calls = of_text(end=1e6), []
     append = Growing.append
     monkeypatch.setattr(
         Growing, "append", lambda self, tokens: calls.append(1) or append(self, tokens)
@@ -150,9 +166,7 @@ def test_decoding_stops_when_all_sentences_have_ended(monkeypatch: pytest.Monkey
 
 def test_ended_sentences_wait_for_the_others() -> None:
     """Each row is what it is alone, whichever of them end first."""
-    model = of_text()
-    with torch.no_grad():
-        model.tokens.table.mul_(3)  # so that the likeliest sentences have many lengths
+    model = of_text(table=0.3)  # so that the likeliest sentences have many lengths
     z = model.sample_codes(40, generator=torch.Generator().manual_seed(3)).view(40, 2, 4)
     for decoding in (Greedy(), Beam(width=3)):
         together = model.generate(z, decoding)

@@ -10,7 +10,9 @@ import pytest
 import torch
 from torch import Tensor
 from torch.distributions import kl_divergence
+from torch.nn.functional import pad
 
+from zoo.data.tokenizer import PAD, Tokenizer
 from zoo.errors import ConfigError, UnsupportedError
 from zoo.nn.decoding import Greedy
 from zoo.nn.patches import join_patches, split_patches
@@ -19,6 +21,7 @@ from zoo.variants.univae import DECODING, ENCODING, UniVAE, UniVAEConfig
 
 SHAPE = (1, 6, 8)
 TOKENS = 12
+SENTENCES = ["a cat", "a dog ran far away", "the dog sat"]
 SMALL: dict[str, Any] = {"width": 16, "heads": 2, "hidden": 24, "layers": 5, "groups": 3,
                          "latent_dim": 4}  # fmt: skip
 
@@ -29,14 +32,28 @@ def build(**settings: Any) -> UniVAE:
     config = UniVAEConfig.parse({"input_shape": SHAPE, **SMALL, **settings}, "test")
     model = UniVAE(config).double().eval()
     with torch.no_grad():
-        for parameter in (model.start, model.halves, model.tokens.places):
+        for parameter in (model.start, model.halves, learned_places(model)):
             parameter.mul_(25)
     return model
+
+
+def learned_places(model: UniVAE) -> Tensor:
+    """Zeros for sentences, which have none."""
+    return getattr(model.tokens, "places", torch.zeros(1))
 
 
 def images(count: int, seed: int = 1, shape: tuple[int, ...] = SHAPE) -> Tensor:
     generator = torch.Generator().manual_seed(seed)
     return torch.randint(0, 2, (count, *shape), generator=generator).double()
+
+
+def model_and_examples(kind: str, **settings: Any) -> tuple[UniVAE, Tensor]:
+    """Of images, or of sentences of several lengths, all shorter than they might be."""
+    if kind == "images":
+        return build(**settings), images(3)
+    text = {"tokenizer": Tokenizer.learn(SENTENCES, "words").json, "likelihood": "categorical"}
+    model = build(input_shape=(8,), **text, **settings)
+    return model, model.read(SENTENCES)
 
 
 def independent(i: int, j: int, length: int) -> bool:
@@ -50,10 +67,18 @@ def joined(i: int, j: int, length: int) -> bool:
     return independent(i, j, length) or j == 0
 
 
-def places() -> Tensor:
-    """The start at (0, 0), then the patches of the 3 x 4 grid."""
+def places(x: Tensor) -> Tensor:
+    """The start at (0, 0), then the patches of the 3 x 4 grid; or the words one after another."""
+    if x.ndim == 2:
+        return torch.arange(1.0 + x.shape[1]).double()[:, None]
     grid = [(row, column) for row in (1, 2, 3) for column in (1, 2, 3, 4)]
     return torch.tensor([(0, 0), *grid]).double()
+
+
+def real(x: Tensor) -> Tensor:
+    """Which positions of a half, its start among them, are not padding: (B, length)."""
+    there = x != PAD if x.ndim == 2 else torch.ones(len(x), TOKENS, dtype=torch.bool)
+    return pad(there, (1, 0), value=True)
 
 
 def mask(rule: Any, length: int) -> Tensor:
@@ -61,28 +86,46 @@ def mask(rule: Any, length: int) -> Tensor:
     return torch.tensor([rule(i, j, length) for i, j in pairs]).view(2 * length, -1)
 
 
-def one_sequence(model: UniVAE, x: Tensor, z: Tensor) -> tuple[list[Tensor], Tensor]:
-    """Posterior modes and log p(x|z) by the definition: one sequence [x ; x], dense masks.
-
-    Before layer k + l position 0 is overwritten with the projection of the latents z (B, G, d).
-    """
-    patches = model.tokens.split(x)
-    vectors = model.tokens.embed(patches)
+def embedded(model: UniVAE, x: Tensor, half: int) -> Tensor:
+    """A half of the one sequence, (B, length, W)."""
     start = model.start.expand(len(x), 1, -1)
-    half = torch.cat([start, vectors], 1) + model.tokens.places
-    state = torch.cat([half + model.halves[ENCODING], half + model.halves[DECODING]], 1)
-    length = half.shape[1]
-    turns = rotation(places(), model.config.width // model.config.heads)
-    twice = Rotation(*(torch.cat([each, each]) for each in turns))
-    modes = []
-    for layer in model.lower:
-        state = layer(state, twice, allowed=mask(independent, length))
-    for index, (layer, latent) in enumerate(model._bearing()):
-        modes.append(latent.posterior(state[:, 0]).mode)
-        state = torch.cat([latent.seen(z[:, index]), state[:, 1:]], 1)
-        state = layer(state, twice, allowed=mask(joined, length))
-    read = model.norm(state[:, length:-1])  # the decoder's last position predicts nothing
-    return modes, model.tokens.log_prob(read, patches).sum(-1)
+    vectors = torch.cat([start, model.tokens.embed(model.tokens.split(x))], 1)
+    return vectors + learned_places(model) + model.halves[half]
+
+
+class OneSequence:
+    """UniVAE by its definition: one sequence [x ; x], dense masks, padding that nothing sees.
+
+    Before layer k + l position 0 is overwritten with the projection of the latents z (B, G, d), or
+    of the posteriors' modes. The first half may be another batch than x.
+    """
+
+    def __init__(
+        self, model: UniVAE, x: Tensor, z: Tensor | None = None, first: Tensor | None = None
+    ) -> None:
+        first = x if first is None else first
+        halves = embedded(model, first, ENCODING), embedded(model, x, DECODING)
+        self.embeddings = state = torch.cat(halves, 1)
+        self.length = length = halves[0].shape[1]
+        turns = rotation(places(x), model.config.width // model.config.heads)
+        twice = Rotation(*(torch.cat([each, each]) for each in turns))
+        seen = torch.cat([real(first), real(x)], 1)[:, None, None]
+        modes = []
+        for layer in model.lower:
+            state = layer(state, twice, allowed=seen & mask(independent, length))
+        for index, (layer, latent) in enumerate(model._bearing()):
+            modes.append(latent.posterior(state[:, 0]).mode)
+            chosen = modes[-1] if z is None else z[:, index]
+            state = torch.cat([latent.seen(chosen), state[:, 1:]], 1)
+            state = layer(state, twice, allowed=seen & mask(joined, length))
+        self.modes = torch.stack(modes, 1)
+        read = model.norm(state[:, length:-1])  # the decoder's last position predicts nothing
+        self.log_likelihood = model.tokens.log_prob(read, model.tokens.split(x)).sum(-1)
+
+    def gradients(self) -> tuple[Tensor, Tensor]:
+        """Of the log-likelihood by the embeddings of either half, (B, length, W)."""
+        (gradient,) = torch.autograd.grad(self.log_likelihood.sum(), self.embeddings)
+        return gradient[:, : self.length], gradient[:, self.length :]
 
 
 def test_the_bound_and_the_weights_are_made_of_the_definitions_parts() -> None:
@@ -101,7 +144,7 @@ def test_the_bound_and_the_weights_are_made_of_the_definitions_parts() -> None:
     z = model.infer(x, 3, choose)
     latents = torch.stack(terms).sum(0).view(3, 2)
     for draw in range(3):
-        _, log_likelihood = one_sequence(model, x, z[draw])
+        log_likelihood = OneSequence(model, x, z[draw]).log_likelihood
         torch.testing.assert_close(weights[draw], log_likelihood + latents[draw])
     torch.manual_seed(5)
     found = model.elbo_terms(x)
@@ -114,7 +157,7 @@ def test_the_bound_and_the_weights_are_made_of_the_definitions_parts() -> None:
 
     z = model.infer(x, 1, divide)
     torch.testing.assert_close(found.kl, torch.stack(divergences, 1))
-    torch.testing.assert_close(found.log_likelihood, one_sequence(model, x, z[0])[1])
+    torch.testing.assert_close(found.log_likelihood, OneSequence(model, x, z[0]).log_likelihood)
 
 
 def test_the_decoder_sees_latents_of_unit_variance() -> None:
@@ -128,9 +171,10 @@ def test_the_decoder_sees_latents_of_unit_variance() -> None:
         assert latent.seen(z)[:, 0, :4].var().item() == pytest.approx(1, abs=0.05)
 
 
+@pytest.mark.parametrize("kind", ["images", "sentences"])
 @pytest.mark.parametrize("posterior", ["vmf-fixed", "vmf", "gaussian", "batch-norm"])
-def test_the_two_passes_are_the_one_sequence_of_the_definition(posterior: str) -> None:
-    model, x = build(posterior=posterior), images(3)
+def test_the_two_passes_are_the_one_sequence_of_the_definition(posterior: str, kind: str) -> None:
+    model, x = model_and_examples(kind, posterior=posterior)
     drawn: list[Tensor] = []
 
     def choose(q: Any) -> Tensor:
@@ -139,10 +183,9 @@ def test_the_two_passes_are_the_one_sequence_of_the_definition(posterior: str) -
 
     torch.manual_seed(3)
     z = model.infer(x, 1, choose)
-    modes, log_likelihood = one_sequence(model, x, z[0])
-    for ours, theirs in zip(drawn, modes, strict=True):
-        torch.testing.assert_close(ours, theirs)
-    torch.testing.assert_close(model.log_likelihood(x, z)[0], log_likelihood)
+    expected = OneSequence(model, x, z[0])
+    torch.testing.assert_close(torch.stack(drawn, 1), expected.modes)
+    torch.testing.assert_close(model.log_likelihood(x, z)[0], expected.log_likelihood)
 
 
 def test_the_masks_position_by_position() -> None:
@@ -161,17 +204,22 @@ def test_the_masks_position_by_position() -> None:
             assert seen.tolist() == [independent(half + i, half + j, 4) for j in range(4)]
 
 
-def test_the_encoder_reaches_the_decoder_through_the_latents_alone() -> None:
-    model, x = build(), images(2)
-    z = model.infer(x, 1, lambda q: q.rsample())
-    before = model.log_likelihood(x, z)
-    with torch.no_grad():
-        model.halves[ENCODING].add_(1.0)
-    torch.testing.assert_close(model.log_likelihood(x, z), before, rtol=0, atol=0)
-    assert not torch.allclose(model.infer(x, 1, lambda q: q.mode), z)
-    z.retain_grad()
-    model.log_likelihood(x, z).sum().backward()
-    assert z.grad is not None and (z.grad.abs().sum((0, 1, 3)) > 0).all()
+@pytest.mark.parametrize("kind", ["images", "sentences"])
+def test_the_encoder_reaches_the_decoder_through_the_latents_alone(kind: str) -> None:
+    """Halves of different examples: by gradients, and the two passes are that one sequence."""
+    model, x = model_and_examples(kind)
+    first = x.roll(1, 0)
+    whole = OneSequence(model, x, first=first)
+    encoder, _ = whole.gradients()
+    assert torch.equal((encoder != 0).any(-1), real(first))
+    z = whole.modes.detach().requires_grad_()
+    encoder, decoder = OneSequence(model, x, z, first).gradients()
+    assert (encoder == 0).all() and (decoder[:, 0] != 0).any(-1).all()
+    torch.testing.assert_close(model.infer(first, 1, lambda q: q.mode)[0], whole.modes)
+    log_likelihood = model.log_likelihood(x, z[None])[0]
+    torch.testing.assert_close(log_likelihood, whole.log_likelihood)
+    (gradient,) = torch.autograd.grad(log_likelihood.sum(), z)
+    assert (gradient != 0).any(-1).all()
 
 
 def test_a_patch_is_given_the_latents_and_those_before_it() -> None:
