@@ -23,12 +23,13 @@ from filelock import FileLock
 
 import zoo
 from zoo.evaluation import Evaluation
+from zoo.evaluation.results import shown
 
 EXPERIMENTS = Path(__file__).with_name("text_experiments.yaml")
 RESULTS = Path(__file__).with_name("results")
 COLUMNS = (
-    "", "NLL", "perplexity", "KL", "groups in use", "log p(x|z)", "z from p(z)", "MI", "at places",
-    "whole", "BLEU", "self-BLEU",
+    "", "NLL", "perplexity", "KL", "groups in use", "active units", "log p(x|z)", "z from p(z)",
+    "MI", "at places", "whole", "BLEU", "self-BLEU",
 )  # fmt: skip
 
 
@@ -85,7 +86,7 @@ def add_missing(
 
 def settings_of(experiment: dict[str, Any], point: str) -> dict[str, Any]:
     """All that a point's figures depend on."""
-    shared = {key: experiment[key] for key in ("dataset", "samples", "train")}
+    shared = {key: experiment[key] for key in ("dataset", "split", "samples", "train")}
     model = {**experiment["model"], **experiment["points"][point]}
     return {**shared, "examples": experiment.get("examples"), "model": model}
 
@@ -93,7 +94,7 @@ def settings_of(experiment: dict[str, Any], point: str) -> dict[str, Any]:
 def measure(
     experiment: dict[str, Any], point: str, settings: dict[str, Any], options: argparse.Namespace
 ) -> dict[str, Any]:
-    """A point's run, and its figures on the test set."""
+    """A point's run, and its figures."""
     built = zoo.Experiment.build(
         "univae",
         settings["dataset"],
@@ -106,6 +107,7 @@ def measure(
     found = zoo.evaluate(
         run.directory,
         dataset=settings["dataset"],
+        split=settings["split"],
         samples=settings["samples"],
         examples=settings["examples"],
         data_root=options.data_root,
@@ -148,9 +150,10 @@ def cells(point: str, found: Evaluation) -> list[str]:
         f"{text.perplexity:.1f}",
         f"{found.kl.value:.2f}",
         f"{text.groups_in_use}/{len(text.group_use)}",
+        "-" if found.active_units is None else f"{found.active_units}/{found.code_dim}",
         f"{found.log_likelihood.value:.2f}",
         f"{text.prior_log_likelihood.value:.2f}",
-        "-" if text.mutual_information is None else f"{text.mutual_information.value:.2f}",
+        f"{shown(text.mutual_information, '.2f')} of {text.most_mutual_information:.2f}",
         f"{100 * text.accuracy.value:.1f} %",
         f"{100 * text.exact_match.value:.1f} %",
         f"{text.bleu:.1f}",

@@ -254,8 +254,9 @@ def write_card(
 |---|---|---|---|
 {figures}
 
-{groups}{of_text(evaluation)}{convention}. Measured on {evaluation.test_set}.
 `zoo verify {name}` recomputes them.
+
+{groups}{of_text(evaluation)}{convention}. Measured on {evaluation.test_set}.
 
 - Trained with: `{recipe["command"]}`
 - Seed {recipe["seed"]}, revision {recipe["revision"]}, {recipe["duration"]} on {recipe["hardware"]}

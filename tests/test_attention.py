@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
 from zoo.nn import transformer
-from zoo.nn.transformer import Attention, rotation
+from zoo.nn.transformer import Attention, KeyValueCache, TransformerLayer, rotation
 
 MASKS = ("none", "causal", "padding")
 
@@ -59,3 +61,33 @@ def test_what_a_mask_hides_changes_nothing(mask: str, precision: torch.dtype) ->
             seen_by = [place < last or place == position for place in range(7)]  # as it asks
             assert (slope[example] != 0).any(-1).tolist() == seen_by
             assert (slope[1 - example] == 0).all()
+
+
+def test_batches_of_several_widths_are_compiled_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A layer that torch.compile gives up runs uncompiled without a word."""
+    kernels: list[int] = []
+
+    def counting(graph: Any, inputs: Any) -> Any:
+        names = [str(node.target) for node in graph.graph.nodes if node.op == "call_function"]
+        kernels.append(sum("scaled_dot_product_attention" in name for name in names))
+        return graph.forward
+
+    layer = TransformerLayer(width=16, heads=2, hidden=24, depth=1)
+    torch.compiler.reset()
+    compiled = torch.compile(layer, backend=counting)
+    for width in (5, 7, 9):
+        x, turns = torch.randn(2, width, 16), rotation(torch.arange(float(width))[:, None], 8)
+        for hidden in ({"causal": True}, {"allowed": torch.ones(2, 1, 1, width).bool()}):
+            torch.testing.assert_close(compiled(x, turns, **hidden), layer(x, turns, **hidden))
+    assert kernels == [1, 1, 1, 1]  # each kind of mask for the first width, then for any
+
+
+def test_what_is_next_sees_all_that_is_kept() -> None:
+    layer = TransformerLayer(width=16, heads=2, hidden=24, depth=1)
+    x, turns = torch.randn(2, 7, 16), rotation(torch.arange(7.0)[:, None], 8)
+    cache = KeyValueCache(7)
+    parts = [layer(x[:, :4], turns.at(0, 4), causal=True, cache=cache)]
+    parts += [
+        layer(x[:, t : t + 1], turns.at(t, t + 1), causal=True, cache=cache) for t in range(4, 7)
+    ]
+    torch.testing.assert_close(torch.cat(parts, dim=1), layer(x, turns, causal=True))

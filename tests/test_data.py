@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -176,6 +177,13 @@ def test_batches_are_all_examples_in_order(kind: InputKind, size: int) -> None:
     before = torch.get_rng_state()
     assert torch.equal(torch.cat(list(split.batches(size, "unit"))), split.images / 255)
     assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize(("n", "chosen"), [(0, []), (1, [0]), (3, [0, 3, 6]), (99, range(10))])
+def test_examples_spread_over_a_split(n: int, chosen: Sequence[int]) -> None:
+    assert numbers_of(numbered(10).spread(n)).tolist() == list(chosen)
+    empty = numbered(10).take(0)
+    assert len(empty.spread(n)) == 0
 
 
 def test_take_and_select_keep_labels_with_images() -> None:

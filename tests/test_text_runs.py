@@ -19,9 +19,11 @@ from typer.testing import CliRunner
 import zoo
 from zoo import checkpoint
 from zoo.cli import app
+from zoo.cli_support import parse_decoding
 from zoo.data import load_dataset
 from zoo.data.tokenizer import Tokenizer
 from zoo.errors import CheckpointError, ConfigError, DataError, TrainingError
+from zoo.nn.decoding import Decoding
 from zoo.training.config import Experiment
 from zoo.training.trainer import train_experiment
 
@@ -209,6 +211,48 @@ def test_sample_writes_the_sentences_the_model_draws(run: Path, tmp_path: Path) 
     assert (tmp_path / "x.txt").read_text().split("\n") == [*drawn, ""]
 
 
+@pytest.mark.parametrize(
+    ("how", "decoding"),
+    [
+        ("greedy", zoo.Greedy()),
+        ("beam=3", zoo.Beam(3)),
+        ("top-p=0.5", zoo.Draw(top_p=0.5)),
+        ("temperature=0.5, top-p=0.9", zoo.Draw(0.5, 0.9)),
+    ],
+)
+def test_sentences_are_decoded_as_one_likes(
+    how: str, decoding: Decoding, run: Path, tmp_path: Path
+) -> None:
+    assert parse_decoding(how) == decoding
+    call("sample", run, "--n", 5, "--decoding", how, "--out", tmp_path / "x.txt")
+    call("reconstruct", run, "--n", 3, "--decoding", how, "--out", tmp_path / "y.txt")
+    model = zoo.load(run)
+    drawn = model.sample(5, generator=torch.Generator().manual_seed(0), decoding=decoding)
+    assert (tmp_path / "x.txt").read_text().split("\n") == [*drawn, ""]
+    if not isinstance(decoding, zoo.Draw):  # a reconstruction's draws have no seed
+        lines = (tmp_path / "y.txt").read_text().splitlines()
+        assert lines[1::2] == model.reconstruct(lines[::2], decoding)
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ("nucleus", "write greedy, beam=WIDTH, or one or both of"),
+        ("top-p=0.9,beam=2", "write greedy"),
+        ("top-p=0.9,top-p=0.8", "write greedy"),
+        ("beam=2.5", "whole width of at least 1, got 2.5"),
+        ("temperature=warm", "temperature must be a number above 0, got 'warm'"),
+        ("top-p=[", "top_p must be above 0 and at most 1, got '['"),
+    ],
+)
+def test_what_is_no_decoding_is_refused(how: str, said: str, run: Path, tmp_path: Path) -> None:
+    place = tmp_path / "x.txt"
+    assert said in call("sample", run, "--decoding", how, "--out", place, code=2).stderr
+    name = "gaussian-vae-digits"
+    refused = call("sample", name, "--decoding", "greedy", "--out", tmp_path / "x.png", code=2)
+    assert "token by token, as univae does" in refused.stderr
+
+
 def test_reconstruct_writes_sentences_in_pairs(run: Path, tmp_path: Path) -> None:
     call("reconstruct", run, "--n", 3, "--split", "validation", "--out", tmp_path / "x.txt")
     lines = (tmp_path / "x.txt").read_text().splitlines()
@@ -253,3 +297,89 @@ def test_help_names_text_where_text_will_do() -> None:
     assert ".txt" in call("train", "--help").stdout
     assert "images" not in call("reconstruct", "--help").stdout
     assert "examples" in call("encode", "--help").stdout
+
+
+# Mistakes
+
+
+def test_settings_that_contradict_each_other_are_said_in_a_line(corpus: Path) -> None:
+    said = call("train", "univae", "--dataset", corpus, "--set", "model.layers=3", code=2).stderr
+    assert said.startswith("error: model 'univae': groups (4) must be less than layers (3)")
+    assert len(said) < 200  # a tokeniser among the settings is no part of it
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "said"),
+    [
+        ({"image_size": 32}, DataError, "words holds text, which has no image_size; leave it out"),
+        ({"patch": 4}, ConfigError, "patch is for images; leave it out for text"),
+    ],
+)
+def test_settings_of_images_are_refused(
+    corpus: Path, options: dict[str, Any], error: type[Exception], said: str
+) -> None:
+    with pytest.raises(error, match=said):
+        train(corpus, **options)
+
+
+def test_another_vocabulary_is_no_start(corpus: Path) -> None:
+    train(corpus)
+    other = Tokenizer.learn([*LINES, "dog"], "words").json
+    with pytest.raises(ConfigError, match=r"model\.tokenizer is .* another is asked for") as caught:
+        zoo.train(
+            "univae", dataset=str(corpus), start_from=corpus.parent / "run", tokenizer=other,
+            progress=False,
+        )  # fmt: skip
+    assert len(str(caught.value)) < 700
+
+
+def test_other_vocabularies_are_not_compared(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train(corpus)
+    other = tmp_path / "other" / "words.txt"
+    other.parent.mkdir()
+    other.write_text(corpus.read_text())  # the same sentences, cut into pieces of bytes
+    train(other)
+    monkeypatch.setattr("zoo.api.evaluate", lambda *_, **__: pytest.fail("evaluated"))
+    with pytest.raises(ConfigError, match="their vocabularies differ, .* same tokenizer.json"):
+        zoo.compare([corpus.parent / "run", other.parent / "run"], dataset=str(corpus))
+
+
+def test_a_split_too_small_for_an_error_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "ten.txt"
+    path.write_text("\n".join(LINES[:10]) + "\n")
+    run = train(path)
+    with pytest.raises(DataError, match="at least 2 examples, the test split of ten has 1; give"):
+        zoo.evaluate(run.directory, samples=2)
+
+
+def test_a_line_far_longer_than_others_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "long.txt"
+    lines = ["red cat"] * 200
+    lines[150] = "cat " * 100
+    path.write_text("\n".join(lines) + "\n")
+    (tmp_path / "tokenizer.json").write_text(Tokenizer.learn(lines, "words").json)
+    with pytest.warns(
+        UserWarning, match="^line 151 has 101 tokens, 99 of 100 lines have at most 3"
+    ):
+        load_dataset(path)
+
+
+def test_ids_that_are_no_sentences_are_refused(corpus: Path) -> None:
+    model = train(corpus).model
+    size = len(model.tokenizer)
+    for wrong, said in (
+        (torch.tensor([[3, size, 1]]), f"ids must be 0 to {size - 1}, got 1 to {size}"),
+        (torch.tensor([[3, -1, 1]]), "got -1 to 3; read"),
+        (torch.tensor([[3, 1], [0, 0]]), "sentence 2 of the ids has no token"),
+        (torch.zeros(1, 0, dtype=torch.int64), "sentence 1 of the ids has no token"),
+        (["red cat"], r"expected ids int64 .* got a list; read\(sentences\) makes them"),
+    ):
+        with pytest.raises(DataError, match=said):
+            model.log_prob(wrong, 3)
+    for wrong in ("red cat", [1, 2], None, {"red": 1}):
+        with pytest.raises(DataError, match="give a list of sentences, for one as"):
+            model.encode(wrong)
+    with pytest.raises(DataError, match="got a list"):
+        zoo.load("gaussian-vae-digits").log_prob([[0.5]], 3)

@@ -15,12 +15,13 @@ from zoo.errors import ConfigError
 from zoo.evaluation import (
     Comparison,
     Evaluation,
+    Reader,
     Verification,
     evaluate_model,
-    refuse_mixed_kinds,
+    refuse_mixed,
     verify_figures,
 )
-from zoo.model import InputKind, VariationalAutoencoder
+from zoo.model import VariationalAutoencoder
 from zoo.registry import BenchmarkSpec, registry
 from zoo.settings import merge
 from zoo.training.config import Experiment, route
@@ -126,8 +127,9 @@ def evaluate(
 
     ``source`` is a model, measured where it is, or a checkpoint's name or path, loaded to
     ``device``. The dataset defaults to the one the checkpoint was trained on; its images are
-    resized to what the model reads where they differ, or to ``image_size``. ``examples`` takes the
-    first so many. ``progress`` is called with the number of decoded examples so far and in all.
+    resized to what the model reads where they differ, or to ``image_size``. ``examples`` takes so
+    many, spread evenly over the split. ``progress`` is called with the number of decoded examples
+    so far and in all.
 
     Raises UnknownNameError, ConfigError, DataError or CheckpointError.
 
@@ -143,7 +145,7 @@ def evaluate(
     splits = {"train": data.train, "validation": data.validation, "test": data.test}
     if split not in splits:
         raise ConfigError(f"unknown split {split!r}; choose among {', '.join(splits)}")
-    chosen = splits[split] if examples is None else splits[split].take(examples)
+    chosen = splits[split] if examples is None else splits[split].spread(examples)
     return evaluate_model(
         model,
         chosen,
@@ -187,7 +189,7 @@ def compare(
         protocol = BenchmarkSpec(summary="as asked", dataset=str(dataset))
     given = {"samples": samples, "examples": examples, "seed": seed}
     protocol = protocol.model_copy(update={k: v for k, v in given.items() if v is not None})
-    refuse_mixed_kinds([_kind(source) for source in sources])  # before any long evaluation
+    refuse_mixed([_reader(source) for source in sources])  # before any long evaluation
     rows = tuple(
         evaluate(
             source,
@@ -229,10 +231,10 @@ def verify(
     return verify_figures(name, spec.metrics, evaluation)
 
 
-def _kind(source: Source) -> tuple[str, InputKind]:
-    """The name to show and the kind of input, of a model that is not kept."""
+def _reader(source: Source) -> Reader:
+    """How a model reads, which is not kept."""
     model, name, _, _ = _open(source, "cpu")
-    return name, model.input_kind
+    return Reader(name, model.input_kind, getattr(model.config, "tokenizer", None))
 
 
 def _open(

@@ -17,10 +17,11 @@ from typer.core import TyperGroup
 
 import zoo
 from zoo.cli_support import (
-    BATCH,
     INTERRUPTED,
     SplitName,
+    batch_size,
     check_suffix,
+    decoded_by,
     echo_json,
     echo_mapping,
     examples_for,
@@ -60,6 +61,13 @@ def _absolute(folder: str | None) -> str | None:
 RootOption = Annotated[
     str | None,
     typer.Option(metavar="FOLDER", help="Where the dataset's files lie.", callback=_absolute),
+]
+DecodingOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="HOW",
+        help="Of a model that works token by token: greedy, beam=WIDTH, or temperature=T,top-p=P.",
+    ),
 ]
 SeedOption = Annotated[int, typer.Option(help="Seed of everything random.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -306,6 +314,7 @@ def sample(
     temperature: Annotated[
         float, typer.Option(min=0, help="Scale of the prior's standard deviation.")
     ] = 1.0,
+    decoding: DecodingOption = None,
     seed: SeedOption = 0,
 ) -> None:
     """Draw images or sentences from a model's prior."""
@@ -317,8 +326,9 @@ def sample(
     model, _ = open_source(source)
     text = is_text(model, out)
     generator = torch.Generator().manual_seed(seed)
-    sizes = [min(BATCH, n - start) for start in range(0, n, BATCH)]
-    drawn = [model.sample(size, temperature, generator) for size in sizes]
+    draw, most = decoded_by(model.sample, model, decoding), batch_size(model)
+    sizes = [min(most, n - start) for start in range(0, n, most)]
+    drawn = [draw(size, temperature, generator) for size in sizes]
     if text:
         write_lines(out, drawn)
         return
@@ -338,6 +348,7 @@ def reconstruct(
     dataset: DatasetOption = None,
     split: SplitOption = "test",
     n: Annotated[int, typer.Option("--n", min=1, help="How many examples.")] = 8,
+    decoding: DecodingOption = None,
     seed: SeedOption = 0,
     data_root: RootOption = None,
 ) -> None:
@@ -348,9 +359,10 @@ def reconstruct(
     model, path = open_source(source)
     text = is_text(model, out)
     examples = examples_for(model, path, dataset, split, seed, data_root).take(n)
-    originals = list(examples.batches(BATCH, "unit"))
+    originals = list(examples.batches(batch_size(model), "unit"))
     shown = [model.write(x) for x in originals]
-    rebuilt = [model.reconstruct(x) for x in originals]
+    rebuild = decoded_by(model.reconstruct, model, decoding)
+    rebuilt = [rebuild(x) for x in originals]
     if text:
         write_lines(out, shown, rebuilt)
         return
@@ -378,7 +390,8 @@ def encode(
     model, path = open_source(source)
     examples = examples_for(model, path, dataset, split, seed, data_root)
     with torch.no_grad():
-        arrays = {"codes": torch.cat([model.encode(x) for x in examples.batches(BATCH, "unit")])}
+        batches = examples.batches(batch_size(model), "unit")
+        arrays = {"codes": torch.cat([model.encode(x) for x in batches])}
     if examples.labels is not None:
         arrays["labels"] = examples.labels
     write_arrays(out, arrays)

@@ -8,8 +8,9 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
 import typer
 import yaml
@@ -23,16 +24,18 @@ if TYPE_CHECKING:
 
     from zoo.data.split import Examples
     from zoo.model import VariationalAutoencoder
+    from zoo.nn.decoding import Decoding
 
 # torch and all that needs it are imported where they are used: `zoo list` does without.
 
 INTERRUPTED = 130
 """The exit code of a process that Ctrl-C ended, by the shells' convention (128 + SIGINT)."""
 BATCH = 500
-"""Examples encoded, decoded or drawn at a time."""
+"""Examples that are encoded, decoded or drawn at a time, at most."""
 SECTIONS = ("train", "model", "objective")
 
 SplitName = Literal["train", "validation", "test"]
+Made = TypeVar("Made")
 Progress: TypeAlias = Callable[[int, int], None]
 
 
@@ -94,6 +97,59 @@ def _whole_and_in_parts(text: str, key: str) -> ConfigError:
         f"--set {text}: {key} is set both as a whole and in parts; "
         f"choose its kind with {key}.name=KIND to set other parts of it too"
     )
+
+
+def decoded_by(
+    method: Callable[..., Made], model: VariationalAutoencoder, decoding: str | None
+) -> Callable[..., Made]:
+    """A method of the model, by the decoding that is asked for, see :func:`parse_decoding`."""
+    if decoding is None:
+        return method
+    from zoo.variants.univae import UniVAE
+
+    if not isinstance(model, UniVAE):
+        raise ConfigError(
+            f"--decoding {decoding}: only models that make sentences or images token by token, as "
+            "univae does, can be decoded in several ways; leave it out"
+        )
+    return partial(method, decoding=parse_decoding(decoding))
+
+
+def parse_decoding(text: str) -> Decoding:
+    """``greedy``, ``beam=WIDTH``, or ``temperature=T`` and ``top-p=P`` with a comma between.
+
+    Raises ConfigError for anything else, UnsupportedError for numbers that will not do.
+
+    >>> parse_decoding("temperature=0.8,top-p=0.9")
+    Draw(temperature=0.8, top_p=0.9)
+    """
+    from zoo.nn.decoding import Beam, Draw, Greedy
+
+    if text.strip() == "greedy":
+        return Greedy()
+    pairs = [part.partition("=") for part in text.split(",")]
+    values = {key.strip(): _parse_number(value) for key, _, value in pairs}
+    if values.keys() == {"beam"}:
+        return Beam(values["beam"])
+    if len(values) == len(pairs) and values.keys() <= {"temperature", "top-p"}:
+        return Draw(values.get("temperature", 1.0), values.get("top-p", 1.0))
+    raise ConfigError(
+        f"--decoding {text}: write greedy, beam=WIDTH, or one or both of temperature=T and "
+        "top-p=P with a comma between"
+    )
+
+
+def _parse_number(text: str) -> Any:
+    """An int or a float where it is one; who gets it says what is wrong with anything else."""
+    try:
+        return yaml.load(text, _Value)
+    except yaml.YAMLError:
+        return text
+
+
+def batch_size(model: VariationalAutoencoder) -> int:
+    """How many examples the model encodes, decodes or draws at a time."""
+    return min(BATCH, model.rows)
 
 
 def open_source(source: str) -> tuple[VariationalAutoencoder, Path]:

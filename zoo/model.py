@@ -120,10 +120,11 @@ class VariationalAutoencoder(nn.Module, ABC):
     def check_input(self, x: Tensor) -> None:
         """Raise DataError when x is not a float batch of the configured shape."""
         expected = self.config.input_shape
-        if tuple(x.shape[1:]) != expected or not x.is_floating_point():
+        is_tensor = isinstance(x, Tensor) and x.is_floating_point()
+        if not is_tensor or tuple(x.shape[1:]) != expected:
             raise DataError(
                 f"expected a float tensor of shape (batch, {', '.join(map(str, expected))}) with "
-                f"pixels in [0, 1], got {x.dtype} of shape {tuple(x.shape)}"
+                f"pixels in [0, 1], got {described(x)}"
             )
 
     def fit_codes(self, codes: Tensor) -> None:
@@ -189,6 +190,17 @@ class VariationalAutoencoder(nn.Module, ABC):
         at_once = max(1, min(chunk, self.rows) // max(1, len(x)))
         parts = [self.log_weights(x, part).logsumexp(0) for part in _chunks(samples, at_once)]
         return torch.stack(parts).logsumexp(0) - math.log(samples)
+
+
+def described(x: object) -> str:
+    """What was given where a tensor is expected, as messages say it.
+
+    >>> described(torch.zeros(2, 3)), described([0.5])
+    ('torch.float32 of shape (2, 3)', 'a list')
+    """
+    if isinstance(x, Tensor):
+        return f"{x.dtype} of shape {tuple(x.shape)}"
+    return f"a {type(x).__name__}"
 
 
 def _chunks(total: int, size: int) -> Iterator[int]:

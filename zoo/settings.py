@@ -33,7 +33,7 @@ class Settings(BaseModel):
 
 
 def _describe(schema: type[BaseModel], detail: ErrorDetails) -> str:
-    place = ".".join(str(part) for part in detail["loc"]) or "value"
+    place = ".".join(str(part) for part in detail["loc"])
     if detail["type"] == "extra_forbidden":
         known = _keys_beside(schema, detail["loc"])
         name = str(detail["loc"][-1])
@@ -41,9 +41,12 @@ def _describe(schema: type[BaseModel], detail: ErrorDetails) -> str:
         return f"unknown key {place!r}{did_you_mean(name, known)}{allowed}"
     if detail["type"] == "missing":
         return f"{place!r} is required"
+    message = detail["msg"].removeprefix("Value error, ")
+    if not detail["loc"]:  # of all settings together: each is right by itself
+        return message
     guess = nearest(*_choice(detail))
     hint = f"; did you mean {guess!r}?" if guess else ""
-    return f"{place!r}: {detail['msg']} (got {shortened(detail['input'])}){hint}"
+    return f"{place!r}: {message} (got {shortened(detail['input'])}){hint}"
 
 
 def shortened(value: Any) -> str:

@@ -43,18 +43,16 @@ def load_dataset(
     :func:`zoo.data.arrays.load_arrays` and :func:`zoo.data.text.load_text_file` for what such
     files may hold.
 
-    Raises UnknownNameError for an unknown name, DataError for data that is missing or unfit.
+    Raises UnknownNameError for an unknown name, DataError for data that is missing or unfit, and
+    for an ``image_size`` of text.
 
     >>> digits = load_dataset("digits")
     >>> len(digits.train), digits.train.shape
     (1297, (1, 8, 8))
     """
-    if image_size is not None and image_size < 1:
-        raise DataError(f"image_size must be at least 1, got {image_size}")
-    path = _as_path(name_or_path)
-    if path is not None:
-        return _load_path(path, image_size, text_format)
-    return _load_registered(str(name_or_path), root, image_size, text_format)
+    data = _load(name_or_path, root, image_size, text_format)
+    _refuse_size_of_text(data, image_size)
+    return data
 
 
 def load_for_model(
@@ -71,13 +69,34 @@ def load_for_model(
     """
     shape, tokenizer = config.input_shape, getattr(config, "tokenizer", None)
     form = None if tokenizer is None else TextFormat(tokenizer, shape[0])
-    if image_size is None and len(shape) == 3 and shape[1] == shape[2]:
-        image_size = shape[-1]
-    data = load_dataset(name_or_path, root=root, image_size=image_size, text_format=form)
+    size = image_size
+    if size is None and len(shape) == 3 and shape[1] == shape[2]:
+        size = shape[-1]
+    data = _load(name_or_path, root, size, form)
     if (form is None) != (data.tokenizer is None):
         held, read = ("images", "text") if data.tokenizer is None else ("text", "images")
         raise DataError(f"{data.name} holds {held}, the model reads {read}; choose another dataset")
+    _refuse_size_of_text(data, image_size)
     return data
+
+
+def _load(
+    name_or_path: str | Path,
+    root: str | Path | None,
+    image_size: int | None,
+    text_format: TextFormat | None,
+) -> Dataset:
+    if image_size is not None and image_size < 1:
+        raise DataError(f"image_size must be at least 1, got {image_size}")
+    path = _as_path(name_or_path)
+    if path is not None:
+        return _load_path(path, image_size, text_format)
+    return _load_registered(str(name_or_path), root, image_size, text_format)
+
+
+def _refuse_size_of_text(data: Dataset, image_size: int | None) -> None:
+    if data.tokenizer is not None and image_size is not None:
+        raise DataError(f"{data.name} holds text, which has no image_size; leave it out")
 
 
 def existing_path(name: str | Path) -> Path | None:

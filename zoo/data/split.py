@@ -69,6 +69,19 @@ class Examples(ABC):
         n = max(n, 0)
         return self.replaced(self.rows[:n], None if self.labels is None else self.labels[:n])
 
+    def spread(self, n: int) -> Self:
+        """``n`` examples at even distances, or all where there are fewer.
+
+        They stand for the whole as the first need not: those of MNIST's test set are the clean
+        ones, and the sentences of a corpus stand text by text.
+
+        >>> split = Split(torch.arange(10, dtype=torch.uint8).view(10, 1, 1, 1))
+        >>> split.spread(4).images.flatten().tolist()
+        [0, 2, 5, 7]
+        """
+        n = min(n, len(self))
+        return self.select(torch.arange(n, device=self.rows.device) * len(self) // max(n, 1))
+
     def select(self, index: Tensor) -> Self:
         """The examples at ``index`` (M,), in that order."""
         labels = None if self.labels is None else self.labels[index]

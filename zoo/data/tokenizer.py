@@ -23,6 +23,8 @@ SPECIAL = ("<pad>", "<end>", "<unk>")
 """The first three tokens of every vocabulary."""
 Kind = Literal["characters", "words", "bpe"]
 SHOWN = 5
+RARE = "\ua66e\U00013000"
+"""Letters that few vocabularies have: of one old manuscript, and a hieroglyph."""
 
 
 class Tokenizer:
@@ -47,6 +49,7 @@ class Tokenizer:
                 f"this is not a tokeniser of the package tokenizers: {error}"
             ) from error
         _check_ids(self.backend)
+        _check_unknown(self.backend)
         # Files written for other models often have these switched on. They say how a batch was
         # made, not how text is cut, and here batches are made and long sentences refused below:
         # to cut them off silently, or pad them with another token, would change what is measured.
@@ -161,6 +164,25 @@ def _check_ids(backend: Backend) -> None:
             f"this one no token has the id {shown}, and the largest is {max(ids)}; number its "
             f"tokens anew, or make one with Tokenizer.learn"
         )
+
+
+def _check_unknown(backend: Backend) -> None:
+    """Raise DataError where text that the vocabulary does not have would be left out or mistaken.
+
+    Sentences would then be likelier than they are.
+    """
+    for character in RARE:
+        try:
+            ids = backend.encode(character, add_special_tokens=False).ids
+        except Exception as error:  # the package raises nothing narrower
+            raise DataError(f"a tokeniser that cannot cut {character!r}: {error}") from error
+        again = backend.decode(ids, skip_special_tokens=False).strip()
+        if UNKNOWN not in ids and again != character:
+            raise DataError(
+                f"a tokeniser must cut what its vocabulary does not have into {SPECIAL[UNKNOWN]}, "
+                f"this one makes {again!r} of {character!r}; name {SPECIAL[UNKNOWN]} as its "
+                "unknown token, or make one with Tokenizer.learn"
+            )
 
 
 def _listed(sentences: Iterable[str], kind: Kind, size: int) -> Backend:

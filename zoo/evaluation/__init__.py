@@ -1,6 +1,6 @@
 """One harness for every variant: the same quantities, units, protocol and errors."""
 
-from zoo.evaluation.comparison import Comparison, refuse_mixed_kinds
+from zoo.evaluation.comparison import Comparison, Reader, refuse_mixed
 from zoo.evaluation.evaluate import evaluate_model
 from zoo.evaluation.representation import Moments, active_units, encode_split, knn_accuracy
 from zoo.evaluation.results import Estimate, Evaluation
@@ -12,11 +12,12 @@ __all__ = [
     "Estimate",
     "Evaluation",
     "Moments",
+    "Reader",
     "Verification",
     "active_units",
     "encode_split",
     "evaluate_model",
     "knn_accuracy",
-    "refuse_mixed_kinds",
+    "refuse_mixed",
     "verify_figures",
 ]

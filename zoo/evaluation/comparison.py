@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from pydantic import field_validator
 
@@ -83,15 +84,29 @@ class Comparison(Settings):
         return self.model_dump_json(indent=2)
 
 
-def refuse_mixed_kinds(kinds: Sequence[tuple[str, InputKind]]) -> None:
-    """Raise ConfigError when models, each a name and its kind of input, cannot be compared.
+class Reader(NamedTuple):
+    """A model's name, its kind of input, and its tokeniser where it reads text."""
 
-    >>> refuse_mixed_kinds([("a", "unit"), ("b", "unit")])
+    name: str
+    kind: InputKind
+    tokenizer: str | None = None
+
+
+def refuse_mixed(readers: Sequence[Reader]) -> None:
+    """Raise ConfigError when models read x so differently that they cannot be compared.
+
+    >>> refuse_mixed([Reader("a", "unit"), Reader("b", "unit")])
     """
-    for name, kind in kinds[1:]:
-        first, wanted = kinds[0]
-        if kind != wanted:
-            raise _difference("input_kind", (first, wanted), (name, kind))
+    first = readers[0]
+    for other in readers[1:]:
+        if other.kind != first.kind:
+            raise _difference("input_kind", (first.name, first.kind), (other.name, other.kind))
+        if other.tokenizer != first.tokenizer:
+            raise ConfigError(
+                f"cannot compare {first.name!r} with {other.name!r}: their vocabularies differ, "
+                "and likelihoods of other tokens have no common scale; train both with the same "
+                "tokenizer.json beside the corpus"
+            )
 
 
 def _refuse_difference(first: Evaluation, other: Evaluation) -> None:

@@ -57,7 +57,7 @@ def evaluate_model(
     not fit the model or are fewer than two (no standard error), ZooError when a figure is not
     finite.
     """
-    _check(model, split, samples, batch_size)
+    _check(model, split, dataset, split_name, samples, batch_size)
     batch_size = min(batch_size, model.rows)
     fixed = split.fixed(model.input_kind, seed).by_length()
     protocol = {
@@ -74,12 +74,22 @@ def evaluate_model(
     return Evaluation.model_validate(protocol | figures)
 
 
-def _check(model: VariationalAutoencoder, split: Examples, samples: int, batch_size: int) -> None:
+def _check(
+    model: VariationalAutoencoder,
+    split: Examples,
+    dataset: str,
+    split_name: str,
+    samples: int,
+    batch_size: int,
+) -> None:
     for option, value in (("samples", samples), ("batch_size", batch_size)):
         if value < 1:
             raise ConfigError(f"{option} must be at least 1, got {value}")
     if len(split) < 2:
-        raise DataError(f"a standard error needs at least 2 examples, got {len(split)}")
+        raise DataError(
+            f"a standard error needs at least 2 examples, the {split_name} split of {dataset} has "
+            f"{len(split)}; give more data, or another split"
+        )
     expected = tuple(model.config.input_shape)
     if len(split.shape) != len(expected):
         kinds = {1: "text", 3: "images"}

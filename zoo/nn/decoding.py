@@ -32,13 +32,13 @@ class Draw:
     top_p: float = 1.0
 
     def __post_init__(self) -> None:
-        if not 0 < self.temperature < math.inf:
+        if not (_is_number(self.temperature) and 0 < self.temperature < math.inf):
             raise UnsupportedError(
-                f"temperature must be a number above 0, got {self.temperature}; Greedy() takes the "
-                "likeliest tokens"
+                f"temperature must be a number above 0, got {self.temperature!r}; Greedy() takes "
+                "the likeliest tokens"
             )
-        if not 0 < self.top_p <= 1:
-            raise UnsupportedError(f"top_p must be above 0 and at most 1, got {self.top_p}")
+        if not (_is_number(self.top_p) and 0 < self.top_p <= 1):
+            raise UnsupportedError(f"top_p must be above 0 and at most 1, got {self.top_p!r}")
 
 
 @dataclass(frozen=True)
@@ -51,11 +51,15 @@ class Beam:
     width: int = 4
 
     def __post_init__(self) -> None:
-        if self.width < 1:
-            raise UnsupportedError(f"a beam has a width of at least 1, got {self.width}")
+        if type(self.width) is not int or self.width < 1:
+            raise UnsupportedError(f"a beam has a whole width of at least 1, got {self.width!r}")
 
 
 Decoding = Greedy | Draw | Beam
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float)
 
 
 class Tokens(Protocol):

@@ -60,8 +60,8 @@ class BatchNormGaussianHead(nn.Module):
         raw_mean, raw_scale = full_precision(self.projection(features)).chunk(2, dim=-1)
         if self.training and len(features) < 2:
             raise UnsupportedError(
-                "batch normalisation trains on batches of at least 2 examples, got 1; raise "
-                "train.batch_size, or call model.eval() first"
+                "batch normalisation trains on batches of at least 2 examples, got 1; call "
+                "model.eval() before using the model, or raise train.batch_size"
             )
         mean = self.gamma * self.normalise(raw_mean) + self.shift
         normal = Normal(mean, softplus(raw_scale) + MIN_SCALE, validate_args=False)

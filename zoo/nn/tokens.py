@@ -12,7 +12,7 @@ from torch.nn.functional import cross_entropy, linear, pad
 
 from zoo.data.tokenizer import END, PAD
 from zoo.distributions.precision import full_precision
-from zoo.errors import UnsupportedError
+from zoo.errors import DataError, UnsupportedError
 from zoo.model import InputKind
 from zoo.nn.likelihoods import AnyLikelihoodConfig
 from zoo.nn.patches import BinaryPatches, build_patches, join_patches, split_patches
@@ -24,8 +24,6 @@ class ImageTokens(nn.Module):
 
     A patch knows its place twice: by rotary positions, and by a learned vector for each.
     """
-
-    axes = 2
 
     def __init__(
         self, shape: tuple[int, int, int], patch: int, width: int, likelihood: AnyLikelihoodConfig
@@ -62,7 +60,7 @@ class ImageTokens(nn.Module):
         """(1 + T, 2): the start at (0, 0), the patch of row r and column c at (r + 1, c + 1)."""
         rows, columns = (torch.arange(n, device=like.device, dtype=like.dtype) for n in self.grid)
         places = torch.cartesian_prod(rows + 1, columns + 1)
-        return torch.cat([places.new_zeros(1, self.axes), places])
+        return torch.cat([places.new_zeros(1, 2), places])
 
     def hidden(self, tokens: Tensor) -> Tensor | None:
         """None: every image has every patch."""
@@ -111,7 +109,6 @@ class TextTokens(nn.Module):
     Vectors and logits share one table.
     """
 
-    axes = 1
     input_kind: InputKind = "tokens"
 
     def __init__(self, length: int, vocabulary: int, width: int) -> None:
@@ -119,6 +116,20 @@ class TextTokens(nn.Module):
         self.length = length
         self.table = nn.Parameter(torch.randn(vocabulary, width) * width**-0.5)
         self.bias = nn.Parameter(torch.zeros(vocabulary))
+
+    def check(self, x: Tensor) -> None:
+        """Raise DataError for ids (B, T) that are not of this vocabulary, or make no sentence."""
+        size = len(self.bias)
+        if ((x < 0) | (x >= size)).any():
+            raise DataError(
+                f"ids must be 0 to {size - 1}, got {x.min()} to {x.max()}; read(sentences) makes "
+                "those of this model's vocabulary"
+            )
+        empty = (x == PAD).all(1)
+        if empty.any():
+            raise DataError(
+                f"sentence {1 + int(empty.int().argmax())} of the ids has no token, not even an end"
+            )
 
     def split(self, x: Tensor) -> Tensor:
         """The ids themselves."""

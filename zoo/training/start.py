@@ -14,7 +14,7 @@ from zoo.files import sha256
 from zoo.hub import locate
 from zoo.model import VariationalAutoencoder
 from zoo.registry import registry
-from zoo.settings import Settings, differences, merge
+from zoo.settings import Settings, differences, merge, shortened
 from zoo.variants import model_class
 
 
@@ -70,9 +70,11 @@ def _refuse_difference(
     their_config: dict[str, Any], asked_config: dict[str, Any], source: str
 ) -> None:
     for key, (theirs, asked) in differences(their_config, asked_config).items():
+        was, now = shortened(theirs), shortened(asked)
         raise ConfigError(
-            f"model.{key} is {theirs!r} in {source}, which training starts from, and "
-            f"{asked!r} is asked for; leave it out, or start from other weights"
+            f"model.{key} is {was} in {source}, which training starts from, and "
+            f"{now if now != was else 'another'} is asked for; leave it out, or start from other "
+            "weights"
         )
 
 

@@ -24,7 +24,7 @@ from zoo.distributions.autoregressive import (
 )
 from zoo.errors import DataError, UnsupportedError
 from zoo.geometry import geodesic_path, great_circle, linear_path, straight_line
-from zoo.model import ElboTerms, InputKind, ModelConfig, VariationalAutoencoder
+from zoo.model import ElboTerms, InputKind, ModelConfig, VariationalAutoencoder, described
 from zoo.nn.backbones import by_name
 from zoo.nn.decoding import Decoding, Draw, Greedy, generate
 from zoo.nn.latents import FixedVMFPosterior, Latent, PosteriorChoice, build_prior, is_flat
@@ -37,6 +37,7 @@ from zoo.nn.likelihoods import (
 from zoo.nn.tokens import ImageTokens, TextTokens
 from zoo.nn.transformer import KeyValueCache, RMSNorm, Rotation, TransformerLayer, rotation
 from zoo.randomness import seeded
+from zoo.settings import shortened
 
 MAX_BITS = 12
 """Of a binary patch, whose distribution has a class for each of 2^K patterns."""
@@ -44,7 +45,6 @@ ENCODING, DECODING = 0, 1
 ROW_NUMBERS = 2**24
 """Activations of all rows that are decoded at a time: some 0.4 GB with what they pass through."""
 GREEDY, DRAW = Greedy(), Draw()
-AXES = 2  # of an image; a sentence has one, and any width that suits two suits it
 
 TokenLikelihood = Annotated[
     AnyLikelihoodConfig | CategoricalConfig, Field(discriminator="name"), BeforeValidator(by_name)
@@ -77,17 +77,19 @@ class UniVAEConfig(ModelConfig):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if self.width % (2 * AXES * self.heads):
+        is_text = len(self.input_shape) == 1
+        if self.width % (4 * self.heads):  # of text too: any width that suits images suits it
             raise ValueError(
-                f"width {self.width} must be a multiple of {2 * AXES} times heads "
-                f"({self.heads}), for rotary positions on two axes"
+                f"width {self.width} must be a multiple of 4 times heads ({self.heads}), for "
+                "rotary positions on two axes"
             )
+        if is_text and self.patch is not None:
+            raise ValueError("patch is for images; leave it out for text")
         if self.groups >= self.layers:
             raise ValueError(
                 f"groups ({self.groups}) must be less than layers ({self.layers}): the first layer "
                 "carries no latent"
             )
-        is_text = len(self.input_shape) == 1
         if is_text != isinstance(self.likelihood, CategoricalConfig) or is_text == (
             self.tokenizer is None
         ):
@@ -263,7 +265,8 @@ class UniVAE(VariationalAutoencoder):
         if temperature != 1 and not self._flat:
             raise UnsupportedError(
                 f"a uniform prior on the sphere has no spread to scale: temperature must be 1, got "
-                f"{temperature}; that of the tokens is decoding=zoo.Draw(temperature={temperature})"
+                f"{temperature}; that of the tokens is "
+                f"decoding=zoo.Draw(temperature={temperature}), or --decoding temperature=T"
             )
         drawn = self.prior.sample(n * self.config.groups, temperature, generator, self.start)
         return drawn.view(n, self.code_dim)
@@ -326,11 +329,15 @@ class UniVAE(VariationalAutoencoder):
         Raises DataError for a sentence that is empty, too long or has unknown tokens, and
         UnsupportedError where the model reads images.
         """
-        if isinstance(sentences, str):
-            raise DataError("give a list of sentences, for one as [sentence]")
-        ids = self.tokenizer.ids(sentences, strict=True)
+        tokenizer = self.tokenizer
+        listed = isinstance(sentences, Sequence) and not isinstance(sentences, str)
+        if not listed or any(not isinstance(each, str) for each in sentences):
+            raise DataError(
+                f"give a list of sentences, for one as [sentence], got {shortened(sentences)}"
+            )
+        ids = tokenizer.ids(sentences, strict=True)
         if ids.shape[1] > self.tokens.length:  # said for the sentence that is too long
-            self.tokenizer.ids(sentences, self.tokens.length)
+            tokenizer.ids(sentences, self.tokens.length)
         return ids.to(self.start.device)
 
     @cached_property
@@ -343,11 +350,20 @@ class UniVAE(VariationalAutoencoder):
     def check_input(self, x: Tensor) -> None:
         if isinstance(self.tokens, ImageTokens):
             super().check_input(x)
-        elif x.ndim != 2 or x.dtype != torch.int64 or x.shape[1] > self.tokens.length:
+            return
+        length = self.tokens.length
+        if (
+            not isinstance(x, Tensor)
+            or x.ndim != 2
+            or x.dtype != torch.int64
+            or x.shape[1] > length
+        ):
             raise DataError(
-                f"expected ids int64 of shape (batch, at most {self.tokens.length}), got {x.dtype} "
-                f"of shape {tuple(x.shape)}; read(sentences) makes them"
+                f"expected ids int64 of shape (batch, at most {length}), got {described(x)}; "
+                "read(sentences) makes them"
             )
+        if not self.training:  # a look at the ids makes the host wait; a training's are its own
+            self.tokens.check(x)
 
     def write(self, x: Tensor) -> Tensor | list[str]:
         return x.clamp(0, 1) if self.config.tokenizer is None else self.tokenizer.text(x)
