@@ -350,7 +350,7 @@ def test_a_split_too_small_for_an_error_is_named(tmp_path: Path) -> None:
     path = tmp_path / "ten.txt"
     path.write_text("\n".join(LINES[:10]) + "\n")
     run = train(path)
-    with pytest.raises(DataError, match="at least 2 examples, the test split of ten has 1; give"):
+    with pytest.raises(DataError, match="at least 2 examples, got 1 of ten/test; take"):
         zoo.evaluate(run.directory, samples=2)
 
 
