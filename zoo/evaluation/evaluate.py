@@ -87,8 +87,8 @@ def _check(
             raise ConfigError(f"{option} must be at least 1, got {value}")
     if len(split) < 2:
         raise DataError(
-            f"a standard error needs at least 2 examples, got {len(split)} of {dataset}/{split_name}; "
-            "take more of them, another split, or more data"
+            f"a standard error needs at least 2 examples, got {len(split)} of "
+            f"{dataset}/{split_name}; take more of them, another split, or more data"
         )
     expected = tuple(model.config.input_shape)
     if len(split.shape) != len(expected):
