@@ -63,7 +63,7 @@ def test_what_a_mask_hides_changes_nothing(mask: str, precision: torch.dtype) ->
             assert (slope[1 - example] == 0).all()
 
 
-def test_batches_of_several_widths_are_compiled_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_batches_of_several_widths_are_compiled_whole() -> None:
     """A layer that torch.compile gives up runs uncompiled without a word."""
     kernels: list[int] = []
 

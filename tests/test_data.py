@@ -179,7 +179,9 @@ def test_batches_are_all_examples_in_order(kind: InputKind, size: int) -> None:
     assert torch.equal(torch.get_rng_state(), before)
 
 
-@pytest.mark.parametrize(("n", "chosen"), [(0, []), (1, [0]), (3, [0, 3, 6]), (99, range(10))])
+@pytest.mark.parametrize(
+    ("n", "chosen"), [(-1, []), (0, []), (1, [0]), (3, [0, 3, 6]), (99, range(10))]
+)
 def test_examples_spread_over_a_split(n: int, chosen: Sequence[int]) -> None:
     assert numbers_of(numbered(10).spread(n)).tolist() == list(chosen)
     empty = numbered(10).take(0)

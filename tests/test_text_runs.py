@@ -26,6 +26,7 @@ from zoo.errors import CheckpointError, ConfigError, DataError, TrainingError
 from zoo.nn.decoding import Decoding
 from zoo.training.config import Experiment
 from zoo.training.trainer import train_experiment
+from zoo.variants.univae import UniVAE
 
 SMALL: dict[str, Any] = {"width": 16, "heads": 2, "hidden": 24, "layers": 4, "groups": 2,
                          "latent_dim": 4}  # fmt: skip
@@ -240,6 +241,9 @@ def test_sentences_are_decoded_as_one_likes(
         ("nucleus", "write greedy, beam=WIDTH, or one or both of"),
         ("top-p=0.9,beam=2", "write greedy"),
         ("top-p=0.9,top-p=0.8", "write greedy"),
+        ("beam=2,beam=3", "write greedy"),
+        ("temperature=2000-99-99", "temperature must be a number above 0, got '2000-99-99'"),
+        ("temperature=yes", "got 'yes'"),
         ("beam=2.5", "whole width of at least 1, got 2.5"),
         ("temperature=warm", "temperature must be a number above 0, got 'warm'"),
         ("top-p=[", "top_p must be above 0 and at most 1, got '['"),
@@ -354,16 +358,50 @@ def test_a_split_too_small_for_an_error_is_named(tmp_path: Path) -> None:
         zoo.evaluate(run.directory, samples=2)
 
 
-def test_a_line_far_longer_than_others_is_named(tmp_path: Path) -> None:
+def test_a_line_far_longer_than_others_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "long.txt"
     lines = ["red cat"] * 200
     lines[150] = "cat " * 100
     path.write_text("\n".join(lines) + "\n")
     (tmp_path / "tokenizer.json").write_text(Tokenizer.learn(lines, "words").json)
-    with pytest.warns(
-        UserWarning, match="^line 151 has 101 tokens, 99 of 100 lines have at most 3"
-    ):
+    assert load_dataset(path).train.shape == (101,)
+    monkeypatch.setattr("zoo.data.tokenizer.MOST_PLACES", 19_000)
+    said = "long.txt: line 151 has 100 tokens, a sentence 2.5 on average; so many places for each"
+    with pytest.raises(DataError, match=said):
         load_dataset(path)
+    monkeypatch.setattr("zoo.data.tokenizer.MOST_PLACES", 20_000)
+    load_dataset(path)
+
+
+def test_sentences_are_measured_at_no_image_size(corpus: Path) -> None:
+    with pytest.raises(DataError, match="words holds text, which has no image_size"):
+        zoo.evaluate(train(corpus).directory, samples=2, image_size=32)
+
+
+def test_a_part_of_a_split_is_spread_over_it(corpus: Path) -> None:
+    run = train(corpus)
+    split = load_dataset(corpus).train
+    found = zoo.evaluate(run.directory, split="train", samples=2, examples=5)
+    assert found.test_set_sha256 == split.spread(5).by_length().digest()[:16]
+    assert found.test_set_sha256 != split.take(5).by_length().digest()[:16]
+
+
+def test_the_command_line_holds_no_more_rows_than_the_model_bounds(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(UniVAE, "rows", 2)
+    seen: list[int] = []
+
+    def generate(model: UniVAE, z: torch.Tensor, decoding: Decoding) -> torch.Tensor:
+        seen.append(len(z))
+        return torch.ones(len(z), 3, dtype=torch.int64)
+
+    monkeypatch.setattr(UniVAE, "generate", generate)
+    call("sample", run, "--n", 5, "--out", tmp_path / "x.txt")
+    call("reconstruct", run, "--n", 3, "--out", tmp_path / "x.txt")
+    assert seen == [2, 2, 1, 2, 1]
 
 
 def test_ids_that_are_no_sentences_are_refused(corpus: Path) -> None:
@@ -374,12 +412,14 @@ def test_ids_that_are_no_sentences_are_refused(corpus: Path) -> None:
         (torch.tensor([[3, -1, 1]]), "got -1 to 3; read"),
         (torch.tensor([[3, 1], [0, 0]]), "sentence 2 of the ids has no token"),
         (torch.zeros(1, 0, dtype=torch.int64), "sentence 1 of the ids has no token"),
-        (["red cat"], r"expected ids int64 .* got a list; read\(sentences\) makes them"),
+        (["red cat"], r"expected ids int64 .* got list; read\(sentences\) makes them"),
     ):
         with pytest.raises(DataError, match=said):
             model.log_prob(wrong, 3)
-    for wrong in ("red cat", [1, 2], None, {"red": 1}):
+    for wrong in ("red cat", [1, 2], None, {1: "red"}):
         with pytest.raises(DataError, match="give a list of sentences, for one as"):
             model.encode(wrong)
-    with pytest.raises(DataError, match="got a list"):
-        zoo.load("gaussian-vae-digits").log_prob([[0.5]], 3)
+    with pytest.raises(DataError, match="got ndarray"):
+        zoo.load("gaussian-vae-digits").log_prob(np.zeros((1, 1, 8, 8)), 3)
+    same = model.encode(model.read(["red cat", "fish"]))
+    assert torch.equal(model.encode(np.array(["red cat", "fish"])), same)

@@ -174,7 +174,7 @@ def compare(
 
     The protocol is a registered ``benchmark``, or a ``dataset``'s test split; arguments given
     beside a benchmark replace its own. Raises what :func:`evaluate` raises, and ConfigError when
-    the figures could not be compared (different kinds of input, pixels or measures).
+    the figures could not be compared (different kinds of input, pixels, vocabularies or measures).
 
     >>> print(compare(["gaussian-vae-digits", "beta-vae-digits"], benchmark="digits", samples=10))
     digits...

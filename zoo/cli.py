@@ -252,7 +252,9 @@ def evaluate(
     dataset: DatasetOption = None,
     split: SplitOption = "test",
     samples: Annotated[int, typer.Option(min=1, help="Importance samples of the NLL.")] = 1000,
-    examples: Annotated[int | None, typer.Option(min=2, help="Only the first so many.")] = None,
+    examples: Annotated[
+        int | None, typer.Option(min=2, help="Only so many, spread over the split.")
+    ] = None,
     seed: SeedOption = 0,
     data_root: RootOption = None,
     image_size: Annotated[int | None, typer.Option(help="Resize and crop images to it.")] = None,
@@ -284,7 +286,9 @@ def compare(
     benchmark: Annotated[str | None, typer.Option(help="One of 'zoo list benchmarks'.")] = None,
     dataset: Annotated[str | None, typer.Option(help="Its test split, by name or path.")] = None,
     samples: Annotated[int | None, typer.Option(min=1, help="Instead of the benchmark's.")] = None,
-    examples: Annotated[int | None, typer.Option(min=2, help="Only the first so many.")] = None,
+    examples: Annotated[
+        int | None, typer.Option(min=2, help="Only so many, spread over the split.")
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Instead of the benchmark's.")] = None,
     data_root: RootOption = None,
     device: Annotated[str, typer.Option(help="For example cuda.")] = "cpu",
@@ -326,7 +330,7 @@ def sample(
     model, _ = open_source(source)
     text = is_text(model, out)
     generator = torch.Generator().manual_seed(seed)
-    draw, most = decoded_by(model.sample, model, decoding), batch_size(model)
+    draw, most = decoded_by(model.sample, decoding), batch_size(model)
     sizes = [min(most, n - start) for start in range(0, n, most)]
     drawn = [draw(size, temperature, generator) for size in sizes]
     if text:
@@ -357,11 +361,10 @@ def reconstruct(
     from zoo.report.figures import enlargement, reconstruction_grid
 
     model, path = open_source(source)
-    text = is_text(model, out)
+    text, rebuild = is_text(model, out), decoded_by(model.reconstruct, decoding)
     examples = examples_for(model, path, dataset, split, seed, data_root).take(n)
     originals = list(examples.batches(batch_size(model), "unit"))
     shown = [model.write(x) for x in originals]
-    rebuild = decoded_by(model.reconstruct, model, decoding)
     rebuilt = [rebuild(x) for x in originals]
     if text:
         write_lines(out, shown, rebuilt)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import io
 import json
 import re
@@ -99,15 +100,11 @@ def _whole_and_in_parts(text: str, key: str) -> ConfigError:
     )
 
 
-def decoded_by(
-    method: Callable[..., Made], model: VariationalAutoencoder, decoding: str | None
-) -> Callable[..., Made]:
-    """A method of the model, by the decoding that is asked for, see :func:`parse_decoding`."""
+def decoded_by(method: Callable[..., Made], decoding: str | None) -> Callable[..., Made]:
+    """A model's method, by the decoding that is asked for, see :func:`parse_decoding`."""
     if decoding is None:
         return method
-    from zoo.variants.univae import UniVAE
-
-    if not isinstance(model, UniVAE):
+    if "decoding" not in inspect.signature(method).parameters:
         raise ConfigError(
             f"--decoding {decoding}: only models that make sentences or images token by token, as "
             "univae does, can be decoded in several ways; leave it out"
@@ -129,9 +126,10 @@ def parse_decoding(text: str) -> Decoding:
         return Greedy()
     pairs = [part.partition("=") for part in text.split(",")]
     values = {key.strip(): _parse_number(value) for key, _, value in pairs}
-    if values.keys() == {"beam"}:
+    once = len(values) == len(pairs)
+    if once and values.keys() == {"beam"}:
         return Beam(values["beam"])
-    if len(values) == len(pairs) and values.keys() <= {"temperature", "top-p"}:
+    if once and values.keys() <= {"temperature", "top-p"}:
         return Draw(values.get("temperature", 1.0), values.get("top-p", 1.0))
     raise ConfigError(
         f"--decoding {text}: write greedy, beam=WIDTH, or one or both of temperature=T and "
@@ -141,10 +139,12 @@ def parse_decoding(text: str) -> Decoding:
 
 def _parse_number(text: str) -> Any:
     """An int or a float where it is one; who gets it says what is wrong with anything else."""
-    try:
-        return yaml.load(text, _Value)
-    except yaml.YAMLError:
-        return text
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            pass
+    return text
 
 
 def batch_size(model: VariationalAutoencoder) -> int:

@@ -196,11 +196,11 @@ def described(x: object) -> str:
     """What was given where a tensor is expected, as messages say it.
 
     >>> described(torch.zeros(2, 3)), described([0.5])
-    ('torch.float32 of shape (2, 3)', 'a list')
+    ('torch.float32 of shape (2, 3)', 'list')
     """
     if isinstance(x, Tensor):
         return f"{x.dtype} of shape {tuple(x.shape)}"
-    return f"a {type(x).__name__}"
+    return type(x).__name__
 
 
 def _chunks(total: int, size: int) -> Iterator[int]:

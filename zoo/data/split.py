@@ -79,7 +79,7 @@ class Examples(ABC):
         >>> split.spread(4).images.flatten().tolist()
         [0, 2, 5, 7]
         """
-        n = min(n, len(self))
+        n = max(0, min(n, len(self)))
         return self.select(torch.arange(n, device=self.rows.device) * len(self) // max(n, 1))
 
     def select(self, index: Tensor) -> Self:

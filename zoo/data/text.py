@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import unicodedata
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,8 +30,6 @@ BESIDE = "tokenizer.json"
 BPE_TOKENS, MAX_TOKENS = 8_000, 30_000
 POOL = 50
 """Batches among whose sentences those of like length are sought."""
-LONG = 8
-"""Times the length of usual lines, with which a line costs more than it can be worth."""
 LOOKED_AT = 1000
 """Sentences that decide how a corpus is cut."""
 
@@ -152,8 +149,6 @@ class Corpus(NamedTuple):
             for lines, place in zip(self.files, places, strict=True)
         ]
         width = length or max(row.shape[1] for row in rows)
-        if length is None:
-            _warn_of_long(rows, places)
         splits = [TextSplit(pad(row, (0, width - row.shape[1]), value=PAD).int()) for row in rows]
         train, validation, test = splits if several else complete(splits[0], None, None)
         return (train, validation, test), tokenizer.json
@@ -168,21 +163,6 @@ class Corpus(NamedTuple):
             lines = [lines[number] for number in train.tokens[:, 0].tolist()]
         size = BPE_TOKENS if self.kind == "bpe" else MAX_TOKENS
         return Tokenizer.learn(lines, self.kind, size)
-
-
-def _warn_of_long(rows: Sequence[Tensor], places: Sequence[str]) -> None:
-    """Say so where one line is so long that all others are mostly padding."""
-    lengths = [(row != PAD).sum(1) for row in rows]
-    ranked = torch.cat(lengths).sort().values
-    usual = int(ranked[(len(ranked) - 1) * 99 // 100])
-    place, of_place = max(zip(places, lengths, strict=True), key=lambda pair: int(pair[1].max()))
-    longest = int(of_place.max())
-    if longest > LONG * usual:
-        warnings.warn(
-            f"{place} {1 + int(of_place.argmax())} has {longest:,} tokens, 99 of 100 lines have at "
-            f"most {usual:,}; memory is laid out for the longest: shorten or split it",
-            stacklevel=2,
-        )
 
 
 def load_text(spec: DatasetSpec, root: Path | None) -> Corpus:

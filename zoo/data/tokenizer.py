@@ -23,6 +23,8 @@ SPECIAL = ("<pad>", "<end>", "<unk>")
 """The first three tokens of every vocabulary."""
 Kind = Literal["characters", "words", "bpe"]
 SHOWN = 5
+MOST_PLACES, MOST_PADDING = 2**27, 20
+"""Of a corpus's sentences padded alike (1 GB), where the tokens are less than one of so many."""
 RARE = "\ua66e\U00013000"
 """Letters that few vocabularies have: of one old manuscript, and a hieroglyph."""
 
@@ -49,7 +51,6 @@ class Tokenizer:
                 f"this is not a tokeniser of the package tokenizers: {error}"
             ) from error
         _check_ids(self.backend)
-        _check_unknown(self.backend)
         # Files written for other models often have these switched on. They say how a batch was
         # made, not how text is cut, and here batches are made and long sentences refused below:
         # to cut them off silently, or pad them with another token, would change what is measured.
@@ -57,6 +58,7 @@ class Tokenizer:
         self.backend.no_padding()
         # Else a sentence in which "<end>" is written would end there.
         self.backend.encode_special_tokens = True
+        _check_unknown(self.backend)
 
     @classmethod
     def learn(cls, sentences: Iterable[str], kind: Kind, size: int = 30_000) -> Tokenizer:
@@ -89,8 +91,9 @@ class Tokenizer:
     ) -> Tensor:
         """Ids int64 (N, T) of sentences, each ended and padded to ``length`` T or the longest.
 
-        Raises DataError for an empty sentence, for one of more than T - 1 tokens, and with
-        ``strict`` for tokens that are not in the vocabulary. It begins with ``place`` and the
+        Raises DataError for an empty sentence, for one of more than T - 1 tokens, for one so long
+        that all others would be padded beyond memory, and with ``strict`` for tokens that are not
+        in the vocabulary. It begins with ``place`` and the
         sentence's number, the first being 1.
         """
         # No special tokens: a foreign tokeniser may add ends of its own, which we add below.
@@ -98,9 +101,11 @@ class Tokenizer:
         encoded = [each.ids for each in cut]
         for number, ids in enumerate(encoded):
             self._check(f"{place} {number + 1}", sentences[number], ids, length, strict)
-        lengths = torch.tensor([len(ids) for ids in encoded], dtype=torch.int64)[:, None]
-        longest = max(map(len, encoded), default=0)
-        width = length or 1 + longest
+        counts = [len(ids) for ids in encoded]
+        if length is None:
+            _refuse_waste(place, counts)
+        lengths = torch.tensor(counts, dtype=torch.int64)[:, None]
+        width = length or 1 + max(counts, default=0)
         columns = torch.arange(width)
         rows = torch.full((len(encoded), width), PAD)
         rows[columns < lengths] = torch.tensor(
@@ -175,14 +180,29 @@ def _check_unknown(backend: Backend) -> None:
         try:
             ids = backend.encode(character, add_special_tokens=False).ids
         except Exception as error:  # the package raises nothing narrower
-            raise DataError(f"a tokeniser that cannot cut {character!r}: {error}") from error
+            raise DataError(
+                f"a tokeniser must cut any text, this one fails at {character!r}: {error}; name "
+                f"{SPECIAL[UNKNOWN]} as its unknown token, or make one with Tokenizer.learn"
+            ) from error
         again = backend.decode(ids, skip_special_tokens=False).strip()
         if UNKNOWN not in ids and again != character:
             raise DataError(
-                f"a tokeniser must cut what its vocabulary does not have into {SPECIAL[UNKNOWN]}, "
-                f"this one makes {again!r} of {character!r}; name {SPECIAL[UNKNOWN]} as its "
-                "unknown token, or make one with Tokenizer.learn"
+                f"a tokeniser must make {SPECIAL[UNKNOWN]} of what its vocabulary does not have, "
+                f"and join the pieces of anything else again; this one makes {again!r} of "
+                f"{character!r}; name {SPECIAL[UNKNOWN]} as its unknown token, give it a decoder, "
+                "or make one with Tokenizer.learn"
             )
+
+
+def _refuse_waste(place: str, lengths: Sequence[int]) -> None:
+    """Raise DataError where one sentence is so long that memory would hold little but padding."""
+    longest, total = max(lengths, default=0), sum(lengths)
+    if longest * len(lengths) > max(MOST_PLACES, MOST_PADDING * total):
+        raise DataError(
+            f"{place} {1 + lengths.index(longest)} has {longest:,} tokens, a sentence "
+            f"{total / len(lengths):.1f} on average; so many places for each of {len(lengths):,} "
+            "sentences take too much memory: shorten or split it"
+        )
 
 
 def _listed(sentences: Iterable[str], kind: Kind, size: int) -> Backend:

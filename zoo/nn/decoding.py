@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from numbers import Integral, Real
 from typing import Protocol
 
 import torch
@@ -51,15 +52,15 @@ class Beam:
     width: int = 4
 
     def __post_init__(self) -> None:
-        if type(self.width) is not int or self.width < 1:
+        if not _is_number(self.width, Integral) or self.width < 1:
             raise UnsupportedError(f"a beam has a whole width of at least 1, got {self.width!r}")
 
 
 Decoding = Greedy | Draw | Beam
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float)
+def _is_number(value: object, kind: type = Real) -> bool:
+    return isinstance(value, kind) and not isinstance(value, bool)
 
 
 class Tokens(Protocol):

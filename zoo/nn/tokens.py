@@ -118,7 +118,7 @@ class TextTokens(nn.Module):
         self.bias = nn.Parameter(torch.zeros(vocabulary))
 
     def check(self, x: Tensor) -> None:
-        """Raise DataError for ids (B, T) that are not of this vocabulary, or make no sentence."""
+        """Raise DataError for ids (B, T) beyond this vocabulary, and for a row of padding alone."""
         size = len(self.bias)
         if ((x < 0) | (x >= size)).any():
             raise DataError(

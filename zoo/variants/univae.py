@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 from typing import Annotated, cast, overload
@@ -330,14 +330,15 @@ class UniVAE(VariationalAutoencoder):
         UnsupportedError where the model reads images.
         """
         tokenizer = self.tokenizer
-        listed = isinstance(sentences, Sequence) and not isinstance(sentences, str)
-        if not listed or any(not isinstance(each, str) for each in sentences):
+        several = isinstance(sentences, Iterable) and not isinstance(sentences, str)
+        listed = list(sentences) if several else []
+        if not several or not all(isinstance(each, str) for each in listed):
             raise DataError(
                 f"give a list of sentences, for one as [sentence], got {shortened(sentences)}"
             )
-        ids = tokenizer.ids(sentences, strict=True)
+        ids = tokenizer.ids(listed, strict=True)
         if ids.shape[1] > self.tokens.length:  # said for the sentence that is too long
-            tokenizer.ids(sentences, self.tokens.length)
+            tokenizer.ids(listed, self.tokens.length)
         return ids.to(self.start.device)
 
     @cached_property
