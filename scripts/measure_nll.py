@@ -149,7 +149,7 @@ def finish(options: argparse.Namespace, wanted: dict[str, Any], count: int, exam
             "value": round(values.mean().item(), 5),
             "stderr": round((values.std() / math.sqrt(len(values))).item(), 5),
         }
-        if len(found["blocks"]) == count:
+        if len(found["blocks"]) == count and "nll" not in found:
             minutes = sum(block["seconds"] for block in found["blocks"].values()) / 60
             command = ["python", "scripts/measure_nll.py", str(options.source)]
             found |= {

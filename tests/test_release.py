@@ -165,6 +165,10 @@ def test_an_nll_measured_in_blocks_is_that_of_the_evaluation(
     assert script.main(given) == 0
     found = json.loads(output.read_text())["gaussian-vae-digits"]
     assert found["blocks"]["2"] == first["blocks"]["2"]
+    found["revision"] = "what measured it"
+    output.write_text(json.dumps({"gaussian-vae-digits": found}))
+    assert script.main(given) == 0  # only shows the figure
+    assert json.loads(output.read_text()) == {"gaussian-vae-digits": found}
     score = zoo.evaluate("gaussian-vae-digits", samples=20)
     assert score.nll is not None
     assert found["nll"]["value"] == pytest.approx(score.nll.value, abs=0.1)
