@@ -91,3 +91,17 @@ def test_what_is_next_sees_all_that_is_kept() -> None:
         layer(x[:, t : t + 1], turns.at(t, t + 1), causal=True, cache=cache) for t in range(4, 7)
     ]
     torch.testing.assert_close(torch.cat(parts, dim=1), layer(x, turns, causal=True))
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+@pytest.mark.parametrize("mask", ["none", "padding"])
+def test_the_first_position_alone_is_that_of_all(mask: str, dtype: torch.dtype) -> None:
+    layer = TransformerLayer(width=16, heads=2, hidden=24, depth=1).to(dtype)
+    x = torch.randn(2, 7, 16, dtype=dtype, requires_grad=True)
+    turns = rotation(torch.arange(7.0, dtype=torch.float64)[:, None], 8)
+    found = layer.first(x, turns, allowed_by(mask))
+    expected = layer(x, turns, allowed=allowed_by(mask))[:, :1]
+    torch.testing.assert_close(found, expected)
+    gradients = (torch.autograd.grad(y.square().sum(), x)[0] for y in (found, expected))
+    tolerance = {} if dtype == torch.float64 else {"rtol": 0.1, "atol": 0.1}
+    torch.testing.assert_close(*gradients, **tolerance)

@@ -233,5 +233,6 @@ def test_a_batch_normalised_posterior_keeps_its_floor_in_evaluation(tmp_path: Pa
         kl = torch.stack([run.model.elbo_terms(x).kl.mean(0) for _ in range(20)]).mean(0)
     torch.testing.assert_close(normal.mean(0), torch.zeros(4), rtol=0, atol=1e-4)
     torch.testing.assert_close(normal.var(0), torch.ones(4), rtol=0, atol=1e-3)
-    assert (kl >= 0.98 * 4 * 0.6**2 / 2).all()
+    # The second group's statistics are of one draw for each of few sentences.
+    assert (kl >= torch.tensor([0.98, 0.8]) * 4 * 0.6**2 / 2).all()
     assert head.normalise.momentum == 0.1

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from einops import rearrange
 from torch import Tensor, nn
-from torch.nn.functional import scaled_dot_product_attention, silu
+from torch.nn.functional import linear, scaled_dot_product_attention, silu
 
 from zoo.distributions.precision import full_precision
 
@@ -119,7 +119,18 @@ class Attention(nn.Module):
         causal = causal and (cache is None or cache.filled == 0)
         if cache is not None:
             k, v = cache.extend(k, v)
-        seen = _attend(q, k, v, allowed, causal)
+        return self._joined(_attend(q, k, v, allowed, causal))
+
+    def first(self, x: Tensor, turns: Rotation, allowed: Tensor | None = None) -> Tensor:
+        """What the first position alone sees, (B, 1, W); it looks at all."""
+        heads, width = "b t (n h d) -> n b h t d", x.shape[2]
+        of_q, of_kv = self.look.weight[:width], self.look.weight[width:]
+        (q,) = rearrange(linear(x[:, :1], of_q), heads, n=1, h=self.heads)
+        k, v = rearrange(linear(x, of_kv), heads, n=2, h=self.heads)
+        q, k = turns.at(0, 1).turn(q), turns.turn(k)
+        return self._joined(_attend(q, k, v, allowed, causal=False))
+
+    def _joined(self, seen: Tensor) -> Tensor:
         left: Tensor = self.leave(rearrange(seen, "b h t d -> b t (h d)"))
         return left
 
@@ -202,7 +213,13 @@ class TransformerLayer(nn.Module):
     ) -> Tensor:
         """Sequences of the same shape; the arguments are :class:`Attention`'s."""
         seen = self.attention(self.before_attention(x), turns, causal, allowed, cache)
-        x = x + self.dropout(seen)
-        return x + self.dropout(  # type: ignore[no-any-return]
-            self.feed_forward(self.before_feed_forward(x))
-        )
+        return self._fed(x + self.dropout(seen))
+
+    def first(self, x: Tensor, turns: Rotation, allowed: Tensor | None = None) -> Tensor:
+        """Of the result for all positions without a causal mask the first, (B, 1, W), alone."""
+        seen = self.attention.first(self.before_attention(x), turns, allowed)
+        return self._fed(x[:, :1] + self.dropout(seen))
+
+    def _fed(self, x: Tensor) -> Tensor:
+        fed: Tensor = x + self.dropout(self.feed_forward(self.before_feed_forward(x)))
+        return fed

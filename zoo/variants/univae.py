@@ -418,18 +418,22 @@ class UniVAE(VariationalAutoencoder):
         turns = self._turns(1 + tokens.shape[1])
         seen = self._seen(tokens)
         state = self._begin(self.tokens.embed(tokens), ENCODING)
-        for layer in self.lower:
-            state = layer(state, turns, allowed=seen)
-        state, chosen = state.repeat(samples, 1, 1), []
+        plain, latents = len(self.lower), cast("list[Latent]", list(self.latents))
+        # Nothing reads the encoder's states of the last layer, and of the one before it only that
+        # at the start token.
+        *layers, last = cast("list[TransformerLayer]", [*self.lower, *self.upper[:-1]])
+        steps: list[Callable[..., Tensor]] = [*layers, last.first]
+        for step in steps[:plain]:
+            state = step(state, turns, allowed=seen)
+        state = state.repeat(samples, 1, 1)
         seen = None if seen is None else seen.repeat(samples, 1, 1, 1)
-        for layer, latent in self._bearing():
-            z = choose(latent.posterior(state[:, 0]))
-            chosen.append(z)
-            if len(chosen) < len(self.upper):  # nothing reads the last layer's encoder states
-                state = torch.cat([latent.seen(z), state[:, 1:]], dim=1)
-                state = layer(state, turns, allowed=seen)
-        latents = torch.stack(chosen, dim=1)
-        return latents.view(samples, len(x), *latents.shape[1:])
+        chosen = [choose(latents[0].posterior(state[:, 0]))]
+        for step, before, latent in zip(steps[plain:], latents[:-1], latents[1:], strict=True):
+            state = torch.cat([before.seen(chosen[-1]), state[:, 1:]], dim=1)
+            state = step(state, turns, allowed=seen)
+            chosen.append(choose(latent.posterior(state[:, 0])))
+        drawn = torch.stack(chosen, dim=1)
+        return drawn.view(samples, len(x), *drawn.shape[1:])
 
     def log_likelihood(self, x: Tensor, z: Tensor) -> Tensor:
         """The decoder's pass: log p(x|z) for examples (B, ...), latents (S, B, G, d): (S, B)."""
