@@ -30,9 +30,9 @@ from zoo.variants.univae import UniVAE, UniVAEConfig
 SENTENCES = ["a cat sat", "a dog sat on a mat", "the cat ran", "a bird sang", "the dog ran away"]
 
 
-def corpus(folder: Path) -> Path:
+def corpus(folder: Path, times: int = 8) -> Path:
     path = folder / "pets.txt"
-    path.write_text("\n".join(SENTENCES * 8) + "\n", encoding="utf-8")
+    path.write_text("\n".join(SENTENCES * times) + "\n", encoding="utf-8")
     return path
 
 
@@ -217,9 +217,9 @@ def test_digests_of_text_do_not_depend_on_padding() -> None:
 
 def test_a_batch_normalised_posterior_keeps_its_floor_in_evaluation(tmp_path: Path) -> None:
     """With dropout and a moving average, whose statistics are not those of the last batches."""
-    path = corpus(tmp_path)
+    path = corpus(tmp_path, 100)  # the second group's statistics are of one draw a sentence
     run = zoo.train(
-        "univae", dataset=path, directory=tmp_path / "run", epochs=20, batch_size=8, lr=3e-3,
+        "univae", dataset=path, directory=tmp_path / "run", epochs=2, batch_size=8, lr=3e-3,
         width=16, heads=2, hidden=24, layers=3, groups=2, latent_dim=4, dropout=0.3,
         ema_decay=0.98, posterior={"name": "batch-norm", "gamma": 0.6}, progress=False,
     )  # fmt: skip
@@ -233,6 +233,5 @@ def test_a_batch_normalised_posterior_keeps_its_floor_in_evaluation(tmp_path: Pa
         kl = torch.stack([run.model.elbo_terms(x).kl.mean(0) for _ in range(20)]).mean(0)
     torch.testing.assert_close(normal.mean(0), torch.zeros(4), rtol=0, atol=1e-4)
     torch.testing.assert_close(normal.var(0), torch.ones(4), rtol=0, atol=1e-3)
-    # The second group's statistics are of one draw for each of few sentences.
-    assert (kl >= torch.tensor([0.98, 0.8]) * 4 * 0.6**2 / 2).all()
+    assert (kl >= 0.98 * 4 * 0.6**2 / 2).all()
     assert head.normalise.momentum == 0.1
