@@ -86,9 +86,10 @@ def add_missing(
 
 def settings_of(experiment: dict[str, Any], point: str) -> dict[str, Any]:
     """All that a point's figures depend on."""
-    shared = {key: experiment[key] for key in ("dataset", "split", "samples", "train")}
-    model = {**experiment["model"], **experiment["points"][point]}
-    return {**shared, "examples": experiment.get("examples"), "model": model}
+    shared = {key: experiment[key] for key in ("dataset", "split", "samples")}
+    own = experiment["points"][point]
+    merged = {part: {**experiment[part], **own.get(part, {})} for part in ("train", "model")}
+    return {**shared, "examples": experiment.get("examples"), **merged}
 
 
 def measure(

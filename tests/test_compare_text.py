@@ -23,8 +23,8 @@ LINES = [" ".join(WORDS[(i * 5 + j) % 6] for j in range(1 + i % 6)) for i in ran
 MODEL = {"width": 16, "heads": 2, "hidden": 24, "layers": 3, "groups": 2, "latent_dim": 4}
 POINTS: dict[str, Any] = {
     "kappa 8, d 4": {},
-    "kappa 8, d 2": {"latent_dim": 2},
-    "gaussian": {"posterior": "gaussian"},
+    "kappa 8, d 2": {"model": {"latent_dim": 2}, "train": {"epochs": 2}},
+    "gaussian": {"model": {"posterior": "gaussian"}},
 }
 
 
@@ -57,15 +57,17 @@ def call(script: ModuleType, folder: Path, *options: str) -> int:
     return code
 
 
-def test_every_experiment_is_one_of_models_and_trainings() -> None:
+def test_every_experiment_is_one_of_models_and_trainings(script: ModuleType) -> None:
     tokenizer = Tokenizer.learn(LINES, "words").json
     facts = {"input_shape": [9], "tokenizer": tokenizer, "likelihood": "categorical"}
     experiments = yaml.safe_load((SCRIPTS / "text_experiments.yaml").read_text())
     for name, experiment in experiments.items():
         assert experiment["dataset"] in zoo.list_datasets(), name
-        TrainingConfig.parse(experiment["train"], name)
         for point, own in experiment["points"].items():
-            UniVAEConfig.parse({**facts, **experiment["model"], **own}, f"{name}, {point}")
+            assert own.keys() <= {"model", "train"}, point
+            settings = script.settings_of(experiment, point)
+            TrainingConfig.parse(settings["train"], f"{name}, {point}")
+            UniVAEConfig.parse({**facts, **settings["model"]}, f"{name}, {point}")
 
 
 def test_missing_points_are_trained_and_measured(
@@ -76,6 +78,7 @@ def test_missing_points_are_trained_and_measured(
     assert list(records) == ["kappa 8, d 4", "kappa 8, d 2"]
     narrow = records["kappa 8, d 2"]
     assert narrow["settings"]["model"]["latent_dim"] == 2
+    assert [record["epochs"] for record in records.values()] == [1, 2]
     assert narrow["evaluation"]["split"] == "train"
     assert narrow["evaluation"]["examples"] == 8
     assert narrow["command"].endswith("colours --points 'kappa 8, d 2'")
