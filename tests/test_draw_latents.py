@@ -1,4 +1,4 @@
-"""The pictures of what a hierarchical model's scales control."""
+"""The pictures of what latents control."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ import torch
 from PIL import Image
 
 from zoo import checkpoint
+from zoo.nn.decoding import Decoding, Draw
 from zoo.variants.nvae_lite import NVAELite, NVAELiteConfig, ScaleConfig
+from zoo.variants.univae import UniVAE, UniVAEConfig
 from zoo.variants.vae import VAE, VAEConfig
 
 SCALES = (
@@ -22,8 +24,8 @@ SCALES = (
 
 @pytest.fixture(scope="module")
 def script() -> ModuleType:
-    path = Path(__file__).parents[1] / "scripts" / "draw_hierarchy.py"
-    spec = importlib.util.spec_from_file_location("draw_hierarchy", path)
+    path = Path(__file__).parents[1] / "scripts" / "draw_latents.py"
+    spec = importlib.util.spec_from_file_location("draw_latents", path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -70,6 +72,28 @@ def test_files(script: ModuleType, model: NVAELite, tmp_path: Path) -> None:
             assert picture.width == 7 * (9 * columns + 1)
 
 
+def test_groups_are_drawn_anew_one_by_one(
+    script: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = UniVAEConfig(input_shape=(1, 8, 8), width=16, heads=2, hidden=24, layers=3, groups=2)
+    model, x = UniVAE(config).eval(), torch.rand(3, 1, 8, 8).round()
+    codes: list[torch.Tensor] = []
+
+    def generate(model: UniVAE, z: torch.Tensor, decoding: Decoding) -> torch.Tensor:
+        assert decoding == Draw()
+        codes.append(z)
+        return torch.zeros(len(z), 1, 8, 8)
+
+    monkeypatch.setattr(UniVAE, "generate", generate)
+    rows = script.by_group(model, x).view(3, -1, 1, 8, 8)
+    assert rows.shape[1] == 1 + script.DRAWS * 3 == 1 + len(codes)
+    assert torch.equal(rows[:, 0], x)
+    own = model.encode(x).view(3, 2, -1)
+    kept = [(code == own).all(-1).all(0).tolist() for code in codes]
+    each = [[True, True], [False, True], [True, False]]
+    assert kept == [which for which in each for _ in range(script.DRAWS)]
+
+
 def test_another_model_is_refused(
     script: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -78,4 +102,4 @@ def test_another_model_is_refused(
     checkpoint.save(source, flat, variant="gaussian-vae", dataset="digits")
     with pytest.raises(SystemExit):
         script.main([str(source)])
-    assert "is no hierarchical model" in capsys.readouterr().err
+    assert "is neither an nvae-lite nor a univae" in capsys.readouterr().err
