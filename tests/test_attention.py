@@ -93,15 +93,46 @@ def test_what_is_next_sees_all_that_is_kept() -> None:
     torch.testing.assert_close(torch.cat(parts, dim=1), layer(x, turns, causal=True))
 
 
+def assert_alike(found: Tensor, expected: Tensor, *inputs: Tensor) -> None:
+    """Values and slopes, up to rounding."""
+    ways = (
+        (y, *torch.autograd.grad(y.square().sum(), inputs, retain_graph=True))
+        for y in (found, expected)
+    )
+    for ours, theirs in zip(*ways, strict=True):
+        assert (ours - theirs).norm() <= 4 * torch.finfo(found.dtype).eps * theirs.norm()
+
+
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
-@pytest.mark.parametrize("mask", ["none", "padding"])
-def test_the_first_position_alone_is_that_of_all(mask: str, dtype: torch.dtype) -> None:
+@pytest.mark.parametrize("mask", MASKS)
+@pytest.mark.parametrize("draws", [1, 3])
+def test_sequences_that_differ_in_their_first_position(
+    draws: int, mask: str, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
     layer = TransformerLayer(width=16, heads=2, hidden=24, depth=1).to(dtype)
-    x = torch.randn(2, 7, 16, dtype=dtype, requires_grad=True)
+    first = torch.randn(2 * draws, 1, 16, dtype=dtype, requires_grad=True)
+    x = torch.randn(2, 6, 16, dtype=dtype, requires_grad=True)
     turns = rotation(torch.arange(7.0, dtype=torch.float64)[:, None], 8)
-    found = layer.first(x, turns, allowed_by(mask))
-    expected = layer(x, turns, allowed=allowed_by(mask))[:, :1]
-    torch.testing.assert_close(found, expected)
-    gradients = (torch.autograd.grad(y.square().sum(), x)[0] for y in (found, expected))
-    tolerance = {} if dtype == torch.float64 else {"rtol": 0.1, "atol": 0.1}
-    torch.testing.assert_close(*gradients, **tolerance)
+    allowed = allowed_by(mask)
+    whole = torch.cat([first, x.repeat(draws, 1, 1)], dim=1)
+    of_all = None if allowed is None else allowed.repeat(draws, 1, 1, 1)
+    expected = layer(whole, turns, mask == "causal", of_all)
+    found = layer.behind(first, x, turns, mask == "causal", allowed)
+    assert_alike(found, expected, first, x)
+    if mask != "causal":
+        assert_alike(layer.first(first, x, turns, allowed), expected[:, :1], first, x)
+    monkeypatch.setattr(transformer, "MOST_SCORES", 0)
+    assert_alike(layer.behind(first, x, turns, mask == "causal", allowed), expected, first, x)
+
+
+def test_what_sequences_share_is_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    layer = TransformerLayer(width=16, heads=2, hidden=24, depth=1)
+    turns, rows = rotation(torch.arange(7.0)[:, None], 8), list[int]()
+    own = transformer.linear
+    monkeypatch.setattr(
+        transformer, "linear", lambda x, weight: rows.append(x[..., 0].numel()) or own(x, weight)
+    )
+    for each in (layer.behind, layer.first):
+        each(torch.randn(10, 1, 16), torch.randn(2, 6, 16), turns)
+        assert sorted(rows) == [10, 12]
+        rows.clear()

@@ -17,7 +17,7 @@ from zoo.distributions.precision import full_precision
 
 ROTARY_BASE = 10_000.0
 MOST_SCORES = 2**26
-"""Of one layer that are kept in half precision on a CPU: 128 MB."""
+"""Of one layer that are held where a kernel need not: 128 MB in half precision."""
 
 
 class RMSNorm(nn.RMSNorm):
@@ -91,6 +91,14 @@ class KeyValueCache:
             so_far.copy_(so_far[:, rows])
 
 
+class OnePosition(NamedTuple):
+    """Query, key and value of one position, each (B, H, 1, D)."""
+
+    q: Tensor
+    k: Tensor
+    v: Tensor
+
+
 class Attention(nn.Module):
     """Each position looks at all, or with ``causal`` at itself and those before it."""
 
@@ -113,7 +121,7 @@ class Attention(nn.Module):
         ``allowed``, a boolean tensor that broadcasts to (B, H, T, T), says instead which position
         sees which. With a ``cache``, x holds either the first positions or the next one.
         """
-        q, k, v = rearrange(self.look(x), "b t (three h d) -> three b h t d", three=3, h=self.heads)
+        q, k, v = self._heads(x, self.look.weight, 3)
         q, k = turns.turn(q), turns.turn(k)
         # What comes next sees all. Not asked of the shapes, which torch.compile may not know.
         causal = causal and (cache is None or cache.filled == 0)
@@ -121,14 +129,45 @@ class Attention(nn.Module):
             k, v = cache.extend(k, v)
         return self._joined(_attend(q, k, v, allowed, causal))
 
-    def first(self, x: Tensor, turns: Rotation, allowed: Tensor | None = None) -> Tensor:
-        """What the first position alone sees, (B, 1, W); it looks at all."""
-        heads, width = "b t (n h d) -> n b h t d", x.shape[2]
-        of_q, of_kv = self.look.weight[:width], self.look.weight[width:]
-        (q,) = rearrange(linear(x[:, :1], of_q), heads, n=1, h=self.heads)
-        k, v = rearrange(linear(x, of_kv), heads, n=2, h=self.heads)
-        q, k = turns.at(0, 1).turn(q), turns.turn(k)
-        return self._joined(_attend(q, k, v, allowed, causal=False))
+    def behind(
+        self,
+        first: Tensor,
+        x: Tensor,
+        turns: Rotation,
+        causal: bool = False,
+        allowed: Tensor | None = None,
+    ) -> Tensor:
+        """The same for sequences (S B, 1 + T, W) that differ in their first position alone.
+
+        Number s B + b is first[s B + b], of (S B, 1, W), and then x[b], of (B, T, W); ``allowed``
+        is of the B. What the x see of themselves is computed once: values v of scores a that
+        average to o do so, with v_0 of score a_0, to o + sigmoid(a_0 - log sum exp a) (v_0 - o).
+        """
+        q, k, v = self._heads(x, self.look.weight, 3)
+        turns_of_x = turns.at(1, 1 + x.shape[1])
+        q, k = turns_of_x.turn(q), turns_of_x.turn(k)
+        own = self._own(first, turns)
+        among_x = None if allowed is None else allowed[..., 1:]
+        seen = _attend_one_more(q, k, v, among_x, causal, own.k, own.v)
+        by_first = own.v if causal else _attend_all(own, k, v, allowed)
+        return self._joined(torch.cat([by_first, seen], dim=2))
+
+    def first(
+        self, first: Tensor, x: Tensor, turns: Rotation, allowed: Tensor | None = None
+    ) -> Tensor:
+        """Of :meth:`behind` without a causal mask the first position, (S B, 1, W), alone."""
+        k, v = self._heads(x, self.look.weight[x.shape[2] :], 2)
+        k = turns.at(1, 1 + x.shape[1]).turn(k)
+        return self._joined(_attend_all(self._own(first, turns), k, v, allowed))
+
+    def _own(self, first: Tensor, turns: Rotation) -> OnePosition:
+        q, k, v = self._heads(first, self.look.weight, 3)
+        turns = turns.at(0, 1)
+        return OnePosition(turns.turn(q), turns.turn(k), v)
+
+    def _heads(self, x: Tensor, weight: Tensor, count: int) -> Tensor:
+        """Queries, keys and values, or so many of them, (count, B, H, T, D)."""
+        return rearrange(linear(x, weight), "b t (n h d) -> n b h t d", n=count, h=self.heads)
 
     def _joined(self, seen: Tensor) -> Tensor:
         left: Tensor = self.leave(rearrange(seen, "b h t d -> b t (h d)"))
@@ -155,12 +194,55 @@ def _attend_by_products(
     q: Tensor, k: Tensor, v: Tensor, allowed: Tensor | None, causal: bool
 ) -> Tensor:
     """The definition of :func:`_attend`."""
+    return _scores(q, k, allowed, causal).softmax(-1) @ v
+
+
+def _scores(q: Tensor, k: Tensor, allowed: Tensor | None, causal: bool) -> Tensor:
     scores = (q / math.sqrt(q.shape[3])) @ k.mT
     if causal:
         allowed = torch.ones(scores.shape[2:], dtype=torch.bool, device=q.device).tril()
     if allowed is not None:  # added, as only that costs nothing backwards
         scores = scores + torch.zeros_like(allowed, dtype=q.dtype).masked_fill(~allowed, -torch.inf)
-    return scores.softmax(-1) @ v
+    return scores
+
+
+def _attend_one_more(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    allowed: Tensor | None,
+    causal: bool,
+    one_k: Tensor,
+    one_v: Tensor,
+) -> Tensor:
+    """:func:`_attend` of (B, H, T, D) to one key more that all see, each of (S B, H, 1, D).
+
+    Returns (S B, H, T, D); see :meth:`Attention.behind`.
+    """
+    dtype = v.dtype
+    with torch.autocast(q.device.type, enabled=False):
+        q, k, one_k = full_precision(q), full_precision(k), full_precision(one_k)
+        scores = _scores(q, k, allowed, causal)
+        seen = scores.softmax(-1).to(dtype) @ v
+        one_k, one_v = (one.view(-1, *q.shape[:2], *one.shape[2:]) for one in (one_k, one_v))
+        more = torch.einsum("bhtd,sbhod->sbhto", q / math.sqrt(q.shape[3]), one_k)
+        weight = (more - scores.logsumexp(-1, keepdim=True)).sigmoid().to(dtype)
+        return torch.lerp(seen, one_v, weight).flatten(0, 1)
+
+
+def _attend_all(own: OnePosition, k: Tensor, v: Tensor, allowed: Tensor | None) -> Tensor:
+    """What positions (S B, H, 1, D) see of themselves and of the keys (B, H, T, D) behind them."""
+    times = len(own.q) // len(k)
+    if allowed is not None:
+        allowed = repeated(allowed, times)
+    k = torch.cat([own.k, repeated(k, times)], dim=2)
+    v = torch.cat([own.v, repeated(v, times)], dim=2)
+    return _attend(own.q, k, v, allowed, causal=False)
+
+
+def repeated(batch: Tensor, times: int) -> Tensor:
+    """So many copies of a batch, one after another."""
+    return batch if times == 1 else batch.repeat(times, *[1] * (batch.ndim - 1))
 
 
 class GatedFeedForward(nn.Module):
@@ -215,10 +297,39 @@ class TransformerLayer(nn.Module):
         seen = self.attention(self.before_attention(x), turns, causal, allowed, cache)
         return self._fed(x + self.dropout(seen))
 
-    def first(self, x: Tensor, turns: Rotation, allowed: Tensor | None = None) -> Tensor:
-        """Of the result for all positions without a causal mask the first, (B, 1, W), alone."""
-        seen = self.attention.first(self.before_attention(x), turns, allowed)
-        return self._fed(x[:, :1] + self.dropout(seen))
+    def behind(
+        self,
+        first: Tensor,
+        x: Tensor,
+        turns: Rotation,
+        causal: bool = False,
+        allowed: Tensor | None = None,
+    ) -> Tensor:
+        """The same for sequences that differ in their first position; see :meth:`Attention.behind`.
+
+        >>> layer = TransformerLayer(width=32, heads=4, hidden=64, depth=6)
+        >>> turns = rotation(torch.arange(6.0)[:, None], 8)
+        >>> layer.behind(torch.zeros(6, 1, 32), torch.zeros(2, 5, 32), turns).shape
+        torch.Size([6, 6, 32])
+        """
+        times, length = len(first) // len(x), x.shape[1]
+        whole = torch.cat([first, repeated(x, times)], dim=1)
+        if times == 1 or len(x) * self.attention.heads * length**2 > MOST_SCORES:
+            if allowed is not None:
+                allowed = repeated(allowed, times)
+            ordinary: Tensor = self(whole, turns, causal, allowed)
+            return ordinary
+        first, x = self.before_attention(first), self.before_attention(x)
+        seen = self.attention.behind(first, x, turns, causal, allowed)
+        return self._fed(whole + self.dropout(seen))
+
+    def first(
+        self, first: Tensor, x: Tensor, turns: Rotation, allowed: Tensor | None = None
+    ) -> Tensor:
+        """Of :meth:`behind` without a causal mask the first position, (S B, 1, W), alone."""
+        normal = self.before_attention(first), self.before_attention(x)
+        seen = self.attention.first(*normal, turns, allowed)
+        return self._fed(first + self.dropout(seen))
 
     def _fed(self, x: Tensor) -> Tensor:
         fed: Tensor = x + self.dropout(self.feed_forward(self.before_feed_forward(x)))

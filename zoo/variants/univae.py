@@ -35,7 +35,14 @@ from zoo.nn.likelihoods import (
     GaussianConfig,
 )
 from zoo.nn.tokens import ImageTokens, TextTokens
-from zoo.nn.transformer import KeyValueCache, RMSNorm, Rotation, TransformerLayer, rotation
+from zoo.nn.transformer import (
+    KeyValueCache,
+    RMSNorm,
+    Rotation,
+    TransformerLayer,
+    repeated,
+    rotation,
+)
 from zoo.randomness import seeded
 from zoo.settings import shortened
 
@@ -136,7 +143,8 @@ class UniVAE(VariationalAutoencoder):
 
     Because nothing else joins the halves, they run one after the other, not as one sequence of
     twice the length; decoding needs no encoder; and the layers before the first latent are run
-    once for any number of draws. A code is the latents in the order of the layers, (B, G d).
+    once for any number of draws, as is what the first layer with one has of x alone. A code is the
+    latents in the order of the layers, (B, G d).
 
     >>> model = UniVAE(UniVAEConfig(input_shape=(1, 28, 28), layers=5))
     >>> model.elbo_terms(torch.zeros(3, 1, 28, 28)).kl.shape, model.code_dim
@@ -428,15 +436,15 @@ class UniVAE(VariationalAutoencoder):
         # Nothing reads the encoder's states of the last layer, and of the one before it only that
         # at the start token.
         *layers, last = cast("list[TransformerLayer]", [*self.lower, *self.upper[:-1]])
-        steps: list[Callable[..., Tensor]] = [*layers, last.first]
+        steps: list[Callable[..., Tensor]] = [*(layer.behind for layer in layers), last.first]
         for step in steps[:plain]:
-            state = step(state, turns, allowed=seen)
-        state = state.repeat(samples, 1, 1)
-        seen = None if seen is None else seen.repeat(samples, 1, 1, 1)
-        chosen = [choose(latents[0].posterior(state[:, 0]))]
+            state = step(state[:, :1], state[:, 1:], turns, allowed=seen)
+        first = repeated(state[:, 0], samples)
+        chosen = [choose(latents[0].posterior(first))]
         for step, before, latent in zip(steps[plain:], latents[:-1], latents[1:], strict=True):
-            state = torch.cat([before.seen(chosen[-1]), state[:, 1:]], dim=1)
-            state = step(state, turns, allowed=seen)
+            state = step(before.seen(chosen[-1]), state[:, 1:], turns, allowed=seen)
+            if seen is not None:
+                seen = repeated(seen, len(state) // len(seen))
             chosen.append(choose(latent.posterior(state[:, 0])))
         drawn = torch.stack(chosen, dim=1)
         return drawn.view(samples, len(x), *drawn.shape[1:])
@@ -448,11 +456,9 @@ class UniVAE(VariationalAutoencoder):
         state = self._begin(self.tokens.embed(tokens[:, :-1]), DECODING)
         for layer in self.lower:
             state = layer(state, turns, causal=True)
-        state, behind = state.repeat(len(z), 1, 1), turns.behind_first()
-        shared = z.flatten(0, 1).unbind(1)
-        for (layer, latent), chosen in zip(self._bearing(), shared, strict=True):
-            state = layer(torch.cat([latent.seen(chosen), state], dim=1), behind, causal=True)
-            state = state[:, 1:]
+        turns, latents = turns.behind_first(), z.flatten(0, 1).unbind(1)
+        for (layer, latent), chosen in zip(self._bearing(), latents, strict=True):
+            state = layer.behind(latent.seen(chosen), state, turns, causal=True)[:, 1:]
         state = self.norm(state).view(*z.shape[:2], *state.shape[1:])
         return self.tokens.log_prob(state, tokens).sum(-1)
 
