@@ -11,11 +11,13 @@ from torch import Tensor
 from zoo.data import Dataset
 from zoo.data.text import TextSplit
 from zoo.data.tokenizer import END
+from zoo.nn.decoding import Greedy
 from zoo.randomness import seeded
 from zoo.variants.univae import UniVAE
 
 SAMPLES, REBUILT, EDITED, EDITS = 32, 8, 3, 2
 COPIES_AMONG = 1000
+SAME = "all"
 
 
 def text_card(model: UniVAE, data: Dataset) -> str:
@@ -33,18 +35,29 @@ def text_card(model: UniVAE, data: Dataset) -> str:
 
 
 def samples(model: UniVAE, train: TextSplit) -> str:
-    """Random draws from the prior, and how many of more are copies."""
+    """Sentences of codes from the prior, drawn and likeliest, and how many of more are copies."""
     codes = model.sample_codes(COPIES_AMONG, generator=torch.Generator().manual_seed(0))
+    latents = codes.view(len(codes), model.config.groups, model.config.latent_dim)
     with seeded(1, torch.device("cpu")):
-        drawn = model.decode(codes).sample()
-    shared, places = nearest(drawn, train)
-    copies = int((shared == 1).sum())
-    rows = train.batch(places[:SAMPLES], kind="tokens")
-    shares = [f"{100 * share:.0f} %" for share in shared[:SAMPLES].tolist()]
-    columns = [escaped(model.write(drawn[:SAMPLES])), escaped(model.write(rows)), shares]
-    titles = "sample from the prior", "nearest training sentence", "of it at the same places"
-    first = f"Random samples, none left out. Of {COPIES_AMONG:,} samples {copies} are copies."
+        drawn = beside(model, model.draw(latents), train)
+    likeliest = beside(model, model.generate(latents, Greedy()), train)
+    columns = [column[:SAMPLES] for column in (*drawn, *likeliest)]
+    nearest_too = "nearest training sentence", "of it at the same places"
+    titles = "drawn", *nearest_too, "likeliest of the same code", *nearest_too
+    copies = [found[2].count(SAME) for found in (drawn, likeliest)]
+    first = (
+        f"Random samples from the prior, none left out. Of {COPIES_AMONG:,} codes {copies[0]} gave "
+        f"a copy where tokens are drawn, {copies[1]} where they are the likeliest."
+    )
     return f"{first}\n\n{table(titles, columns)}"
+
+
+def beside(model: UniVAE, ids: Tensor, train: TextSplit) -> tuple[list[str], list[str], list[str]]:
+    """Sentences, the training sentences nearest to them, and how near these are."""
+    shared, places = nearest(ids, train)
+    rows = train.batch(places, kind="tokens")
+    shares = [SAME if share == 1 else f"{100 * share:.0f} %" for share in shared.tolist()]
+    return escaped(model.write(ids)), escaped(model.write(rows)), shares
 
 
 def nearest(ids: Tensor, train: TextSplit) -> tuple[Tensor, Tensor]:

@@ -137,7 +137,11 @@ def test_a_release_of_text_shows_its_sentences(release: ModuleType, tmp_path: Pa
     )
     release.release("small-text", recipe, arguments)
     card = (tmp_path / "checkpoints/small-text.md").read_text(encoding="utf-8")
-    for part in ("sample from the prior", "nearest training sentence", "Of 1,000 samples"):
+    for part in (
+        "| drawn | nearest training sentence |",
+        "likeliest of the same code",
+        "Of 1,000 codes",
+    ):
         assert part in card
     assert "| group 0 | group 1 |" in card and "- perplexity: " in card
     entry = yaml.safe_load((tmp_path / "registry.yaml").read_text())["checkpoints"]["small-text"]
