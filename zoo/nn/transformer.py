@@ -232,12 +232,17 @@ def _attend_one_more(
 
 def _attend_all(own: OnePosition, k: Tensor, v: Tensor, allowed: Tensor | None) -> Tensor:
     """What positions (S B, H, 1, D) see of themselves and of the keys (B, H, T, D) behind them."""
-    times = len(own.q) // len(k)
+    times = _draws(own.q, k)
     if allowed is not None:
         allowed = repeated(allowed, times)
     k = torch.cat([own.k, repeated(k, times)], dim=2)
     v = torch.cat([own.v, repeated(v, times)], dim=2)
     return _attend(own.q, k, v, allowed, causal=False)
+
+
+def _draws(first: Tensor, x: Tensor) -> int:
+    """S of batches (S B, ...) and (B, ...), which may be empty."""
+    return max(1, len(first)) // max(1, len(x))
 
 
 def repeated(batch: Tensor, times: int) -> Tensor:
@@ -312,7 +317,8 @@ class TransformerLayer(nn.Module):
         >>> layer.behind(torch.zeros(6, 1, 32), torch.zeros(2, 5, 32), turns).shape
         torch.Size([6, 6, 32])
         """
-        times, length = len(first) // len(x), x.shape[1]
+        first = first.to(x.dtype)  # that of the sum so far; under autocast a latent's is half
+        times, length = _draws(first, x), x.shape[1]
         whole = torch.cat([first, repeated(x, times)], dim=1)
         if times == 1 or len(x) * self.attention.heads * length**2 > MOST_SCORES:
             if allowed is not None:
@@ -327,6 +333,7 @@ class TransformerLayer(nn.Module):
         self, first: Tensor, x: Tensor, turns: Rotation, allowed: Tensor | None = None
     ) -> Tensor:
         """Of :meth:`behind` without a causal mask the first position, (S B, 1, W), alone."""
+        first = first.to(x.dtype)
         normal = self.before_attention(first), self.before_attention(x)
         seen = self.attention.first(*normal, turns, allowed)
         return self._fed(first + self.dropout(seen))

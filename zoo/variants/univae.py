@@ -444,7 +444,7 @@ class UniVAE(VariationalAutoencoder):
         for step, before, latent in zip(steps[plain:], latents[:-1], latents[1:], strict=True):
             state = step(before.seen(chosen[-1]), state[:, 1:], turns, allowed=seen)
             if seen is not None:
-                seen = repeated(seen, len(state) // len(seen))
+                seen = repeated(seen, len(state) // max(1, len(seen)))
             chosen.append(choose(latent.posterior(state[:, 0])))
         drawn = torch.stack(chosen, dim=1)
         return drawn.view(samples, len(x), *drawn.shape[1:])
