@@ -197,6 +197,21 @@ def test_every_optimiser_and_precision_trains(
     assert all(p.dtype == torch.float32 for p in run.model.parameters())
 
 
+@pytest.mark.parametrize("supported", [False, True])
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_bfloat16_that_the_cpu_only_emulates_is_warned_of(
+    tmp_path: Path,
+    precision: str,
+    supported: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: supported)
+    train(tmp_path, precision=precision)
+    warned = "warning: this CPU has no matrix products in bfloat16" in capsys.readouterr().err
+    assert warned == (precision == "bfloat16" and not supported)
+
+
 def test_a_batch_larger_than_the_dataset_is_the_dataset(tmp_path: Path) -> None:
     run = train(tmp_path, batch_size=10_000)
     assert run.history[-1]["step"] == 2

@@ -40,6 +40,18 @@ def autocast(config: TrainingConfig, device: torch.device) -> AbstractContextMan
     return nullcontext()
 
 
+def precision_warning(config: TrainingConfig, device: torch.device) -> str | None:
+    """What to say where bfloat16 is asked of a CPU that has no instructions for it."""
+    asked = config.precision == "bfloat16" and device.type == "cpu"
+    supported = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)  # not in all builds
+    if not asked or supported is None or supported():
+        return None
+    return (
+        "this CPU has no matrix products in bfloat16 and emulates them, tens of times slower than "
+        "those in float32; set train.precision=float32"
+    )
+
+
 def deterministic_convolutions() -> AbstractContextManager[None]:
     """Resuming bit for bit needs the same algorithm every time on an accelerator too."""
     flags: AbstractContextManager[None] = torch.backends.cudnn.flags(

@@ -21,7 +21,12 @@ from zoo.memory import keep_freed_memory
 from zoo.model import VariationalAutoencoder
 from zoo.randomness import seeded
 from zoo.training.config import Experiment, IwaeObjective, TrainingConfig
-from zoo.training.device import autocast, choose_device, deterministic_convolutions
+from zoo.training.device import (
+    autocast,
+    choose_device,
+    deterministic_convolutions,
+    precision_warning,
+)
 from zoo.training.objectives import figures, importance_bound, loss
 from zoo.training.optim import (
     GradientGuard,
@@ -180,6 +185,8 @@ class Trainer:
         """Train to the end and return the best model."""
         self.restore()
         if not self.done:
+            if (warning := precision_warning(self.config, self.device)) is not None:
+                self.reporter.warn(warning)
             with self.reporter.open(self.progress.step), deterministic_convolutions():
                 while not self.done:
                     self.train_epoch()
