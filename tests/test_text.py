@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import math
+import pickle
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
@@ -135,6 +138,24 @@ class TestTokenizer:
         assert read.json == own.json
         with pytest.raises(DataError, match=r"has \d+ tokens, the model reads at most 4"):
             read.ids(WORDS, length=5)
+
+    @pytest.mark.parametrize("copied", [copy.deepcopy, lambda t: pickle.loads(pickle.dumps(t))])
+    def test_a_copy_reads_as_the_original(self, copied: Callable[[Tokenizer], Tokenizer]) -> None:
+        """The package's own copies read special tokens where they are written in text."""
+        tokenizer = Tokenizer.learn(WORDS, "bpe", 300)
+        text = ["a <unk> b", "a <end> b"]
+        assert copied(tokenizer).ids(text).equal(tokenizer.ids(text))
+        model = build(WORDS, "bpe", length=30)
+        expected = model.read(text)
+        assert copied(model).read(text).equal(expected)  # type: ignore[arg-type, attr-defined]
+
+    def test_half_a_surrogate_pair_is_no_text(self) -> None:
+        with pytest.raises(DataError, match="sentence 2, .*holds half of a surrogate pair"):
+            Tokenizer.learn(WORDS, "words").ids(["the cat", "the \ud83d cat"])
+
+    def test_special_tokens_and_bytes_are_in_the_smallest_vocabulary(self) -> None:
+        assert len(Tokenizer.learn(WORDS, "words", 2)) == 3
+        assert len(Tokenizer.learn(WORDS, "bpe", 10)) == 3 + 256
 
     def test_ids_with_a_hole_are_refused(self) -> None:
         said = (

@@ -24,6 +24,7 @@ from zoo.data import load_dataset
 from zoo.data.tokenizer import Tokenizer
 from zoo.errors import CheckpointError, ConfigError, DataError, TrainingError
 from zoo.nn.decoding import Decoding
+from zoo.randomness import seeded
 from zoo.training.config import Experiment
 from zoo.training.trainer import train_experiment
 from zoo.variants.univae import UniVAE
@@ -230,9 +231,13 @@ def test_sentences_are_decoded_as_one_likes(
     model = zoo.load(run)
     drawn = model.sample(5, generator=torch.Generator().manual_seed(0), decoding=decoding)
     assert (tmp_path / "x.txt").read_text().split("\n") == [*drawn, ""]
-    if not isinstance(decoding, zoo.Draw):  # a reconstruction's draws have no seed
-        lines = (tmp_path / "y.txt").read_text().splitlines()
+    lines = (tmp_path / "y.txt").read_text().splitlines()
+    with seeded(0, torch.device("cpu")):
         assert lines[1::2] == model.reconstruct(lines[::2], decoding)
+    other = "--seed", 3, "--out", tmp_path / "z.txt"
+    call("reconstruct", run, "--n", 3, "--decoding", how, *other)
+    differs = (tmp_path / "z.txt").read_text() != (tmp_path / "y.txt").read_text()
+    assert differs == isinstance(decoding, zoo.Draw)
 
 
 @pytest.mark.parametrize(
@@ -375,6 +380,21 @@ def test_a_line_far_longer_than_others_is_named(
     load_dataset(path)
 
 
+def test_a_long_line_of_one_file_pads_those_of_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "ptb").mkdir()
+    for part, lines in (
+        ("train", ["red cat"] * 200), ("valid", ["cat"]), ("test", ["red", "cat " * 100]),
+    ):  # fmt: skip
+        (tmp_path / "ptb" / f"{part}.txt").write_text("\n".join(lines) + "\n")
+    assert load_dataset("ptb", root=tmp_path).train.shape == (101,)
+    monkeypatch.setattr("zoo.data.tokenizer.MOST_PLACES", 20_000)
+    said = "ptb: test.txt, line 2 has 100 tokens, a sentence 2.5 on average; .* each of 203 sent"
+    with pytest.raises(DataError, match=said):
+        load_dataset("ptb", root=tmp_path)
+
+
 def test_sentences_are_measured_at_no_image_size(corpus: Path) -> None:
     with pytest.raises(DataError, match="words holds text, which has no image_size"):
         zoo.evaluate(train(corpus).directory, samples=2, image_size=32)
@@ -410,12 +430,27 @@ def test_ids_that_are_no_sentences_are_refused(corpus: Path) -> None:
     for wrong, said in (
         (torch.tensor([[3, size, 1]]), f"ids must be 0 to {size - 1}, got 1 to {size}"),
         (torch.tensor([[3, -1, 1]]), "got -1 to 3; read"),
-        (torch.tensor([[3, 1], [0, 0]]), "sentence 2 of the ids has no token"),
-        (torch.zeros(1, 0, dtype=torch.int64), "sentence 1 of the ids has no token"),
+        (torch.tensor([[3, 1], [0, 0]]), "sentence 2 of the ids is not tokens, then an end"),
+        (torch.zeros(1, 0, dtype=torch.int64), "sentence 1 of the ids is not tokens"),
+        (torch.tensor([[3, 0, 4, 1]]), "sentence 1 of the ids is not tokens"),
+        (torch.tensor([[3, 1, 0, 0], [3, 1, 4, 1]]), "sentence 2 of the ids is not tokens"),
+        (torch.tensor([[3, 1], [3, 4]]), "sentence 2 of the ids is not tokens"),
+        (torch.tensor([[3, 4, 0]]), "sentence 1 of the ids is not tokens"),
         (["red cat"], r"expected ids int64 .* got list; read\(sentences\) makes them"),
     ):
         with pytest.raises(DataError, match=said):
             model.log_prob(wrong, 3)
+    whole = torch.full((1, model.tokens.length), 3)  # the longest there is need not end
+    assert model.log_prob(whole, 3).isfinite().all()
+    for wrong, said in (
+        (whole[0], "expected ids int64"),
+        (whole.double(), "expected ids int64"),
+        (torch.tensor([[3, size]]), f"ids must be 0 to {size - 1}"),
+        (torch.tensor([[-1, 3]]), f"ids must be 0 to {size - 1}"),
+    ):
+        with pytest.raises(DataError, match=said):
+            model.write(wrong)
+    assert model.log_posteriors(whole[:0]).shape == (0, 0)
     for wrong in ("red cat", [1, 2], None, {1: "red"}):
         with pytest.raises(DataError, match="give a list of sentences, for one as"):
             model.encode(wrong)

@@ -69,7 +69,9 @@ DecodingOption = Annotated[
         help="Of a model that works token by token: greedy, beam=WIDTH, or temperature=T,top-p=P.",
     ),
 ]
-SeedOption = Annotated[int, typer.Option(help="Seed of everything random.")]
+MOST_SEED = 2**63 - 1
+"""That torch's generators take."""
+SeedOption = Annotated[int, typer.Option(min=0, max=MOST_SEED, help="Seed of everything random.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -289,7 +291,9 @@ def compare(
     examples: Annotated[
         int | None, typer.Option(min=2, help="Only so many, spread over the split.")
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Instead of the benchmark's.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, max=MOST_SEED, help="Instead of the benchmark's.")
+    ] = None,
     data_root: RootOption = None,
     device: Annotated[str, typer.Option(help="For example cuda.")] = "cpu",
     as_json: JsonOption = False,
@@ -358,6 +362,9 @@ def reconstruct(
 ) -> None:
     """Show the first examples of a dataset, and under each the model's reconstruction."""
     check_suffix(out, (".png", ".npz", ".txt"))
+    import torch
+
+    from zoo.randomness import seeded
     from zoo.report.figures import enlargement, reconstruction_grid
 
     model, path = open_source(source)
@@ -365,7 +372,8 @@ def reconstruct(
     examples = examples_for(model, path, dataset, split, seed, data_root).take(n)
     originals = list(examples.batches(batch_size(model), "unit"))
     shown = [model.write(x) for x in originals]
-    rebuilt = [rebuild(x) for x in originals]
+    with seeded(seed, torch.device("cpu")):  # of a decoding that draws
+        rebuilt = [rebuild(x) for x in originals]
     if text:
         write_lines(out, shown, rebuilt)
         return

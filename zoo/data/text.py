@@ -19,7 +19,7 @@ from torch.nn.functional import pad
 from zoo.data.archive import Archive
 from zoo.data.partition import complete
 from zoo.data.split import Examples
-from zoo.data.tokenizer import END, PAD, UNKNOWN, Kind, Tokenizer
+from zoo.data.tokenizer import END, PAD, UNKNOWN, Kind, Tokenizer, refuse_waste
 from zoo.errors import DataError
 from zoo.model import InputKind
 from zoo.registry import DatasetSpec
@@ -149,6 +149,8 @@ class Corpus(NamedTuple):
             for lines, place in zip(self.files, places, strict=True)
         ]
         width = length or max(row.shape[1] for row in rows)
+        if form is None:
+            refuse_waste([((row != PAD).sum(1) - 1).tolist() for row in rows], places)
         splits = [TextSplit(pad(row, (0, width - row.shape[1]), value=PAD).int()) for row in rows]
         train, validation, test = splits if several else complete(splits[0], None, None)
         return (train, validation, test), tokenizer.json

@@ -22,7 +22,7 @@ PAD, END, UNKNOWN = 0, 1, 2
 SPECIAL = ("<pad>", "<end>", "<unk>")
 """The first three tokens of every vocabulary."""
 Kind = Literal["characters", "words", "bpe"]
-SHOWN = 5
+SHOWN, SHOWN_CHARACTERS = 5, 40
 MOST_PLACES, MOST_PADDING = 2**27, 20
 """Of a corpus's sentences padded alike (1 GB), where the tokens are less than one of so many."""
 RARE = "\ua66e\U00013000"
@@ -64,6 +64,7 @@ class Tokenizer:
     def learn(cls, sentences: Iterable[str], kind: Kind, size: int = 30_000) -> Tokenizer:
         """The tokeniser of at most ``size`` tokens for a corpus: its commonest come first.
 
+        The special tokens, and of "bpe" the 256 bytes, are in it whatever the ``size``.
         "characters" are Unicode code points, "words" what white space separates, and "bpe" pieces
         of bytes by byte-pair encoding, for which no text is unknown.
         """
@@ -76,6 +77,10 @@ class Tokenizer:
         # Whether special tokens are read in text is no part of it.
         text: str = self.backend.to_str()
         return text
+
+    def __reduce__(self) -> tuple[type[Tokenizer], tuple[str]]:
+        """Copies are made of the JSON as this one was: the package's own forget what it lacks."""
+        return Tokenizer, (self.json,)
 
     def __len__(self) -> int:
         """The number of tokens."""
@@ -92,18 +97,16 @@ class Tokenizer:
         """Ids int64 (N, T) of sentences, each ended and padded to ``length`` T or the longest.
 
         Raises DataError for an empty sentence, for one of more than T - 1 tokens, for one so long
-        that all others would be padded beyond memory, and with ``strict`` for tokens that are not
-        in the vocabulary. It begins with ``place`` and the
+        that all others would be padded beyond memory, for what is not Unicode text, and with
+        ``strict`` for tokens that are not in the vocabulary. It begins with ``place`` and the
         sentence's number, the first being 1.
         """
-        # No special tokens: a foreign tokeniser may add ends of its own, which we add below.
-        cut = self.backend.encode_batch_fast(list(sentences), add_special_tokens=False)
-        encoded = [each.ids for each in cut]
+        encoded = self._encoded(sentences, place)
         for number, ids in enumerate(encoded):
             self._check(f"{place} {number + 1}", sentences[number], ids, length, strict)
         counts = [len(ids) for ids in encoded]
         if length is None:
-            _refuse_waste(place, counts)
+            refuse_waste([counts], [place])
         lengths = torch.tensor(counts, dtype=torch.int64)[:, None]
         width = length or 1 + max(counts, default=0)
         columns = torch.arange(width)
@@ -114,6 +117,20 @@ class Tokenizer:
         rows[columns == lengths] = END
         return rows
 
+    def _encoded(self, sentences: Sequence[str], place: str) -> list[list[int]]:
+        try:
+            # No special tokens: a foreign tokeniser may add ends of its own; ours is added later.
+            cut = self.backend.encode_batch_fast(list(sentences), add_special_tokens=False)
+        except TypeError:
+            for number, sentence in enumerate(sentences):
+                if any("\ud800" <= character <= "\udfff" for character in sentence):
+                    raise DataError(
+                        f"{place} {number + 1}, {sentence[:SHOWN_CHARACTERS]!r}, holds half of a "
+                        "surrogate pair, which is no character; remove it"
+                    ) from None
+            raise
+        return [each.ids for each in cut]
+
     def text(self, ids: Tensor) -> list[str]:
         """The sentences of ids (N, T), each up to its end."""
         rows = [row[: row.index(END)] if END in row else row for row in ids.tolist()]
@@ -123,7 +140,8 @@ class Tokenizer:
     def _check(
         self, place: str, sentence: str, ids: list[int], length: int | None, strict: bool
     ) -> None:
-        cut = sentence if len(sentence) <= 40 else f"{sentence[:40]}..."
+        whole = len(sentence) <= SHOWN_CHARACTERS
+        cut = sentence if whole else f"{sentence[:SHOWN_CHARACTERS]}..."
         shown = f"{place}, {cut!r},"
         if not ids:
             raise DataError(f"{shown} is empty; give at least one token")
@@ -194,13 +212,19 @@ def _check_unknown(backend: Backend) -> None:
             )
 
 
-def _refuse_waste(place: str, lengths: Sequence[int]) -> None:
-    """Raise DataError where one sentence is so long that memory would hold little but padding."""
-    longest, total = max(lengths, default=0), sum(lengths)
-    if longest * len(lengths) > max(MOST_PLACES, MOST_PADDING * total):
+def refuse_waste(lengths: Sequence[Sequence[int]], places: Sequence[str]) -> None:
+    """Raise DataError where one sentence is so long that memory would hold little but padding.
+
+    ``lengths`` are those of the sentences of several files that are padded alike, each with its
+    place as messages say it.
+    """
+    longest = [max(of_file, default=0) for of_file in lengths]
+    most, count, total = max(longest), sum(map(len, lengths)), sum(map(sum, lengths))
+    if most * count > max(MOST_PLACES, MOST_PADDING * total):
+        file = longest.index(most)
         raise DataError(
-            f"{place} {1 + lengths.index(longest)} has {longest:,} tokens, a sentence "
-            f"{total / len(lengths):.1f} on average; so many places for each of {len(lengths):,} "
+            f"{places[file]} {1 + lengths[file].index(most)} has {most:,} tokens, a sentence "
+            f"{total / count:.1f} on average; so many places for each of {count:,} "
             "sentences take too much memory: shorten or split it"
         )
 

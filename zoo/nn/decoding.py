@@ -99,7 +99,7 @@ class Sequences(Protocol):
         """Add the next tokens, (N, ...)."""
 
     def select(self, rows: Tensor) -> None:
-        """Go on with these sequences (M,) alone, in that order."""
+        """Go on with these sequences (N,), as many as there are, in that order."""
 
 
 def generate(

@@ -118,17 +118,29 @@ class TextTokens(nn.Module):
         self.bias = nn.Parameter(torch.zeros(vocabulary))
 
     def check(self, x: Tensor) -> None:
-        """Raise DataError for ids (B, T) beyond this vocabulary, and for a row of padding alone."""
+        """Raise DataError for ids (B, T) beyond this vocabulary, and for those of no sentence.
+
+        One without an end is whole only where it has all the tokens that it may have.
+        """
+        self.check_vocabulary(x)
+        ends = x == END
+        behind_end = ends.cumsum(1) > ends.long()
+        wrong = ((x == PAD) != behind_end).any(1)
+        if x.shape[1] < self.length:
+            wrong |= ~ends.any(1)
+        if wrong.any():
+            raise DataError(
+                f"sentence {1 + int(wrong.int().argmax())} of the ids is not tokens, then an end "
+                f"({END}), then padding ({PAD}) alone; read(sentences) makes such"
+            )
+
+    def check_vocabulary(self, x: Tensor) -> None:
+        """Raise DataError for ids beyond this vocabulary."""
         size = len(self.bias)
         if ((x < 0) | (x >= size)).any():
             raise DataError(
                 f"ids must be 0 to {size - 1}, got {x.min()} to {x.max()}; read(sentences) makes "
                 "those of this model's vocabulary"
-            )
-        empty = (x == PAD).all(1)
-        if empty.any():
-            raise DataError(
-                f"sentence {1 + int(empty.int().argmax())} of the ids has no token, not even an end"
             )
 
     def split(self, x: Tensor) -> Tensor:

@@ -139,9 +139,10 @@ class Attention(nn.Module):
     ) -> Tensor:
         """The same for sequences (S B, 1 + T, W) that differ in their first position alone.
 
-        Number s B + b is first[s B + b], of (S B, 1, W), and then x[b], of (B, T, W); ``allowed``
-        is of the B. What the x see of themselves is computed once: values v of scores a that
-        average to o do so, with v_0 of score a_0, to o + sigmoid(a_0 - log sum exp a) (v_0 - o).
+        Number s B + b is first[s B + b], of (S B, 1, W), and then x[b], of (B, T, W). ``allowed``,
+        of (B, 1, 1, 1 + T), says which positions all see, the first among them. What the x see of
+        themselves is computed once: values v of scores a that average to o do so, with v_0 of
+        score a_0, to o + sigmoid(a_0 - log sum exp a) (v_0 - o).
         """
         q, k, v = self._heads(x, self.look.weight, 3)
         turns_of_x = turns.at(1, 1 + x.shape[1])

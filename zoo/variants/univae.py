@@ -231,7 +231,7 @@ class UniVAE(VariationalAutoencoder):
 
     def log_posteriors(self, x: Tensor) -> Tensor:
         codes = self.infer(x, 1, lambda q: q.rsample()).squeeze(0)
-        at_once = max(1, self.rows // len(x))
+        at_once = max(1, self.rows // max(1, len(x)))
         parts = torch.split(codes, at_once)
         return torch.cat([self._log_posterior(x, part) for part in parts])
 
@@ -366,22 +366,24 @@ class UniVAE(VariationalAutoencoder):
         if isinstance(self.tokens, ImageTokens):
             super().check_input(x)
             return
-        length = self.tokens.length
-        if (
-            not isinstance(x, Tensor)
-            or x.ndim != 2
-            or x.dtype != torch.int64
-            or x.shape[1] > length
-        ):
+        self._check_ids(x)
+        if not self.training:  # a look at the ids makes the host wait; a training's are its own
+            self.tokens.check(x)
+
+    def _check_ids(self, x: Tensor) -> None:
+        length, is_tensor = self.tokens.length, isinstance(x, Tensor)
+        if not is_tensor or x.ndim != 2 or x.dtype != torch.int64 or x.shape[1] > length:
             raise DataError(
                 f"expected ids int64 of shape (batch, at most {length}), got {described(x)}; "
                 "read(sentences) makes them"
             )
-        if not self.training:  # a look at the ids makes the host wait; a training's are its own
-            self.tokens.check(x)
 
     def write(self, x: Tensor) -> Tensor | list[str]:
-        return x.clamp(0, 1) if self.config.tokenizer is None else self.tokenizer.text(x)
+        if isinstance(self.tokens, ImageTokens):
+            return x.clamp(0, 1)
+        self._check_ids(x)
+        self.tokens.check_vocabulary(x)
+        return self.tokenizer.text(x)
 
     @overload
     def interpolate(self, start: Tensor, end: Tensor, steps: int) -> Tensor: ...
@@ -527,7 +529,7 @@ class Growing:
         self.state = self.model.norm(state[:, 0])
 
     def select(self, rows: Tensor) -> None:
-        """Go on with these sequences (M,) alone, in that order."""
+        """Go on with these sequences (N,), as many as there are, in that order."""
         self.state = self.state[rows]
         for cache in self.caches:
             cache.select(rows)
