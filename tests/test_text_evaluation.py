@@ -14,6 +14,7 @@ import zoo
 from zoo.data import load_dataset
 from zoo.data.text import TextSplit
 from zoo.data.tokenizer import PAD, Tokenizer
+from zoo.errors import DataError, ZooError
 from zoo.evaluation import Comparison, evaluate_model
 from zoo.evaluation.text import (
     at_their_places,
@@ -87,6 +88,21 @@ def test_mutual_information_of_gaussians() -> None:
     assert abs(found.value - 0.5 * math.log(2)) <= 4 * found.stderr
 
 
+def test_the_mixture_is_of_sentences_spread_over_the_split() -> None:
+    """Which is sorted by length: the first would be the shortest."""
+    seen: list[Tensor] = []
+
+    class Recorder(Table):
+        def log_posteriors(self, x: Tensor) -> Tensor:
+            seen.append(x)
+            return super().log_posteriors(x)
+
+    ids = torch.arange(3, 43, dtype=torch.int32)[:, None]
+    model = cast("VariationalAutoencoder", Recorder(torch.zeros(4, 4)))
+    mutual_information(model, TextSplit(ids), 4)
+    assert seen[0].flatten().tolist() == [3, 16, 29, 42]
+
+
 def test_shares_of_words_and_characters_at_their_places() -> None:
     assert at_their_places(["a b c d"], ["a x c"], "none") == [0.5]
     assert at_their_places(["天地玄黄"], ["天地黄玄"], "char") == [0.5]
@@ -126,6 +142,35 @@ def test_unknown_tokens_are_never_rebuilt(tmp_path: Path) -> None:
     assert text.accuracy.value == pytest.approx((2 / 3 + 1 + 1) / 3)
     assert text.exact_match.value == pytest.approx(2 / 3)
     assert text.unknown == pytest.approx(1 / 9)
+
+
+def test_the_word_unk_is_like_any_other_where_nothing_is_unknown() -> None:
+    sentences = ["a <unk> cat", "a cat", "the <unk>"]
+    tokenizer = Tokenizer.learn(sentences, "bpe", 300)
+    ids = tokenizer.ids(sentences).int()
+    model = model_of(tokenizer.json, ids.shape[1])
+    model.reconstruct = lambda x, decoding=None: model.write(x)  # type: ignore[method-assign]
+    text = evaluate_model(model, TextSplit(ids), name="m", dataset="d", samples=1).text
+    assert text is not None and text.unknown == 0
+    assert (text.exact_match.value, text.accuracy.value) == (1, 1)
+
+
+def test_a_model_that_diverged_has_no_perplexity() -> None:
+    tokenizer = Tokenizer.learn(SENTENCES, "words")
+    ids = tokenizer.ids(SENTENCES).int()
+    model = model_of(tokenizer.json, ids.shape[1])
+    with torch.no_grad():
+        model.tokens.table.mul_(1e4)  # type: ignore[union-attr]
+    with pytest.raises(ZooError, match="nats a token, too many for a perplexity"):
+        evaluate_model(model, TextSplit(ids), name="m", dataset="d", samples=1)
+
+
+def test_sentences_of_another_width_are_not_called_images() -> None:
+    tokenizer = Tokenizer.learn(SENTENCES, "words")
+    ids = tokenizer.ids(SENTENCES).int()
+    model = model_of(tokenizer.json, ids.shape[1] + 1)
+    with pytest.raises(DataError, match="sentences of at most 8 tokens, .* are padded to 7"):
+        evaluate_model(model, TextSplit(ids), name="m", dataset="d", samples=1)
 
 
 def test_bleu_of_known_sentences() -> None:

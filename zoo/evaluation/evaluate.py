@@ -97,6 +97,12 @@ def _check(
             f"the model reads {kinds[len(expected)]}, the examples are {kinds[len(split.shape)]}; "
             "choose another dataset"
         )
+    if tuple(split.shape) != expected and len(expected) == 1:
+        raise DataError(
+            f"the model reads sentences of at most {expected[0]} tokens, padded to so many, the "
+            f"examples are padded to {split.shape[0]}; zoo.evaluate(model, dataset=...) cuts them "
+            "as the model's were"
+        )
     if tuple(split.shape) != expected:
         raise DataError(
             f"the model reads images of shape (C, H, W) = {expected}, the examples are "

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from zoo.data.text import TextSplit, kind_of
 from zoo.data.tokenizer import SPECIAL, UNKNOWN
+from zoo.errors import ZooError
 from zoo.evaluation.results import Estimate, TextFigures, mean_of
 from zoo.model import VariationalAutoencoder
 
@@ -48,7 +49,7 @@ def text_figures(
     return TextFigures(
         tokens=tokens,
         unknown=split.unknown,
-        perplexity=None if nll is None else math.exp(nll.mean().item() / tokens),
+        perplexity=None if nll is None else _perplexity(nll.mean().item(), tokens),
         prior_log_likelihood=mean_of("log p(x|z) under the prior", from_prior),
         mutual_information=mutual_information(model, split, mixed),
         most_mutual_information=math.log(mixed),
@@ -59,6 +60,16 @@ def text_figures(
         self_bleu=self_bleu(samples, kind),
         units="characters" if kind == "char" else "words",
     )
+
+
+def _perplexity(nll: float, tokens: float) -> float:
+    try:
+        return math.exp(nll / tokens)
+    except OverflowError:
+        raise ZooError(
+            f"the sentences have {nll / tokens:.0f} nats a token, too many for a perplexity: the "
+            "weights are damaged, the training diverged, or the text is not of the model's kind"
+        ) from None
 
 
 def mutual_information(
@@ -134,12 +145,25 @@ def _pass(
     rebuilt: list[str] = []
     from_prior: list[Tensor] = []
     for x in split.batches(batch_size, model.input_kind):
-        # What is unknown is never rebuilt, nor one character longer than others.
-        originals += [str(line).replace(SPECIAL[UNKNOWN], HIDDEN[0]) for line in model.write(x)]
-        rebuilt += [str(line).replace(SPECIAL[UNKNOWN], HIDDEN[1]) for line in model.reconstruct(x)]
+        lines, again = map(str, model.write(x)), map(str, model.reconstruct(x))
+        pairs = map(_hidden, lines, again, (x == UNKNOWN).any(1).tolist())
+        for original, reconstruction in pairs:
+            originals.append(original)
+            rebuilt.append(reconstruction)
         from_prior.append(model.decode(model.sample_codes(len(x))).log_prob(x))
         advance(len(x))
     return originals, rebuilt, torch.cat(from_prior).cpu().double()
+
+
+def _hidden(original: str, rebuilt: str, unknown: bool) -> tuple[str, str]:
+    """What is unknown is never rebuilt, nor one character longer than others.
+
+    To pieces of bytes nothing is unknown, and ``<unk>`` a word like any other.
+    """
+    token = SPECIAL[UNKNOWN]
+    if token in original and not unknown:
+        return original, rebuilt
+    return original.replace(token, HIDDEN[0]), rebuilt.replace(token, HIDDEN[1])
 
 
 def at_their_places(originals: Sequence[str], rebuilt: Sequence[str], kind: str) -> list[float]:
