@@ -63,14 +63,16 @@ def beside(model: UniVAE, ids: Tensor, train: TextSplit) -> tuple[list[str], lis
 def nearest(ids: Tensor, train: TextSplit) -> tuple[Tensor, Tensor]:
     """For each of the ids (N, T) the training sentence most of whose tokens stand where its do.
 
+    The training sentences are padded to as many.
+
     Returns the share of places that agree, of those where either has a word, and its number.
     """
-    known = train.tokens[:, : ids.shape[1]]
+    known = train.tokens
     words = known > END
     best, places = [], []
     for row in ids.int():
         same = ((known == row) & words).sum(1)
-        either = (words | (row > END)).sum(1) + (train.tokens[:, ids.shape[1] :] > END).sum(1)
+        either = (words | (row > END)).sum(1)
         share, place = (same / either).max(0)
         best.append(share)
         places.append(place)

@@ -81,8 +81,7 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
         "--rows",
         type=positive,
         default=256,
-        help="draws decoded at a time; nvae-lite is fastest with 256, univae with 16, as so few "
-        "stay in a core's cache",
+        help="draws decoded at a time, or fewer where the model bounds them, as a univae does",
     )
     parser.add_argument(
         "--compile",
@@ -114,7 +113,7 @@ def measured(
             nll.append(-model.log_prob(x, options.samples, options.rows))
     seconds = time.monotonic() - started
     print(f"block {number}: {torch.cat(nll).mean():.3f}, {seconds:.0f} s", file=sys.stderr)
-    return {"nll": torch.cat(nll).tolist(), "seconds": seconds}
+    return {"nll": torch.cat(nll).tolist(), "seconds": seconds, "compiled": options.compile}
 
 
 def read(options: argparse.Namespace, wanted: dict[str, Any]) -> dict[str, Any]:
@@ -161,13 +160,15 @@ def finish(options: argparse.Namespace, wanted: dict[str, Any], count: int, exam
             "stderr": round((values.std() / math.sqrt(len(values))).item(), 5),
         }
         if len(found["blocks"]) == count and "nll" not in found:
-            minutes = sum(block["seconds"] for block in found["blocks"].values()) / 60
+            blocks = found["blocks"].values()
             command = ["python", "scripts/measure_nll.py", str(options.source)]
-            command += ["--compile"] * options.compile
+            command += ["--samples", options.samples, "--block", options.block]
+            command += ["--rows", options.rows]
+            command += ["--compile"] * any(block.get("compiled", False) for block in blocks)
             found |= {
                 "nll": figure,
-                "minutes": round(minutes, 1),
-                "command": shlex.join([*command, "--samples", str(options.samples)]),
+                "minutes": round(sum(block["seconds"] for block in blocks) / 60, 1),
+                "command": shlex.join(map(str, command)),
                 **environment(),
             }
             write(options, found)

@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 
 from zoo import checkpoint
+from zoo.data.tokenizer import Tokenizer
 from zoo.nn.decoding import Decoding, Draw
 from zoo.variants.nvae_lite import NVAELite, NVAELiteConfig, ScaleConfig
 from zoo.variants.univae import UniVAE, UniVAEConfig
@@ -92,6 +93,33 @@ def test_groups_are_drawn_anew_one_by_one(
     kept = [(code == own).all(-1).all(0).tolist() for code in codes]
     each = [[True, True], [False, True], [True, False]]
     assert kept == [which for which in each for _ in range(script.DRAWS)]
+
+
+def test_groups_of_a_file(script: ModuleType, tmp_path: Path) -> None:
+    small = {"width": 16, "heads": 2, "hidden": 24, "layers": 3, "groups": 2}
+    model = UniVAE(UniVAEConfig(input_shape=(1, 8, 8), **small)).eval()
+    source = tmp_path / "model.safetensors"
+    checkpoint.save(source, model, variant="univae", dataset="digits")
+    assert script.main([str(source), "--output", str(tmp_path)]) == 0
+    with Image.open(tmp_path / "groups.png") as picture:
+        assert picture.width == 7 * (9 * (1 + 3 * script.DRAWS) + 1)
+        assert picture.height == 7 * (9 * script.IMAGES + 1)
+
+
+def test_sentences_make_no_picture(
+    script: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = tmp_path / "model.safetensors"
+    text = {
+        "input_shape": (4,),
+        "tokenizer": Tokenizer.learn(["a cat"], "words").json,
+        "likelihood": "categorical",
+    }
+    model = UniVAE(UniVAEConfig.parse({**text, "width": 16, "heads": 2}, "test"))
+    checkpoint.save(source, model, variant="univae", dataset="ptb")
+    with pytest.raises(SystemExit):
+        script.main([str(source)])
+    assert "is neither an nvae-lite nor a univae of images" in capsys.readouterr().err
 
 
 def test_another_model_is_refused(

@@ -9,17 +9,19 @@ import json
 import shlex
 from functools import partial
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 import yaml
+from torch import Tensor
 
 import zoo
 from zoo import checkpoint
 from zoo.cli_support import parse_settings
 from zoo.data.text import TextSplit
+from zoo.data.tokenizer import Tokenizer
 from zoo.registry import registry
 from zoo.variants import complete_config
 
@@ -149,6 +151,40 @@ def test_a_release_of_text_shows_its_sentences(release: ModuleType, tmp_path: Pa
     assert "mse_per_pixel" not in entry["metrics"]
 
 
+def test_samples_of_a_card_are_drawn_and_likeliest_and_its_copies_counted(
+    release: ModuleType,
+) -> None:
+    """Of a model whose draws copy one training sentence and whose likeliest copy none."""
+    card = importlib.import_module("_text_card")
+    tokenizer = Tokenizer.learn(["red cat", "blue fish"], "words")
+    train = TextSplit(tokenizer.ids(["red cat"]).int())
+    codes: list[Tensor] = []
+
+    class Model:
+        config = SimpleNamespace(groups=1, latent_dim=2)
+
+        def sample_codes(self, n: int, generator: torch.Generator) -> Tensor:
+            return torch.zeros(n, 2)
+
+        def draw(self, z: Tensor) -> Tensor:
+            codes.append(z)
+            copies = tokenizer.ids(["red cat"] * 40)
+            return torch.cat([copies, tokenizer.ids(["red fish"] * (len(z) - 40))])
+
+        def generate(self, z: Tensor, decoding: zoo.Greedy) -> Tensor:
+            assert decoding == zoo.Greedy()
+            return tokenizer.ids(["blue cat"] * len(z))
+
+        def write(self, ids: Tensor) -> list[str]:
+            return tokenizer.text(ids)
+
+    said, _, table = card.samples(Model(), train).partition("\n\n")
+    assert "Of 1,000 codes 40 gave a copy where tokens are drawn, 0 where" in said
+    rows = table.splitlines()[2:]
+    assert codes[0].shape == (1000, 1, 2) and len(rows) == 32
+    assert set(rows) == {"| red cat | red cat | all | blue cat | red cat | 50 % |"}
+
+
 def test_the_nearest_sentence_shares_most_places(release: ModuleType) -> None:
     card = importlib.import_module("_text_card")
     train = TextSplit(torch.tensor([[5, 6, 7, 1, 0], [5, 6, 1, 0, 0], [9, 9, 9, 9, 1]]).int())
@@ -166,7 +202,8 @@ def test_an_nll_measured_in_blocks_is_that_of_the_evaluation(
     """In shares, one of them compiled: within the noise of the draws, and nothing twice."""
     script, output = importlib.import_module("measure_nll"), tmp_path / "nll.json"
     # The default compiler's imports use what torch itself calls deprecated.
-    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="aot_eager"))
+    plain, calls = partial(torch.compile, backend="aot_eager"), list[bool]()
+    monkeypatch.setattr(torch, "compile", lambda f: calls.append(True) or plain(f))
     given = ["gaussian-vae-digits", "--samples", "20", "--block", "80", "--output", str(output)]
     assert script.main([*given, "--share", "1/2", "--compile"]) == 0
     assert "160 of 300 examples" in capsys.readouterr().out
@@ -179,6 +216,9 @@ def test_an_nll_measured_in_blocks_is_that_of_the_evaluation(
     output.write_text(json.dumps({"gaussian-vae-digits": found}))
     assert script.main(given) == 0  # only shows the figure
     assert json.loads(output.read_text()) == {"gaussian-vae-digits": found}
+    assert [found["blocks"][str(n)]["compiled"] for n in range(4)] == [True, False, True, False]
+    assert calls == [True]
+    assert found["command"].endswith("--samples 20 --block 80 --rows 256 --compile")
     score = zoo.evaluate("gaussian-vae-digits", samples=20)
     assert score.nll is not None
     assert found["nll"]["value"] == pytest.approx(score.nll.value, abs=0.1)

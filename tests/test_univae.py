@@ -403,6 +403,15 @@ def test_caches_bound_the_rows_on_a_cpu_and_memory_elsewhere() -> None:
     assert 100 < large.to("meta").rows < 200
 
 
+def test_logits_bound_the_rows_of_text() -> None:
+    """Not the caches: most sentences are far shorter than they might be."""
+    words = " ".join(map(str, range(20_000)))
+    tokenizer = Tokenizer.learn([words], "words").json
+    text = {"input_shape": (64,), "tokenizer": tokenizer, "likelihood": "categorical"}
+    model = UniVAE(UniVAEConfig.parse({**text, **SMALL}, "test"))
+    assert model.rows == 2**24 // (64 * (20_003 + 4 * 16))
+
+
 def test_patches_are_laid_out_row_by_row() -> None:
     x = torch.arange(48.0).view(1, 1, 6, 8)
     patches = split_patches(x, 2)
@@ -433,6 +442,24 @@ def test_many_draws_share_the_lower_layers(monkeypatch: pytest.MonkeyPatch) -> N
         layer.register_forward_hook(lambda _m, given, _out: rows.append(len(given[0])))
     assert model.log_weights(x, 7).shape == (7, 2)
     assert set(rows) == {2}
+
+
+@pytest.mark.parametrize("kind", ["images", "sentences"])
+def test_many_draws_share_what_the_first_upper_layer_has_of_x(kind: str) -> None:
+    """Its queries, keys and values of x are made once in either half, not once for every draw."""
+    model, x = model_and_examples(kind)
+    shared: list[tuple[int, int]] = []
+    for layer in model.upper:
+        behind = layer.attention.behind
+
+        def spy(first: Tensor, x: Tensor, *rest: Any, behind: Any = behind) -> Tensor:
+            shared.append((len(first), len(x)))
+            seen: Tensor = behind(first, x, *rest)
+            return seen
+
+        layer.attention.behind = spy
+    model.log_weights(x, 7)
+    assert shared == [(21, 3)] * 2
 
 
 def test_traversals_turn_the_latents_that_a_direction_names() -> None:
