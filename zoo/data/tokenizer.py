@@ -79,7 +79,7 @@ class Tokenizer:
         return text
 
     def __reduce__(self) -> tuple[type[Tokenizer], tuple[str]]:
-        """Copies are made of the JSON as this one was: the package's own forget what it lacks."""
+        """Copies are made from the JSON: the package's own would read special tokens in text."""
         return Tokenizer, (self.json,)
 
     def __len__(self) -> int:
