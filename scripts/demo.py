@@ -17,12 +17,13 @@ from pathlib import Path
 import torch
 
 import zoo
-from zoo.data import load_for_model
+from zoo.data import Examples, load_for_model
 from zoo.evaluation import Comparison, Evaluation
 from zoo.registry import CheckpointSpec
 from zoo.report import (
     Figure,
     Section,
+    Sentences,
     checkpoint_section,
     grid,
     reconstruction_grid,
@@ -105,18 +106,42 @@ def _section(
     notes: list[str],
     data_root: str | None,
 ) -> Section:
-    figures = []
-    if model is not None and model.input_kind != "tokens":
-        seeded = torch.Generator().manual_seed(0)
-        samples = model.sample(4 * COLUMNS, generator=seeded)
-        scale = enlargement(samples)
-        figures.append(Figure("Samples", grid(samples, COLUMNS, scale=scale)))
+    figures: list[Figure] = []
+    sentences: list[Sentences] = []
+    if model is not None:
+        test = None
         if evaluation is not None:
             test = load_for_model(model.config, evaluation.dataset, root=data_root).test
-            x = test.batch(torch.arange(2 * COLUMNS), kind=model.input_kind, generator=seeded)
-            pairs = reconstruction_grid(x, model.reconstruct(x), COLUMNS, scale=scale)
-            figures.append(Figure("Test images, each row above its reconstructions", pairs))
-    return checkpoint_section(name, _card(name), evaluation, figures=figures, notes=notes)
+        if model.input_kind == "tokens":
+            sentences = _sentences(model, test)
+        else:
+            figures = _pictures(model, test)
+    return checkpoint_section(
+        name, _card(name), evaluation, figures=figures, sentences=sentences, notes=notes
+    )
+
+
+def _pictures(model: zoo.VariationalAutoencoder, test: Examples | None) -> list[Figure]:
+    seeded = torch.Generator().manual_seed(0)
+    samples = model.sample(4 * COLUMNS, generator=seeded)
+    scale = enlargement(samples)
+    figures = [Figure("Samples", grid(samples, COLUMNS, scale=scale))]
+    if test is not None:
+        x = test.batch(torch.arange(2 * COLUMNS), kind=model.input_kind, generator=seeded)
+        pairs = reconstruction_grid(x, model.reconstruct(x), COLUMNS, scale=scale)
+        figures.append(Figure("Test images, each row above its reconstructions", pairs))
+    return figures
+
+
+def _sentences(model: zoo.VariationalAutoencoder, test: Examples | None) -> list[Sentences]:
+    codes = model.sample_codes(2 * COLUMNS, generator=torch.Generator().manual_seed(0))
+    shown = [Sentences("The likeliest tokens of codes from the prior", model.show(codes))]
+    if test is not None:
+        x = test.batch(torch.arange(COLUMNS), kind=model.input_kind)
+        pairs = zip(model.write(x), model.reconstruct(x), strict=True)
+        lines = [line for pair in pairs for line in pair]
+        shown.append(Sentences("Test sentences, each above its reconstruction", lines))
+    return shown
 
 
 def _card(name: str) -> CheckpointSpec:

@@ -12,6 +12,7 @@ import subprocess
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,6 +29,7 @@ from zoo.registry import CheckpointSpec, MetricSpec, RecipeSpec
 from zoo.report import (
     Figure,
     Section,
+    Sentences,
     checkpoint_section,
     grid,
     reconstruction_grid,
@@ -215,11 +217,12 @@ def test_text_is_escaped(tmp_path: Path) -> None:
         table=[[hostile], [hostile]],
         notes=[hostile],
         figures=[Figure(hostile, grid(torch.rand(1, 1, 2, 2), 1))],
+        sentences=[Sentences(hostile, [hostile])],
     )
     path = write_page(tmp_path / "index.html", [], [section], title=hostile)
     content = path.read_text(encoding="utf-8")
     assert "<script" not in content
-    assert Page(content).text.count(hostile) == 10
+    assert Page(content).text.count(hostile) == 12
 
 
 def test_a_card_without_an_evaluation_shows_what_is_recorded() -> None:
@@ -247,21 +250,36 @@ def test_a_failed_write_leaves_the_old_page(
     assert list(tmp_path.iterdir()) == [path]
 
 
-def release(folder: Path, name: str, dataset: str) -> dict[str, object]:
+def release(
+    folder: Path, name: str, dataset: str, variant: str = "gaussian-vae", **settings: Any
+) -> dict[str, object]:
     """A registry entry for an untrained model kept where downloads are kept."""
     file = folder / "checkpoints" / f"{name}.safetensors"
     file.parent.mkdir(parents=True, exist_ok=True)
-    model = zoo.create("gaussian-vae", dataset=dataset, latent_dim=4)
-    checkpoint.save(file, model, variant="gaussian-vae", dataset=dataset)
+    root = str(folder.parent / "data")
+    model = zoo.create(variant, dataset=dataset, data_root=root, latent_dim=4, **settings)
+    checkpoint.save(file, model, variant=variant, dataset=dataset)
     content = file.read_bytes()
     digest = hashlib.sha256(content).hexdigest()
-    changes = {"dataset": dataset, "file": file.name, "sha256": digest, "bytes": len(content)}
+    changes = {
+        "variant": variant,
+        "dataset": dataset,
+        "file": file.name,
+        "sha256": digest,
+        "bytes": len(content),
+    }
     return SPEC.model_copy(update=changes).model_dump(mode="json", exclude_none=True)
 
 
 def test_the_demo_shows_what_it_can_and_says_what_it_cannot(tmp_path: Path) -> None:
-    home = tmp_path / "home"
+    home, corpora = tmp_path / "home", tmp_path / "data" / "ptb"
+    corpora.mkdir(parents=True)
+    for part in ("train", "valid", "test"):
+        lines = [f"the {animal} sat" for animal in ("cat", "dog", "emu") * 8]
+        (corpora / f"{part}.txt").write_text("\n".join(lines) + "\n")
+    small = {"width": 16, "heads": 2, "hidden": 24, "layers": 3, "groups": 2}
     entries = {
+        "tested-text": release(home, "tested-text", "ptb", "univae", **small),
         "tested-digits": release(home, "tested-digits", "digits"),
         "tested-kmnist": release(home, "tested-kmnist", "kmnist"),
         "tested-broken": {**release(home, "tested-broken", "digits"), "sha256": "b" * 64},
@@ -272,6 +290,7 @@ def test_the_demo_shows_what_it_can_and_says_what_it_cannot(tmp_path: Path) -> N
     script = checkout / "scripts" / "demo.py"
     places = {"ZOO_HOME": str(home), "ZOO_REGISTRY": str(extra), "ZOO_DATA": ""}
     options = [str(tmp_path / "page"), "--samples", "2", "--examples", "20"]
+    options += ["--data-root", str(tmp_path / "data")]
     done = subprocess.run(
         [sys.executable, "-W", "error", str(script), *options],
         env={**os.environ, **places, "PYTHONPATH": str(checkout)},
@@ -289,5 +308,11 @@ def test_the_demo_shows_what_it_can_and_says_what_it_cannot(tmp_path: Path) -> N
     assert sections["tested-digits"].count("<img") == 2
     assert sections["tested-kmnist"].count("<img") == 1
     assert "not evaluated here: kmnist" in sections["tested-kmnist"]
+    assert sections["tested-text"].count("<img") == 0
+    samples, pairs = re.findall("<ul>(.*?)</ul>", sections["tested-text"])
+    assert samples.count("<li>") == 16
+    assert re.findall("<li>(.*?)</li>", pairs)[::2][:3] == [
+        f"the {animal} sat" for animal in ("cat", "dog", "emu")
+    ]
     assert sections["tested-broken"].count("<img") == 0
     assert "not loaded" in sections["tested-broken"]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from zoo.evaluation import Estimate, Evaluation
 from zoo.registry import CheckpointSpec, MetricSpec
-from zoo.report.page import Figure, Section
+from zoo.report.page import Figure, Section, Sentences
 
 _UNITS = {
     "nll": "nats per example",
@@ -38,6 +38,7 @@ def checkpoint_section(
     evaluation: Evaluation | None = None,
     *,
     figures: Sequence[Figure] = (),
+    sentences: Sequence[Sentences] = (),
     notes: Sequence[str] = (),
 ) -> Section:
     """The card of a released checkpoint: origin, licence, how it was made, and its figures.
@@ -66,6 +67,7 @@ def checkpoint_section(
         table=[titles, *rows] if rows else (),
         notes=[*protocol, *notes],
         figures=figures,
+        sentences=sentences,
     )
 
 

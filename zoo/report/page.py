@@ -25,8 +25,16 @@ class Figure:
 
 
 @dataclass(frozen=True)
+class Sentences:
+    """Sentences, one a line, with the words under them."""
+
+    caption: str
+    lines: Sequence[str]
+
+
+@dataclass(frozen=True)
 class Section:
-    """A part of the page: words, facts by name, a table, pictures. All text is escaped.
+    """A part of the page: words, facts by name, a table, pictures, sentences, all text escaped.
 
     ``table`` holds rows of cells, the first being the titles; ``notes`` stand under it.
     """
@@ -37,6 +45,7 @@ class Section:
     table: Sequence[Sequence[str]] = ()
     notes: Sequence[str] = ()
     figures: Sequence[Figure] = ()
+    sentences: Sequence[Sentences] = ()
 
 
 def write_page(
