@@ -2,7 +2,7 @@
 
     scripts/demo [FOLDER] [--samples K] [--examples N] [--data-root FOLDER]
 
-Nothing is downloaded. Checkpoints whose test images are not on this machine are shown by their
+Nothing is downloaded. Checkpoints whose test examples are not on this machine are shown by their
 samples and recorded figures alone.
 """
 
@@ -55,7 +55,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Show every released checkpoint on one page.")
     parser.add_argument("folder", nargs="?", type=Path, default=Path("demo-report"))
     parser.add_argument("--samples", type=int, default=50, help="importance samples (50)")
-    parser.add_argument("--examples", type=int, default=200, help="test images of each set (200)")
+    parser.add_argument("--examples", type=int, default=200, help="test examples of each set (200)")
     parser.add_argument("--data-root", help="where datasets lie, looked at first")
     return parser.parse_args(arguments)
 

@@ -149,7 +149,7 @@ class Corpus(NamedTuple):
             for lines, place in zip(self.files, places, strict=True)
         ]
         width = length or max(row.shape[1] for row in rows)
-        if form is None:
+        if form is None and several:  # each alone is checked where it is cut
             refuse_waste([((row != PAD).sum(1) - 1).tolist() for row in rows], places)
         splits = [TextSplit(pad(row, (0, width - row.shape[1]), value=PAD).int()) for row in rows]
         train, validation, test = splits if several else complete(splits[0], None, None)

@@ -47,7 +47,7 @@ def precision_warning(config: TrainingConfig, device: torch.device) -> str | Non
     if not asked or supported is None or supported():
         return None
     return (
-        "this CPU has no matrix products in bfloat16 and emulates them, tens of times slower than "
+        "this CPU has no matrix products in bfloat16 and emulates them, far slower than "
         "those in float32; set train.precision=float32"
     )
 
