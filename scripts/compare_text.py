@@ -11,6 +11,8 @@ scripts/results/text-EXPERIMENT.json; several processes may add to it at once.
 from __future__ import annotations
 
 import argparse
+import hashlib
+import json
 import shlex
 import sys
 from fnmatch import fnmatchcase
@@ -103,7 +105,9 @@ def measure(
         train=settings["train"],
         data_root=options.data_root,
     )
-    name = point.replace(", ", "-").replace(" ", "")
+    # Of other settings another run: the old one would refuse to go on.
+    trained = json.dumps([settings["model"], settings["train"]], sort_keys=True).encode()
+    name = f"{point.replace(', ', '-').replace(' ', '')}-{hashlib.sha256(trained).hexdigest()[:8]}"
     run = zoo.train_experiment(built, options.runs / options.experiment / name)
     found = zoo.evaluate(
         run.directory,

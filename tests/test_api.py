@@ -266,6 +266,7 @@ class TestCompare:
         ("arguments", "error", "said"),
         [
             ({"sources": [], "benchmark": "digits"}, ConfigError, "nothing to compare"),
+            ({"sources": "beta-vae-digits", "benchmark": "digits"}, ConfigError, "give a list of"),
             ({}, ConfigError, "either a benchmark or a dataset"),
             ({"benchmark": "digits", "dataset": "digits"}, ConfigError, "either a benchmark or"),
             ({"benchmark": "digts"}, UnknownNameError, "unknown benchmark 'digts'; did you mean"),

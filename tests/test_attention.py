@@ -6,13 +6,28 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
 from zoo.nn import transformer
-from zoo.nn.transformer import Attention, KeyValueCache, TransformerLayer, rotation
+from zoo.nn.transformer import (
+    Attention,
+    GatedFeedForward,
+    KeyValueCache,
+    RMSNorm,
+    TransformerLayer,
+    rotation,
+)
 
 MASKS = ("none", "causal", "padding")
+
+
+class Elsewhere(Tensor):
+    """Numbers that say that an accelerator has them."""
+
+    @property
+    def device(self) -> torch.device:  # type: ignore[override]
+        return torch.device("cuda")
 
 
 def allowed_by(mask: str) -> Tensor | None:
@@ -44,6 +59,14 @@ def test_half_precision_is_near_the_exact_values_and_slopes(
     (found,) = torch.autograd.grad((seen * weights).sum(), qkv)
     (slope,) = torch.autograd.grad((expected * weights).sum(), qkv)
     assert (found - slope).norm() < 0.02 * slope.norm()
+
+
+@pytest.mark.parametrize("mask", MASKS)
+def test_accelerators_hide_the_same(mask: str) -> None:
+    qkv = torch.randn(3, 2, 3, 7, 8)
+    q, k, v = qkv.as_subclass(Elsewhere)
+    seen = transformer._attend(q, k, v, allowed_by(mask), mask == "causal").as_subclass(Tensor)
+    torch.testing.assert_close(seen.double(), exact(qkv, mask), rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
@@ -80,6 +103,36 @@ def test_batches_of_several_widths_are_compiled_whole() -> None:
         for hidden in ({"causal": True}, {"allowed": torch.ones(2, 1, 1, width).bool()}):
             torch.testing.assert_close(compiled(x, turns, **hidden), layer(x, turns, **hidden))
     assert kernels == [1, 1, 1, 1]  # each kind of mask for the first width, then for any
+
+
+@pytest.mark.parametrize("part", ["attention", "feed_forward"])
+def test_dropout_is_of_either_part_and_of_training_alone(part: str) -> None:
+    layer = TransformerLayer(width=16, heads=2, hidden=24, depth=1, dropout=0.5)
+    other = layer.feed_forward if part == "attention" else layer.attention
+    nn.init.zeros_(other.leave.weight)
+    turns = rotation(torch.arange(7.0)[:, None], 8)
+    first, x = torch.randn(6, 1, 16), torch.randn(2, 6, 16)
+    for go in (
+        lambda: layer(x, turns.at(0, 6)),
+        lambda: layer.behind(first, x, turns),
+        lambda: layer.first(first, x, turns),
+    ):
+        assert not torch.equal(go(), go())
+        layer.eval()
+        assert torch.equal(go(), go())
+        layer.train()
+
+
+def test_what_a_stack_adds_at_first_has_the_size_of_one_part() -> None:
+    torch.manual_seed(0)
+    width, depth = 64, 16
+    x, turns = torch.randn(8, 7, width), rotation(torch.arange(7.0)[:, None], 16)
+    state, normal = x, RMSNorm(width)(x)
+    for _ in range(depth):
+        state = TransformerLayer(width, 4, 128, depth)(state, turns)
+    seen, fed = Attention(width, 4)(normal, turns), GatedFeedForward(width, 128)(normal)
+    one = ((seen.var() + fed.var()) / 2).sqrt()
+    assert (state - x).std().item() == pytest.approx(one.item(), rel=0.15)
 
 
 def test_what_is_next_sees_all_that_is_kept() -> None:

@@ -102,6 +102,10 @@ def test_records_of_other_settings_are_made_anew(
     assert "Left out, of other settings: gaussian." in capsys.readouterr().out
     call(script, tmp_path, "--points", "gaussian")
     assert "| gaussian |" in capsys.readouterr().out
+    text = script.EXPERIMENTS.read_text().replace("epochs: 1", "epochs: 2")
+    script.EXPERIMENTS.write_text(text)
+    call(script, tmp_path, "--points", "gaussian")
+    assert json.loads((tmp_path / "found.json").read_text())["gaussian"]["epochs"] == 2
 
 
 def test_mistakes(script: ModuleType, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from zoo.data.tokenizer import END, PAD, UNKNOWN, Tokenizer
 from zoo.errors import UnsupportedError
-from zoo.nn.decoding import Beam, Beams, Draw, Greedy, _search, nucleus
+from zoo.nn.decoding import Beam, Beams, Draw, Greedy, _search, generate, nucleus
 from zoo.variants.univae import Growing, UniVAE, UniVAEConfig
 
 LENGTH = 4
@@ -180,7 +180,8 @@ def test_ended_sentences_wait_for_the_others() -> None:
     [
         (lambda: Draw(temperature=0), "temperature must be a number above 0, got 0"),
         (lambda: Draw(top_p=2), "top_p must be above 0 and at most 1, got 2"),
-        (lambda: Beam(0), "width of at least 1, got 0"),
+        (lambda: Beam(0), "width of 1 to 1024, got 0"),
+        (lambda: Beam(99_999_999), "width of 1 to 1024, got 99999999"),
     ],
 )
 def test_decodings_that_are_none_are_refused(wrong: Any, said: str) -> None:
@@ -196,8 +197,14 @@ def test_decodings_that_are_none_are_refused(wrong: Any, said: str) -> None:
 
 
 def test_a_temperature_near_zero_is_greedy() -> None:
-    probabilities = nucleus(torch.tensor([2.0, 1.0, -torch.inf]), Draw(temperature=1e-38))
-    assert probabilities.tolist() == [1, 0, 0]
+    for temperature in (1e-38, 1e-300):
+        probabilities = nucleus(torch.tensor([2.0, 1.0, -torch.inf]), Draw(temperature))
+        assert probabilities.tolist() == [1, 0, 0]
+
+
+def test_a_boundless_temperature_is_uniform() -> None:
+    probabilities = nucleus(torch.tensor([2.0, 1.0, -torch.inf]), Draw(1e300))
+    assert probabilities.tolist() == [0.5, 0.5, 0]
 
 
 def test_intensities_cannot_be_ranked() -> None:
@@ -209,9 +216,42 @@ def test_intensities_cannot_be_ranked() -> None:
             model.show(codes, decoding)
 
 
+def test_beams_are_no_more_rows_than_the_model_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, seen = of_text(), []
+    z = model.sample_codes(5, generator=torch.Generator().manual_seed(0)).view(5, 2, 4)
+    expected = model.generate(z, Beam(width=3))
+
+    def spy(begin: Any, part: Tensor, tokens: Any, decoding: Beam) -> Tensor:
+        seen.append(len(part) * decoding.width)
+        return generate(begin, part, tokens, decoding)
+
+    monkeypatch.setattr("zoo.variants.univae.generate", spy)
+    monkeypatch.setattr(UniVAE, "rows", 7)
+    assert torch.equal(model.generate(z, Beam(width=3)), expected)
+    assert seen == [6, 6, 3]
+
+
+@pytest.mark.parametrize("likelihood", ["bernoulli", "discretized-logistic", "gaussian"])
+def test_draws_lie_in_the_support(likelihood: str) -> None:
+    model = build(input_shape=(1, 2, 2), likelihood=likelihood)
+    p = model.decode(model.sample_codes(50))
+    assert p.support.check(p.sample()).all()
+
+
+def test_what_is_no_batch_of_codes_is_refused() -> None:
+    model = of_text()
+    for wrong in (torch.zeros(2, 5), torch.zeros(2, 9)):
+        for use in (model.show, model.decode):
+            with pytest.raises(UnsupportedError, match=r"has 8 numbers, got \(2, [59]\)"):
+                use(wrong)
+    with pytest.raises(UnsupportedError, match=r"one as code\[None\], got \(8,\)"):
+        model.show(torch.zeros(8))
+
+
 def test_sentences_in_and_out() -> None:
     model = of_text()
     codes = model.encode(["ab", "b"])
+    assert torch.equal(model.read([" ab\n", "b "]), model.read(["ab", "b"]))
     torch.testing.assert_close(codes, model.encode(model.read(["ab", "b"])))
     assert model.reconstruct(["ab", "b"]) == model.show(codes)
     between = model.interpolate("ab", "b", 5)

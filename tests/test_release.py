@@ -20,6 +20,7 @@ from torch import Tensor
 import zoo
 from zoo import checkpoint
 from zoo.cli_support import parse_settings
+from zoo.data import Split
 from zoo.data.text import TextSplit
 from zoo.data.tokenizer import Tokenizer
 from zoo.registry import registry
@@ -223,3 +224,39 @@ def test_an_nll_measured_in_blocks_is_that_of_the_evaluation(
     assert score.nll is not None
     assert found["nll"]["value"] == pytest.approx(score.nll.value, abs=0.1)
     assert found["nll"]["stderr"] == pytest.approx(score.nll.stderr, rel=0.05)
+
+
+def test_each_block_has_noise_of_its_own(release: ModuleType) -> None:
+    """Also of the same images; measured again after a kill it has the same."""
+    script, model = importlib.import_module("measure_nll"), zoo.load("gaussian-vae-digits")
+    images = Split(torch.zeros(4, 1, 8, 8, dtype=torch.uint8))
+    options = SimpleNamespace(block=2, samples=3, rows=256, compile=False)
+    first, again, other = (
+        script.measured(model, images, number, options)["nll"] for number in (0, 0, 1)
+    )
+    assert first == again and set(first).isdisjoint(other)
+
+
+def test_what_another_protocol_measured_is_no_part_of_the_figure(
+    release: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Other samples, other blocks, or other weights in a file of the same name."""
+    script, file = importlib.import_module("measure_nll"), tmp_path / "m.safetensors"
+
+    def save(seed: int) -> None:
+        torch.manual_seed(seed)
+        model = zoo.create("gaussian-vae", latent_dim=2, backbone={"name": "mlp", "hidden": [8]})
+        checkpoint.save(file, model, variant="gaussian-vae", dataset="digits")
+
+    def shown(*given: str) -> str:
+        script.main([str(file), "--output", str(tmp_path / "nll.json"), *given])
+        return capsys.readouterr().out
+
+    save(0)
+    measured, nothing_new = ["--samples", "2", "--block", "300"], ["--share", "3/3"]
+    assert "300 of 300 examples" in shown(*measured)
+    assert "300 of 300 examples" in shown(*measured, *nothing_new)
+    for other in (["--samples", "3"], ["--block", "150"]):
+        assert "there is no block" in shown(*measured, *nothing_new, *other)
+    save(1)
+    assert "there is no block" in shown(*measured, *nothing_new)

@@ -110,8 +110,11 @@ def test_shares_of_words_and_characters_at_their_places() -> None:
 
 
 def test_a_group_is_used_for_what_is_lost_without_it() -> None:
-    """Of a decoder that hears how far each latent is from the sentence's own, not the second's."""
-    heard = torch.tensor([1.0, 0.0, 5.0])
+    """Of a decoder that hears how far each latent is from the sentence's own, not the second's.
+
+    The prior has one code, whose latents differ and are not zero.
+    """
+    heard, only = torch.tensor([1.0, 0.0, 5.0]), torch.arange(12.0)
 
     class Listener(UniVAE):
         def log_likelihood(self, x: Tensor, z: Tensor) -> Tensor:
@@ -119,7 +122,7 @@ def test_a_group_is_used_for_what_is_lost_without_it() -> None:
             return -(z - own).square().sum(-1) @ heard
 
         def sample_codes(self, n: int, *_: Any, **__: Any) -> Tensor:
-            return torch.zeros(n, self.code_dim)  # at distance 1 from every direction
+            return only.expand(n, -1)
 
     tokenizer = Tokenizer.learn(SENTENCES, "words")
     ids = tokenizer.ids(SENTENCES).int()
@@ -127,7 +130,8 @@ def test_a_group_is_used_for_what_is_lost_without_it() -> None:
     done: list[int] = []
     use = group_use(model, TextSplit(ids), 2, done.append)
     assert done == [2, 2, 1]
-    assert use == pytest.approx((1, 0, 5), abs=1e-5)
+    far = (model.encode(ids.long()) - only).square().view(-1, 3, 4).sum(-1).mean(0)
+    assert use == pytest.approx((far * heard).tolist(), rel=1e-4, abs=1e-4)
 
 
 def test_unknown_tokens_are_never_rebuilt(tmp_path: Path) -> None:
@@ -181,6 +185,24 @@ def test_bleu_of_known_sentences() -> None:
     assert self_bleu(["a cat sat on it"] * 4, "none") == pytest.approx(100)
     assert self_bleu(["a b c d", "e f g h", "i j k l"], "none") < 20
     assert self_bleu(["", "", ""], "none") == 100
+
+
+def test_bleu_counts_the_characters_of_text_without_spaces() -> None:
+    """Of 6 characters 5 are right, of 5 pairs 3, of 4 triples 2, of 3 quadruples 1.
+
+    An unknown one counts as one.
+    """
+    sentence, other = "天地玄黃宇宙", "天地玄黃洪宙"
+    tokenizer = Tokenizer.learn([sentence, other], "characters")
+    ids = tokenizer.ids([sentence] * 2).int()
+    model = model_of(tokenizer.json, ids.shape[1])
+    model.reconstruct = lambda x, decoding=None: [other] * len(x)  # type: ignore[method-assign]
+    drawn = [each.replace("天", "<unk>") for each in (sentence, other)]
+    model.sample = lambda *_, **__: drawn  # type: ignore[method-assign]
+    text = evaluate_model(model, TextSplit(ids), name="m", dataset="d", samples=1).text
+    expected = 100 * (5 / 6 * 3 / 5 * 2 / 4 * 1 / 3) ** 0.25
+    assert text is not None
+    assert (text.bleu, text.self_bleu) == pytest.approx((expected, expected))
 
 
 def test_figures_of_a_model_that_says_everything(tmp_path: Path) -> None:

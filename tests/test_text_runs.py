@@ -249,7 +249,7 @@ def test_sentences_are_decoded_as_one_likes(
         ("beam=2,beam=3", "write greedy"),
         ("temperature=2000-99-99", "temperature must be a number above 0, got '2000-99-99'"),
         ("temperature=yes", "got 'yes'"),
-        ("beam=2.5", "whole width of at least 1, got 2.5"),
+        ("beam=2.5", "whole width of 1 to 1024, got 2.5"),
         ("temperature=warm", "temperature must be a number above 0, got 'warm'"),
         ("top-p=[", "top_p must be above 0 and at most 1, got '['"),
     ],
@@ -355,6 +355,33 @@ def test_other_vocabularies_are_not_compared(
         zoo.compare([corpus.parent / "run", other.parent / "run"], dataset=str(corpus))
 
 
+def test_a_run_on_a_corpus_of_other_words_says_so(
+    corpus: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train(corpus, progress=True)
+    assert "not in the vocabulary" not in capsys.readouterr().err
+    foreign = corpus.with_name("foreign.txt")
+    foreign.write_text(corpus.read_text().replace("red", "rouge").replace("cat", "chat"))
+    zoo.train("univae", dataset=str(foreign), start_from=corpus.parent / "run", epochs=1,
+              batch_size=8, directory=corpus.parent / "other")  # fmt: skip
+    said = capsys.readouterr().err
+    assert re.search(r"5\d\.\d % of the training tokens are not in the vocabulary", said), said
+
+
+def test_a_corpus_that_grew_is_not_measured_as_if_it_were_held_out(corpus: Path) -> None:
+    run = train(corpus)
+    before = zoo.evaluate(run.directory, samples=2)
+    out = corpus.with_name("x.txt")
+    call("reconstruct", run.directory, "--out", out)
+    corpus.write_text(corpus.read_text() + "red cat\n")
+    changed = "words has changed since the model was trained"
+    with pytest.raises(DataError, match=changed):
+        zoo.evaluate(run.directory, samples=2)
+    assert changed in call("reconstruct", run.directory, "--out", out, code=2).stderr
+    again = zoo.evaluate(run.directory, samples=2, dataset=str(corpus))
+    assert again.test_set_sha256 != before.test_set_sha256
+
+
 def test_a_split_too_small_for_an_error_is_named(tmp_path: Path) -> None:
     path = tmp_path / "ten.txt"
     path.write_text("\n".join(LINES[:10]) + "\n")
@@ -440,6 +467,9 @@ def test_ids_that_are_no_sentences_are_refused(corpus: Path) -> None:
     ):
         with pytest.raises(DataError, match=said):
             model.log_prob(wrong, 3)
+    for wrong in (torch.tensor([[3, 0, 4, 1]]), torch.tensor([[3, size, 1]])):
+        with pytest.raises(DataError, match="of the ids is not tokens|ids must be 0 to"):
+            model.decode(model.sample_codes(1)).log_prob(wrong)
     whole = torch.full((1, model.tokens.length), 3)  # the longest there is need not end
     assert model.log_prob(whole, 3).isfinite().all()
     for wrong, said in (

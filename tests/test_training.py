@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import json
 import math
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -551,3 +553,35 @@ def test_one_colour_image_of_odd_size_trains(tmp_path: Path) -> None:
         progress=False,
     )
     assert run.model.sample(2).shape == (2, 3, 9, 7)
+
+
+def test_a_line_of_metrics_that_zoo_did_not_write_is_named(tmp_path: Path) -> None:
+    run = RunDirectory(tmp_path)
+    run.append_metrics({"step": 1})
+    run.metrics.write_text(run.metrics.read_text() + "garbage\n")
+    with pytest.raises(TrainingError, match="jsonl: line 2 is not JSON, .* remove that line"):
+        run.read_metrics()
+
+
+def test_codes_are_made_of_the_training_set_only_where_something_is_fitted_to_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Trainer, "training_codes", lambda *_: pytest.fail("encoded for nothing"))
+    zoo.train("gaussian-vae", directory=tmp_path, epochs=1, latent_dim=2, progress=False)
+
+
+def test_the_first_step_of_a_process_is_compiled_whole() -> None:
+    script = """
+import torch
+from torch.distributions import kl_divergence
+from zoo.nn.heads import GaussianHead, StandardNormal
+
+posterior, prior = GaussianHead(3, 2), StandardNormal(2)
+
+def kl(features):
+    return kl_divergence(posterior(features), prior(features))
+
+x = torch.zeros(4, 3)
+torch.testing.assert_close(torch.compile(kl, fullgraph=True, backend="eager")(x), kl(x))
+"""
+    subprocess.run([sys.executable, "-c", script], check=True)

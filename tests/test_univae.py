@@ -8,14 +8,19 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.distributions import kl_divergence
 from torch.nn.functional import pad
 
+import zoo
+from zoo.data import Split
 from zoo.data.tokenizer import PAD, Tokenizer
-from zoo.errors import ConfigError, UnsupportedError
+from zoo.errors import ConfigError, DataError, UnsupportedError
+from zoo.evaluation import evaluate_model
 from zoo.nn.decoding import Greedy
-from zoo.nn.patches import join_patches, split_patches
+from zoo.nn.latents import FixedVMFPosterior
+from zoo.nn.likelihoods import DiscretizedLogisticConfig, GaussianConfig
+from zoo.nn.patches import IntensityPatches, join_patches, split_patches
 from zoo.nn.transformer import KeyValueCache, Rotation, TransformerLayer, rotation
 from zoo.variants.univae import DECODING, ENCODING, UniVAE, UniVAEConfig
 
@@ -188,6 +193,19 @@ def test_the_two_passes_are_the_one_sequence_of_the_definition(posterior: str, k
     torch.testing.assert_close(model.log_likelihood(x, z)[0], expected.log_likelihood)
 
 
+def test_each_dropout_is_for_training_alone() -> None:
+    """That of the vectors and those of the layers, each switched on by itself."""
+    model, x = build(dropout=0.5), images(2)
+    z = model.infer(x, 1, lambda q: q.mode)
+    assert torch.equal(model.log_likelihood(x, z), model.log_likelihood(x, z))
+    dropouts = [part for part in model.modules() if isinstance(part, nn.Dropout)]
+    assert len(dropouts) == 1 + model.config.layers
+    for dropout in dropouts:
+        dropout.train()
+        assert not torch.equal(model.log_likelihood(x, z), model.log_likelihood(x, z))
+        dropout.eval()
+
+
 def test_the_masks_position_by_position() -> None:
     """What each position's output depends on, by gradients through one layer of each kind."""
     torch.manual_seed(0)
@@ -329,10 +347,17 @@ def test_draws_of_intensities_follow_their_likelihood() -> None:
     assert statistic < 255 + 5 * (2 * 255) ** 0.5
 
 
+@pytest.mark.parametrize("rows", [2048, 3])
 @pytest.mark.parametrize("posterior", ["vmf", "gaussian"])
-def test_the_density_of_codes_is_that_of_the_walk(posterior: str) -> None:
-    """q(z|x) of each code given each image, by a walk that is led through that code."""
+def test_the_density_of_codes_is_that_of_the_walk(
+    posterior: str, rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """q(z|x) of each code given each image, by a walk that is led through that code.
+
+    For all codes at once, or for one at a time.
+    """
     model, x = build(posterior=posterior), images(3)
+    monkeypatch.setattr(UniVAE, "rows", rows)
     torch.manual_seed(2)
     found = model.log_posteriors(x)
     torch.manual_seed(2)
@@ -391,9 +416,46 @@ def test_shapes_broadcast_as_those_of_any_distribution() -> None:
     torch.testing.assert_close(every.log_prob(x[0]), every.log_prob(twice))
 
 
+@pytest.mark.parametrize(
+    ("likelihood", "measure"),
+    [("bernoulli", "mass"), ("discretized-logistic", "mass"), ("gaussian", "density")],
+)
+def test_masses_are_told_from_densities(likelihood: str, measure: str) -> None:
+    model, split = build(likelihood=likelihood).float(), Split(images(2).to(torch.uint8))
+    assert evaluate_model(model, split, name="m", dataset="d", samples=1).measure == measure
+
+
+def test_the_likeliest_intensities_are_the_means_in_range() -> None:
+    """Of a mass the mean of all 256 intensities, up to half a step; of a density it is clamped."""
+    torch.manual_seed(0)
+    state, levels = 3 * torch.randn(50, 16), torch.arange(256.0)[:, None] / 255
+    masses = IntensityPatches(1, 16, DiscretizedLogisticConfig())
+    expected = masses.log_prob(state[:, None], levels).exp() @ levels
+    torch.testing.assert_close(masses.likeliest(state), expected, rtol=0, atol=0.5 / 255)
+    densities = IntensityPatches(4, 16, GaussianConfig())
+    means = densities.parameters_of(state)
+    assert (means < 0).any() and (means > 1).any()
+    torch.testing.assert_close(densities.likeliest(state), means.clamp(0, 1))
+
+
 def test_grey_pixels_are_read_as_the_nearer() -> None:
     model, x = build(), images(2)
     torch.testing.assert_close(model.encode(0.9 * x + 0.05), model.encode(x))
+
+
+def test_a_part_of_the_posterior_can_be_set_alone() -> None:
+    posterior = zoo.create("univae", layers=5, posterior={"concentration": 7.0}).config.posterior
+    assert posterior == FixedVMFPosterior(concentration=7.0)
+    assert zoo.create("univae", layers=5, posterior="gaussian").config.posterior.name == "gaussian"
+
+
+@pytest.mark.parametrize("kind", ["bernoulli", "discretized-logistic"])
+def test_pixels_that_are_none_are_refused(kind: str) -> None:
+    model, x = build(likelihood=kind).eval(), images(2)
+    for wrong in (255 * x, -x, x * torch.nan):
+        for use in (model.encode, lambda wrong: model.log_prob(wrong, 2)):
+            with pytest.raises(DataError, match=r"pixels must be in \[0, 1\], got"):
+                use(wrong)
 
 
 def test_caches_bound_the_rows_on_a_cpu_and_memory_elsewhere() -> None:

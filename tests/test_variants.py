@@ -6,7 +6,7 @@ import inspect
 import itertools
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -53,16 +53,21 @@ SHAPES = [(1, 8, 8), (3, 9, 7), (1, 28, 28)]
 
 @dataclass(frozen=True)
 class Case:
-    """A variant made small, for one shape, backbone and likelihood where it has a choice."""
+    """A variant made small, for one shape, backbone and likelihood where it has a choice.
+
+    Its posterior is the registry's unless another is named.
+    """
 
     variant: str
     shape: tuple[int, int, int]
     backbone: str
     likelihood: str
+    posterior: str | None = None
 
     def __str__(self) -> str:
-        size = "x".join(map(str, self.shape))
-        return f"{self.variant}-{size}-{self.backbone}-{self.likelihood}"
+        size, posterior = "x".join(map(str, self.shape)), self.posterior or ""
+        parts = [self.variant, size, self.backbone, self.likelihood, posterior]
+        return "-".join(filter(None, parts))
 
     @cached_property
     def config(self) -> dict[str, Any]:
@@ -70,6 +75,8 @@ class Case:
         small = {name: size for name, size in SMALL.items() if not isinstance(size, dict)}
         small["backbone"] = SMALL[self.backbone]
         small["likelihood"] = SMALL[self.likelihood]
+        if self.posterior is not None:
+            small["posterior"] = self.posterior
         chosen = {key: value for key, value in small.items() if key in fields}
         settings = merge(VARIANTS[self.variant].config, chosen)
         return complete_config(self.variant, settings, self.shape, self.likelihood)
@@ -112,9 +119,15 @@ def few(variant: str) -> list[Case]:
     ]
 
 
+def flat(variant: str) -> list[Case]:
+    """With vectors of any length for latents, where a variant has these or directions."""
+    case = few(variant)[0]
+    return [replace(case, posterior="gaussian")] if has_choice(variant, "posterior") else []
+
+
 ALL = [case for variant in VARIANTS for case in choices(variant)]
-FEW = [case for variant in VARIANTS for case in few(variant)]
-ONE = [few(variant)[0] for variant in VARIANTS]
+FEW = [case for variant in VARIANTS for case in few(variant) + flat(variant)]
+ONE = [case for variant in VARIANTS for case in few(variant)[:1] + flat(variant)]
 every_case = pytest.mark.parametrize("case", ALL, ids=str)
 each_part = pytest.mark.parametrize("case", FEW, ids=str)
 each_variant = pytest.mark.parametrize("case", ONE, ids=str)
@@ -133,7 +146,7 @@ def seeded(model: VariationalAutoencoder, x: Tensor) -> list[Tensor]:
 
 def is_spherical(model: VariationalAutoencoder) -> bool:
     """Whether the prior is uniform on spheres, so that it has no spread to scale."""
-    return isinstance(model, VMFVAE | UniVAE)
+    return not model._flat if isinstance(model, UniVAE) else isinstance(model, VMFVAE)
 
 
 def agree(a: Tensor, b: Tensor) -> None:
@@ -269,9 +282,40 @@ class TestContract:
                 codes(0.5)
             return
         assert codes(0.5).std() < codes(1.0).std() < codes(2.0).std()
-        cold = [model.sample(4, 0.0, torch.Generator().manual_seed(s)) for s in (0, 1)]
-        assert torch.equal(*cold)
+        assert torch.equal(*(codes(0.0, s) for s in (0, 1)))
         assert not torch.equal(*(model.sample(4, t, seed(0)) for t in (0.5, 1.0)))
+
+    @each_variant
+    def test_codes_vary_as_much_as_the_model_says(self, case: Case) -> None:
+        model = case.model()
+        if model.code_variance is None:
+            pytest.skip("the variance is not one number")
+        found = model.sample_codes(2000, generator=seed(0)).var(0)
+        expected = torch.full_like(found, model.code_variance)
+        torch.testing.assert_close(found, expected, rtol=0.2, atol=0)
+
+    @each_variant
+    def test_ways_are_straight_where_codes_are_no_directions(self, case: Case) -> None:
+        model = case.model()
+        if is_spherical(model):
+            pytest.skip("ways are great circles")
+        start, end = model.sample_codes(2, generator=seed(0))
+        torch.testing.assert_close(model.interpolate(start, end, 3)[1], (start + end) / 2)
+        step = end / end.norm()
+        moved = model.traverse(start, end, torch.tensor([0.0, -2.0]))
+        torch.testing.assert_close(moved, torch.stack([start, start - 2 * step]))
+
+    @each_variant
+    def test_impossible_draws_are_refused(self, case: Case) -> None:
+        model = case.model()
+        for n in (-1, 1.5, "3", True):
+            for draw in (model.sample_codes, model.sample):
+                with pytest.raises(UnsupportedError, match=f"number of draws .* got {n!r}"):
+                    draw(n)  # type: ignore[arg-type]
+        for temperature in (-1.0, float("nan"), float("inf")):
+            with pytest.raises(UnsupportedError, match=f"temperature must be .* got {temperature}"):
+                model.sample_codes(2, temperature)
+        assert model.sample_codes(0).shape == (0, model.code_dim)
 
     @each_part
     def test_samples_follow_the_generator_alone(self, case: Case) -> None:

@@ -14,6 +14,14 @@ from zoo.nn.tokens import TextTokens
 from zoo.nn.vocabulary import ROWS, token_log_prob
 
 
+class Elsewhere(Tensor):
+    """Numbers that say that an accelerator has them."""
+
+    @property
+    def device(self) -> torch.device:  # type: ignore[override]
+        return torch.device("cuda")
+
+
 def inputs(count: int, words: int, width: int, dtype: torch.dtype) -> tuple[Tensor, ...]:
     """States, table and biases that want gradients, and ids of which some come often."""
     state, table, bias = torch.randn(count, width), torch.randn(words, width), torch.randn(words)
@@ -64,12 +72,13 @@ def test_impossible_tokens_have_finite_gradients() -> None:
     assert slopes[2][2] == 0
 
 
+@pytest.mark.parametrize("kind", [Tensor, Elsewhere])
 @pytest.mark.parametrize("draws", [1, 3])
-def test_padding_costs_and_teaches_nothing(draws: int) -> None:
+def test_padding_costs_and_teaches_nothing(draws: int, kind: type[Tensor]) -> None:
     tokens = TextTokens(length=6, vocabulary=11, width=8)
     ids = torch.tensor([[4, 5, 1, PAD, PAD], [6, 7, 8, 9, 1]])
     state = torch.randn(draws, 2, 5, 8, requires_grad=True)
-    log_probs = tokens.log_prob(state, ids)
+    log_probs = tokens.log_prob(state.as_subclass(kind), ids).as_subclass(Tensor)
     logits = tokens.class_logits(state).log_softmax(-1)
     expected = logits.gather(-1, ids.expand(draws, 2, 5)[..., None]).squeeze(-1)
     torch.testing.assert_close(log_probs, expected.masked_fill(ids == PAD, 0.0))

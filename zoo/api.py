@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from zoo import checkpoint, hub
+from zoo.checkpoint import CheckpointMetadata
 from zoo.data import load_dataset, load_for_model
 from zoo.errors import ConfigError
 from zoo.evaluation import (
@@ -137,11 +138,15 @@ def evaluate(
     >>> score.examples, score.nll.value < -score.elbo.value
     (300, True)
     """
-    model, name, variant, trained_on = _open(source, device)
-    dataset = dataset or trained_on
+    model, name, metadata = _open(source, device)
+    trained_on = None
+    if dataset is None and metadata is not None:
+        dataset, trained_on = metadata.dataset, metadata.data
     if dataset is None:
         raise ConfigError("say which dataset to evaluate on, for example dataset='mnist'")
-    data = load_for_model(model.config, dataset, root=data_root, image_size=image_size)
+    data = load_for_model(
+        model.config, dataset, root=data_root, image_size=image_size, trained_on=trained_on
+    )
     splits = {"train": data.train, "validation": data.validation, "test": data.test}
     if split not in splits:
         raise ConfigError(f"unknown split {split!r}; choose among {', '.join(splits)}")
@@ -150,7 +155,7 @@ def evaluate(
         model,
         chosen,
         name=name,
-        variant=variant,
+        variant=None if metadata is None else metadata.variant,
         dataset=data.name,
         split_name=split,
         samples=samples,
@@ -179,6 +184,8 @@ def compare(
     >>> print(compare(["gaussian-vae-digits", "beta-vae-digits"], benchmark="digits", samples=10))
     digits...
     """
+    if isinstance(sources, str | Path | VariationalAutoencoder):
+        raise ConfigError(f"give a list of models, for one as [model], got {sources!r:.100}")
     if not sources:
         raise ConfigError("nothing to compare: name at least one model")
     if (benchmark is None) == (dataset is None):
@@ -233,17 +240,15 @@ def verify(
 
 def _reader(source: Source) -> Reader:
     """How a model reads, which is not kept."""
-    model, name, _, _ = _open(source, "cpu")
+    model, name, _ = _open(source, "cpu")
     return Reader(name, model.input_kind, getattr(model.config, "tokenizer", None))
 
 
 def _open(
     source: Source, device: str
-) -> tuple[VariationalAutoencoder, str, str | None, str | None]:
-    """The model, a name to show, its variant and the dataset it was trained on, where known."""
+) -> tuple[VariationalAutoencoder, str, CheckpointMetadata | None]:
+    """The model, a name to show, and of a checkpoint what it says of itself."""
     if isinstance(source, VariationalAutoencoder):
-        return source, type(source).__name__, None, None
+        return source, type(source).__name__, None
     path = hub.locate(source)
-    metadata = checkpoint.read_metadata(path)
-    model = checkpoint.load(path, device=device)
-    return model, str(source), metadata.variant, metadata.dataset
+    return checkpoint.load(path, device=device), str(source), checkpoint.read_metadata(path)

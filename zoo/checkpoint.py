@@ -72,6 +72,12 @@ class CheckpointMetadata(Settings):
     zoo_version: str
     training: dict[str, Any] | None = None
 
+    @property
+    def data(self) -> str | None:
+        """The digest of the examples it was trained on, where the training says it."""
+        digest = (self.training or {}).get("data")
+        return digest if isinstance(digest, str) else None
+
 
 def save(
     path: str | Path,

@@ -174,10 +174,12 @@ def examples_for(
     from zoo import checkpoint
     from zoo.data import load_for_model
 
-    dataset = dataset or checkpoint.read_metadata(path).dataset
+    metadata = checkpoint.read_metadata(path)
+    trained_on = metadata.data if dataset is None else None
+    dataset = dataset or metadata.dataset
     if dataset is None:
         raise ConfigError(f"{path} does not say what it was trained on; give a --dataset")
-    data = load_for_model(model.config, dataset, root=data_root)
+    data = load_for_model(model.config, dataset, root=data_root, trained_on=trained_on)
     examples: Examples = getattr(data, split)
     return examples.fixed(model.input_kind, seed)
 

@@ -6,6 +6,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
+from numbers import Integral, Real
 from typing import ClassVar, Literal
 
 import torch
@@ -104,7 +105,10 @@ class VariationalAutoencoder(nn.Module, ABC):
     def sample_codes(
         self, n: int, temperature: float = 1.0, generator: torch.Generator | None = None
     ) -> Tensor:
-        """``n`` draws from the prior, its standard deviation scaled by ``temperature``: (n, D)."""
+        """``n`` draws from the prior, its standard deviation scaled by ``temperature``: (n, D).
+
+        Raises UnsupportedError for what :func:`check_draws` refuses.
+        """
 
     def log_posteriors(self, x: Tensor) -> Tensor | None:
         """log q(z_i|x_j) of one draw z_i ~ q(z|x_i) for each x (B, ...): (B, B).
@@ -190,6 +194,19 @@ class VariationalAutoencoder(nn.Module, ABC):
         at_once = max(1, min(chunk, self.rows) // max(1, len(x)))
         parts = [self.log_weights(x, part).logsumexp(0) for part in _chunks(samples, at_once)]
         return torch.stack(parts).logsumexp(0) - math.log(samples)
+
+
+def check_draws(n: int, temperature: float = 1.0) -> None:
+    """Raise UnsupportedError for what is no number of draws, and for what is no temperature.
+
+    >>> check_draws(-1)
+    Traceback (most recent call last):
+    zoo.errors.UnsupportedError: the number of draws must be a whole one of at least 0, got -1
+    """
+    if not isinstance(n, Integral) or isinstance(n, bool) or n < 0:
+        raise UnsupportedError(f"the number of draws must be a whole one of at least 0, got {n!r}")
+    if not isinstance(temperature, Real) or not 0 <= temperature < math.inf:
+        raise UnsupportedError(f"a temperature must be a number of at least 0, got {temperature!r}")
 
 
 def described(x: object) -> str:

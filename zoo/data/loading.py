@@ -61,11 +61,15 @@ def load_for_model(
     *,
     root: str | Path | None = None,
     image_size: int | None = None,
+    trained_on: str | None = None,
 ) -> Dataset:
     """:func:`load_dataset` as a model reads it: images at its size, text cut by its tokeniser.
 
     A model of square images may have been trained on resized ones: these are resized alike. An
     ``image_size`` that is given is used instead.
+
+    Raises DataError as well when the data are not those of the digest ``trained_on``: of a folder
+    or file that has grown other examples are held out, and these may be among those trained on.
     """
     shape, tokenizer = config.input_shape, getattr(config, "tokenizer", None)
     form = None if tokenizer is None else TextFormat(tokenizer, shape[0])
@@ -77,6 +81,12 @@ def load_for_model(
         held, read = ("images", "text") if data.tokenizer is None else ("text", "images")
         raise DataError(f"{data.name} holds {held}, the model reads {read}; choose another dataset")
     _refuse_size_of_text(data, image_size)
+    if trained_on is not None and image_size is None and data.digest() != trained_on:
+        raise DataError(
+            f"{data.name} has changed since the model was trained, so what is held out of it now "
+            "may be what the model has learned; restore the data, or name the dataset (dataset=, "
+            "--dataset) to use it as it is"
+        )
     return data
 
 

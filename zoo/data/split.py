@@ -33,7 +33,7 @@ class Examples(ABC):
     def batch(
         self, index: Tensor, *, kind: InputKind, generator: torch.Generator | None = None
     ) -> Tensor:
-        """Examples at ``index`` (B,) as a model of that kind of input reads them."""
+        """Examples at ``index`` (B,), on whatever device, as a model of that kind reads them."""
 
     @abstractmethod
     def fixed(self, kind: InputKind, seed: int) -> Self:
@@ -97,7 +97,7 @@ class Examples(ABC):
         >>> [len(x) for x in split.batches(2, "unit")]
         [2, 2, 1]
         """
-        index = torch.arange(len(self), device=self.rows.device)
+        index = torch.arange(len(self))
         for start in range(0, len(self), size):
             yield self.batch(index[start : start + size], kind=kind)
 
@@ -140,9 +140,9 @@ class Split(Examples):
         """Examples at ``index`` (B,) prepared for a model: float32 (B, C, H, W) in [0, 1].
 
         ``"unit"`` divides by 255; ``"binary"`` draws every pixel from Bernoulli(image / 255), anew
-        on each call. ``index`` and ``generator`` live on the device of the images.
+        on each call. ``generator`` lives on the device of the images.
         """
-        images = self.images.index_select(0, index)
+        images = self.images.index_select(0, index.to(self.images.device, non_blocking=True))
         return images / 255 if kind == "unit" else _binarise(images, generator)
 
     def binarized(self, seed: int) -> Split:

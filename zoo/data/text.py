@@ -9,6 +9,7 @@ import hashlib
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple, cast
 
@@ -32,6 +33,9 @@ POOL = 50
 """Batches among whose sentences those of like length are sought."""
 LOOKED_AT = 1000
 """Sentences that decide how a corpus is cut."""
+MANY_UNKNOWN = 0.1
+"""The share of unknown tokens from which a training says so: corpora with rare words replaced, as
+Penn Treebank, have less."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,9 +68,13 @@ class TextSplit(Examples):
     def batch(
         self, index: Tensor, *, kind: InputKind, generator: torch.Generator | None = None
     ) -> Tensor:
-        """Sentences at ``index`` (B,), int64 (B, T), without columns of padding alone."""
-        tokens = self.tokens.index_select(0, index).long()
-        return tokens[:, : int((tokens != PAD).sum(1).max())] if len(tokens) else tokens
+        """Sentences at ``index`` (B,), int64 (B, T), without columns of padding alone.
+
+        An ``index`` on the CPU saves the host from waiting for that of another device.
+        """
+        rows = self.tokens.index_select(0, index.to(self.tokens.device, non_blocking=True))
+        width = int(self._host_lengths[index.cpu()].max()) if len(index) else rows.shape[1]
+        return rows[:, :width].long()
 
     def fixed(self, kind: InputKind, seed: int) -> TextSplit:
         """The same: nothing about text is drawn."""
@@ -84,10 +92,14 @@ class TextSplit(Examples):
         words = (self.tokens != PAD) & (self.tokens != END)
         return int((self.tokens == UNKNOWN).sum()) / max(1, int(words.sum()))
 
-    @property
+    @cached_property
     def lengths(self) -> Tensor:
         """The number of tokens of each sentence, (N,), its end among them."""
         return (self.tokens != PAD).sum(1)
+
+    @cached_property
+    def _host_lengths(self) -> Tensor:
+        return self.lengths.cpu()
 
     def by_length(self) -> TextSplit:
         """The shortest sentences first."""
@@ -99,7 +111,7 @@ class TextSplit(Examples):
         Sorted among those that come next in the random order; batches come in random order.
         """
         whole = len(order) // batch_size * batch_size
-        lengths = self.lengths.cpu()
+        lengths = self._host_lengths
         pools = torch.split(order[:whole], POOL * batch_size)
         batches = torch.cat([pool[lengths[pool].argsort(stable=True)] for pool in pools])
         shuffled = batches.view(-1, batch_size)[
@@ -112,6 +124,22 @@ class TextSplit(Examples):
         width = int(self.lengths.max()) if len(self) else 0
         ids = self.tokens[:, :width].cpu().contiguous().numpy()
         return hashlib.sha256(ids.tobytes()).hexdigest()
+
+
+def vocabulary_warning(split: Examples) -> str | None:
+    """What to say where a model would learn little but ``<unk>`` of a training set.
+
+    >>> vocabulary_warning(TextSplit(torch.tensor([[2, 2, 5, 2, 1]], dtype=torch.int32)))
+    '75.0 % of the training tokens are not in the vocabulary...'
+    """
+    if not isinstance(split, TextSplit) or split.unknown < MANY_UNKNOWN:
+        return None
+    return (
+        f"{100 * split.unknown:.1f} % of the training tokens are not in the vocabulary and are "
+        "learned as <unk>, which makes sentences likelier than they are. The vocabulary is that of "
+        "the checkpoint that is started from, or of the tokenizer.json beside the corpus: train "
+        "without it, or write the corpus as it does"
+    )
 
 
 class TextFormat(NamedTuple):

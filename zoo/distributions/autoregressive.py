@@ -17,6 +17,9 @@ class AutoregressiveModel(Protocol):
     def log_likelihood(self, x: Tensor, z: Tensor) -> Tensor:
         """log p(x|z) for examples (B, *event) and latents (S, B, G, d): (S, B)."""
 
+    def check_input(self, x: Tensor) -> None:
+        """Raise DataError for what are no examples (B, *event)."""
+
     def draw(self, z: Tensor) -> Tensor:
         """Draws (N, *event) from p(x|z) for latents (N, G, d)."""
 
@@ -64,11 +67,19 @@ class AutoregressiveText(Autoregressive):
 
     support = constraints.independent(constraints.nonnegative_integer, 1)  # type: ignore[no-untyped-call]
 
+    def log_prob(self, value: Tensor) -> Tensor:
+        """As of any; raises DataError for ids that are no sentences, which have no probability."""
+        self.model.check_input(value.reshape(-1, value.shape[-1]))
+        return super().log_prob(value)
+
 
 class AutoregressiveMass(Autoregressive):
     """Of the binary or 8-bit pixels of an image, (C, H, W)."""
 
-    support = constraints.independent(constraints.nonnegative_integer, 3)  # type: ignore[no-untyped-call]
+    @constraints.dependent_property(is_discrete=True, event_dim=3)
+    def support(self) -> constraints.Constraint:
+        """Intensities from 0 to 1."""
+        return constraints.independent(constraints.unit_interval, 3)  # type: ignore[no-untyped-call]
 
 
 class AutoregressiveDensity(Autoregressive):

@@ -69,7 +69,8 @@ class Comparison(Settings):
         widths = [max(map(len, column)) for column in zip(*table, strict=True)]
         lines = [_align(cells, widths) for cells in table]
         rule = "  ".join("-" * width for width in widths)
-        head = f"{self.title} ({self.rows[0].test_set})"
+        test_set = self.rows[0].test_set
+        head = test_set if self.title == test_set else f"{self.title} ({test_set})"
         return "\n".join([head, lines[0], rule, *lines[1:], self.convention])
 
     def to_markdown(self) -> str:

@@ -53,11 +53,11 @@ def evaluate_model(
     so memory does not grow with ``samples``. The same arguments on the same machine give the same
     figures bit for bit; the caller's random state and the model's mode are left as they were.
 
-    Raises ConfigError for ``samples`` or ``batch_size`` below 1, DataError when the examples do
-    not fit the model or are fewer than two (no standard error), ZooError when a figure is not
-    finite.
+    Raises ConfigError for ``samples`` or ``batch_size`` below 1 and a ``seed`` below 0, DataError
+    when the examples do not fit the model or are fewer than two (no standard error), ZooError when
+    a figure is not finite.
     """
-    _check(model, split, dataset, split_name, samples, batch_size)
+    _check(model, split, dataset, split_name, samples, seed, batch_size)
     batch_size = min(batch_size, model.rows)
     fixed = split.fixed(model.input_kind, seed).by_length()
     protocol = {
@@ -80,11 +80,14 @@ def _check(
     dataset: str,
     split_name: str,
     samples: int,
+    seed: int,
     batch_size: int,
 ) -> None:
     for option, value in (("samples", samples), ("batch_size", batch_size)):
         if value < 1:
             raise ConfigError(f"{option} must be at least 1, got {value}")
+    if not 0 <= seed < 2**63:
+        raise ConfigError(f"seed must be 0 to 2^63 - 1, got {seed}")
     if len(split) < 2:
         raise DataError(
             f"a standard error needs at least 2 examples, got {len(split)} of "

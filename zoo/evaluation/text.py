@@ -46,6 +46,8 @@ def text_figures(
     mixed = min(MIXED, len(split))
     generator = torch.Generator(split.tokens.device).manual_seed(seed)
     samples = [str(sample) for sample in model.sample(SAMPLES, generator=generator)]
+    if kind == "char":  # else `<unk>` would be five characters that samples have in common
+        samples = [sample.replace(SPECIAL[UNKNOWN], HIDDEN[0]) for sample in samples]
     return TextFigures(
         tokens=tokens,
         unknown=split.unknown,

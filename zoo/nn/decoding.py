@@ -14,6 +14,9 @@ from torch import Tensor
 from zoo.data.tokenizer import PAD
 from zoo.errors import UnsupportedError
 
+WIDEST = 1024
+"""Of beams: each is a sequence that is decoded at the same time."""
+
 
 @dataclass(frozen=True)
 class Greedy:
@@ -52,8 +55,8 @@ class Beam:
     width: int = 4
 
     def __post_init__(self) -> None:
-        if not _is_number(self.width, Integral) or self.width < 1:
-            raise UnsupportedError(f"a beam has a whole width of at least 1, got {self.width!r}")
+        if not _is_number(self.width, Integral) or not 1 <= self.width <= WIDEST:
+            raise UnsupportedError(f"a beam has a whole width of 1 to {WIDEST}, got {self.width!r}")
 
 
 Decoding = Greedy | Draw | Beam
@@ -99,7 +102,7 @@ class Sequences(Protocol):
         """Add the next tokens, (N, ...)."""
 
     def select(self, rows: Tensor) -> None:
-        """Go on with these sequences (N,), as many as there are, in that order."""
+        """Go on with these sequences (N,), as many as there are, in that order; then ``append``."""
 
 
 def generate(
@@ -167,7 +170,9 @@ def nucleus(logits: Tensor, draw: Draw) -> Tensor:
     tensor([0.6250, 0.3750, 0.0000, 0.0000])
     """
     above = logits - logits.amax(-1, keepdim=True)  # else a tiny temperature makes infinities
-    probabilities = (above / draw.temperature).softmax(-1)
+    range_of = torch.finfo(above.dtype)  # beyond it 0 / 0 and inf / inf are no probabilities
+    temperature = min(max(draw.temperature, range_of.tiny), range_of.max)
+    probabilities = (above / temperature).softmax(-1)
     if draw.top_p == 1:
         return probabilities
     ranked, order = probabilities.sort(-1, descending=True)

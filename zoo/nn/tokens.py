@@ -39,6 +39,13 @@ class ImageTokens(nn.Module):
     def input_kind(self) -> InputKind:
         return "binary" if isinstance(self.patches, BinaryPatches) else "unit"
 
+    def check(self, x: Tensor) -> None:
+        """Raise DataError for pixels outside [0, 1], which binary patches would read as others."""
+        if not ((x >= 0) & (x <= 1)).all():
+            raise DataError(
+                f"pixels must be in [0, 1], got {x.min()} to {x.max()}; divide 8-bit ones by 255"
+            )
+
     def split(self, x: Tensor) -> Tensor:
         """The tokens (B, T, K) of images."""
         return split_patches(x, self.patch)
@@ -123,11 +130,9 @@ class TextTokens(nn.Module):
         One without an end is whole only where it has all the tokens that it may have.
         """
         self.check_vocabulary(x)
-        ends = x == END
-        behind_end = ends.cumsum(1) > ends.long()
-        wrong = ((x == PAD) != behind_end).any(1)
+        wrong = ((x == PAD) != _behind_end(x)).any(1)
         if x.shape[1] < self.length:
-            wrong |= ~ends.any(1)
+            wrong |= ~(x == END).any(1)
         if wrong.any():
             raise DataError(
                 f"sentence {1 + int(wrong.int().argmax())} of the ids is not tokens, then an end "
@@ -149,8 +154,7 @@ class TextTokens(nn.Module):
 
     def join(self, tokens: Tensor) -> Tensor:
         """The ids (B, T) of the first tokens (B, t), with padding after the end."""
-        ended = (tokens == END).cumsum(1)
-        ids = tokens.masked_fill((ended - (tokens == END).long()) > 0, PAD)
+        ids = tokens.masked_fill(_behind_end(tokens), PAD)
         return pad(ids, (0, self.length - ids.shape[1]), value=PAD)
 
     def embed(self, tokens: Tensor) -> Tensor:
@@ -205,3 +209,9 @@ class TextTokens(nn.Module):
         """Of all tokens, (V,): this and not the logits, which are many, excludes padding."""
         never = torch.arange(len(self.bias), device=self.bias.device) == PAD
         return self.bias.masked_fill(never, -torch.inf)
+
+
+def _behind_end(ids: Tensor) -> Tensor:
+    """Which of the ids (B, T) stand behind the first end."""
+    ends = (ids == END).long()
+    return ends.cumsum(1) > ends

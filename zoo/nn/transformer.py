@@ -17,7 +17,7 @@ from zoo.distributions.precision import full_precision
 
 ROTARY_BASE = 10_000.0
 MOST_SCORES = 2**26
-"""Of one layer that are held where a kernel need not: 128 MB in half precision."""
+"""Of one layer that are held where a kernel need not: 128 MB in half precision, twice in full."""
 
 
 class RMSNorm(nn.RMSNorm):
@@ -199,6 +199,8 @@ def _attend_by_products(
 
 
 def _scores(q: Tensor, k: Tensor, allowed: Tensor | None, causal: bool) -> Tensor:
+    """Before the softmax, -inf where nothing is seen; like torch's, ``allowed`` or ``causal``."""
+    assert allowed is None or not causal
     scores = (q / math.sqrt(q.shape[3])) @ k.mT
     if causal:
         allowed = torch.ones(scores.shape[2:], dtype=torch.bool, device=q.device).tril()

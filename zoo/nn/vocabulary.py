@@ -28,14 +28,21 @@ def token_log_prob(state: Tensor, table: Tensor, bias: Tensor, ids: Tensor) -> T
     device = state.device.type
     autocast = torch.is_autocast_enabled(device)
     lower = torch.get_autocast_dtype(device) if autocast else state.dtype
-    found: Tensor = _TokenLogProb.apply(state, table, bias, ids, lower)  # type: ignore[no-untyped-call]
+    keep = torch.is_grad_enabled()  # within the function it always says no
+    found: Tensor = _TokenLogProb.apply(state, table, bias, ids, lower, keep)  # type: ignore[no-untyped-call]
     return found
 
 
 class _TokenLogProb(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, state: Tensor, table: Tensor, bias: Tensor, ids: Tensor, lower: torch.dtype
+        ctx: Any,
+        state: Tensor,
+        table: Tensor,
+        bias: Tensor,
+        ids: Tensor,
+        lower: torch.dtype,
+        keep: bool,
     ) -> Tensor:
         ctx.dtypes = state.dtype, table.dtype, bias.dtype
         state, table = state.to(lower), table.to(lower)
@@ -44,7 +51,8 @@ class _TokenLogProb(torch.autograd.Function):
         for part, chosen in zip(torch.split(logits, ROWS), torch.split(ids, ROWS), strict=True):
             log_probs = full_precision(part).log_softmax(-1)
             found.append(log_probs.gather(1, chosen[:, None]).squeeze(1))
-            part.copy_(log_probs.exp_())
+            if keep:
+                part.copy_(log_probs.exp_())
         ctx.save_for_backward(state, table, logits, ids)
         return torch.cat(found)
 
@@ -60,4 +68,4 @@ class _TokenLogProb(torch.autograd.Function):
         to_table.index_add_(0, ids, (weights * state).to(of_table))
         to_bias = (probabilities.T @ lower).to(of_bias).neg_().squeeze(1)
         to_bias.index_add_(0, ids, gradient.to(of_bias))
-        return to_state.to(of_state), to_table, to_bias, None, None
+        return to_state.to(of_state), to_table, to_bias, None, None, None

@@ -93,7 +93,17 @@ class RunDirectory:
         if not self.metrics.exists():
             return []
         lines = self.metrics.read_text(encoding="utf-8").split("\n")[:-1]
-        return [json.loads(line) for line in lines]
+        return [self._record(number, line) for number, line in enumerate(lines, start=1)]
+
+    def _record(self, number: int, line: str) -> dict[str, Any]:
+        try:
+            record: dict[str, Any] = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise TrainingError(
+                f"{self.metrics}: line {number} is not JSON, and zoo did not write it: {error}; "
+                "remove that line"
+            ) from error
+        return record
 
     def cut_metrics(self, step: int) -> None:
         """Forget what was recorded after ``step``: it will be recorded again."""

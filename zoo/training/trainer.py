@@ -15,7 +15,7 @@ from torch import Tensor
 
 from zoo import checkpoint
 from zoo.data import Dataset, load_dataset
-from zoo.data.text import TextFormat
+from zoo.data.text import TextFormat, vocabulary_warning
 from zoo.errors import ConfigError, TrainingError
 from zoo.memory import keep_freed_memory
 from zoo.model import VariationalAutoencoder
@@ -185,13 +185,19 @@ class Trainer:
         """Train to the end and return the best model."""
         self.restore()
         if not self.done:
-            if (warning := precision_warning(self.config, self.device)) is not None:
-                self.reporter.warn(warning)
+            self.warn_beforehand()
             with self.reporter.open(self.progress.step), deterministic_convolutions():
                 while not self.done:
                     self.train_epoch()
                     self.finish_epoch()
         return self.finish()
+
+    def warn_beforehand(self) -> None:
+        """Say what is likely not meant, before time is spent on it."""
+        slow = precision_warning(self.config, self.device)
+        for warning in (slow, vocabulary_warning(self.train_split)):
+            if warning is not None:
+                self.reporter.warn(warning)
 
     def record_config(self) -> None:
         """Write the configuration of a new run, or of one that was lengthened."""
@@ -217,10 +223,13 @@ class Trainer:
                 self.save()
 
     def order_of(self, epoch: int) -> Tensor:
-        """The epoch's permutation of the training set: a function of seed and epoch alone."""
+        """The epoch's permutation of the training set: a function of seed and epoch alone.
+
+        On the CPU, where a batch of text asks how long its sentences are.
+        """
         generator = torch.Generator().manual_seed(self.config.seed * 1_000_003 + epoch)
         order = torch.randperm(len(self.train_split), generator=generator)
-        return self.train_split.arranged(order, self.batch_size, generator).to(self.device)
+        return self.train_split.arranged(order, self.batch_size, generator)
 
     def take_step(self, x: Tensor) -> None:
         """One optimiser step on a batch (B, C, H, W)."""
@@ -349,7 +358,7 @@ class Trainer:
 
     def write_best(self, model: VariationalAutoencoder, record: dict[str, Any]) -> None:
         """Write the model as a checkpoint that :func:`zoo.load` reads."""
-        training = {**record, "seed": self.config.seed}
+        training = {**record, "seed": self.config.seed, "data": self.state.data_digest}
         checkpoint.save(
             self.directory.best,
             model,
@@ -369,8 +378,9 @@ class Trainer:
         history = self.directory.read_metrics()
         record = next(r for r in history if r["epoch"] == self.progress.best_epoch)
         if not self.progress.fitted:
-            model.fit_codes(self.training_codes(model))
-            self.write_best(model, record)
+            if type(model).fit_codes is not VariationalAutoencoder.fit_codes:
+                model.fit_codes(self.training_codes(model))
+                self.write_best(model, record)
             self.progress.fitted = True
             self.save()
         return Run(model, self.directory.path, record)
@@ -379,7 +389,8 @@ class Trainer:
     def training_codes(self, model: VariationalAutoencoder) -> Tensor:
         """The codes (N, D) of the training set, binarised once where the model needs it."""
         split = self.train_split.fixed(model.input_kind, NOISE_SEED)
-        return torch.cat([model.encode(x) for x in split.batches(EVALUATION_BATCH, kind="unit")])
+        batches = split.batches(min(EVALUATION_BATCH, model.rows), kind="unit")
+        return torch.cat([model.encode(x) for x in batches])
 
     def save_is_due(self) -> bool:
         return time.monotonic() - self.last_save >= self.config.checkpoint_seconds

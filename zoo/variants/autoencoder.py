@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from zoo.distributions.precision import full_precision
 from zoo.errors import UnsupportedError
-from zoo.model import ElboTerms
+from zoo.model import ElboTerms, check_draws
 from zoo.variants.single_latent import SingleLatentConfig, SingleLatentModel
 
 FIT_EXAMPLES = 20_000
@@ -97,6 +97,7 @@ class Autoencoder(SingleLatentModel):
         self, n: int, temperature: float = 1.0, generator: torch.Generator | None = None
     ) -> Tensor:
         """Draws from the fitted mixture; ``temperature`` scales each component's spread."""
+        check_draws(n, temperature)
         chosen = self.mixture_weights.multinomial(n, replacement=True, generator=generator)
         means, factors = self.mixture_means[chosen], self.mixture_factors[chosen]
         shape = (n, self.code_dim, 1)

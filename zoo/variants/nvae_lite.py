@@ -16,7 +16,7 @@ from torch.nn.functional import silu
 from zoo.distributions.noise import standard_normal
 from zoo.distributions.precision import full_precision
 from zoo.errors import DataError, UnsupportedError
-from zoo.model import ElboTerms, InputKind, ModelConfig, VariationalAutoencoder
+from zoo.model import ElboTerms, InputKind, ModelConfig, VariationalAutoencoder, check_draws
 from zoo.nn.cells import DecoderCell, EncoderCell, innermost, nearly_zero
 from zoo.nn.conv import doubling, map_sizes
 from zoo.nn.flows import InverseAutoregressiveFlow
@@ -171,7 +171,7 @@ class NVAELite(VariationalAutoencoder):
         generator: torch.Generator | None = None,
     ) -> Tensor:
         """Means of p(x|z) for ``n`` codes from the prior: (n, C, H, W) in [0, 1]."""
-        _, path = self.generate(self.top.new_zeros(n, 0), temperature, generator)
+        _, path = self.generate(self._nothing(n), temperature, generator)
         return self._pixels(path, (n,)).mean.clamp(0, 1)
 
     def sample_codes(
@@ -181,7 +181,7 @@ class NVAELite(VariationalAutoencoder):
         generator: torch.Generator | None = None,
     ) -> Tensor:
         """``n`` draws from the prior, (n, D), with one temperature, or one for each scale."""
-        codes, _ = self.generate(self.top.new_zeros(n, 0), temperature, generator)
+        codes, _ = self.generate(self._nothing(n), temperature, generator)
         return codes
 
     def penalty(self) -> Tensor | None:
@@ -254,6 +254,11 @@ class NVAELite(VariationalAutoencoder):
     def _convolutions(self) -> list[nn.Conv2d]:
         return [each for each in self.modules() if isinstance(each, nn.Conv2d)]
 
+    def _nothing(self, n: int) -> Tensor:
+        """``n`` codes of no group, (n, 0)."""
+        check_draws(n)
+        return self.top.new_zeros(n, 0)
+
     def _check_width(self, known: Tensor) -> None:
         widths = [0, *(group.stop for group in self.groups)]
         if known.shape[1] not in widths:
@@ -269,6 +274,8 @@ class NVAELite(VariationalAutoencoder):
             raise UnsupportedError(
                 f"{len(given)} temperatures for {scales} scales; give one for each, or one for all"
             )
+        for each in given:
+            check_draws(0, each)
         return given
 
 

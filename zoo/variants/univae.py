@@ -24,9 +24,16 @@ from zoo.distributions.autoregressive import (
 )
 from zoo.errors import DataError, UnsupportedError
 from zoo.geometry import geodesic_path, great_circle, linear_path, straight_line
-from zoo.model import ElboTerms, InputKind, ModelConfig, VariationalAutoencoder, described
+from zoo.model import (
+    ElboTerms,
+    InputKind,
+    ModelConfig,
+    VariationalAutoencoder,
+    check_draws,
+    described,
+)
 from zoo.nn.backbones import by_name
-from zoo.nn.decoding import Decoding, Draw, Greedy, generate
+from zoo.nn.decoding import Beam, Decoding, Draw, Greedy, generate
 from zoo.nn.latents import FixedVMFPosterior, Latent, PosteriorChoice, build_prior, is_flat
 from zoo.nn.likelihoods import (
     AnyLikelihoodConfig,
@@ -71,7 +78,7 @@ class UniVAEConfig(ModelConfig):
     tokenizer: str | None = None
     """Of text: the data's, as JSON."""
     patch: Annotated[int, Field(ge=1, le=8)] | None = None
-    """Side of the square patches that are an image's tokens; None is 2, or 1 where 2 is too large.
+    """Side of the square patches that are an image's tokens; None is 2 where that tiles it, else 1.
     """
     width: int = Field(128, ge=8, le=4096)
     heads: int = Field(4, ge=1, le=64)
@@ -264,6 +271,10 @@ class UniVAE(VariationalAutoencoder):
 
         Unless told otherwise of the likeliest tokens, and of intensities of their mean.
         """
+        if z.ndim != 2:
+            raise UnsupportedError(
+                f"give codes (B, {self.code_dim}), one as code[None], got {tuple(z.shape)}"
+            )
         return self.write(self.generate(self._apart(z), decoding))
 
     def reconstruct(
@@ -282,6 +293,7 @@ class UniVAE(VariationalAutoencoder):
                 f"{temperature}; that of the tokens is "
                 f"decoding=zoo.Draw(temperature={temperature}), or --decoding temperature=T"
             )
+        check_draws(n, temperature)
         drawn = self.prior.sample(n * self.config.groups, temperature, generator, self.start)
         return drawn.view(n, self.code_dim)
 
@@ -340,8 +352,9 @@ class UniVAE(VariationalAutoencoder):
     def read(self, sentences: Sequence[str]) -> Tensor:
         """The ids (B, T) of sentences, for the other methods of a model of text.
 
-        Raises DataError for a sentence that is empty, too long or has unknown tokens, and
-        UnsupportedError where the model reads images.
+        White space around a sentence is no part of it, as in a corpus. Raises DataError for a
+        sentence that is empty, too long or has unknown tokens, and UnsupportedError where the model
+        reads images.
         """
         tokenizer = self.tokenizer
         several = isinstance(sentences, Iterable) and not isinstance(sentences, str)
@@ -350,6 +363,7 @@ class UniVAE(VariationalAutoencoder):
             raise DataError(
                 f"give a list of sentences, for one as [sentence], got {shortened(sentences)}"
             )
+        listed = [each.strip() for each in listed]
         ids = tokenizer.ids(listed, strict=True)
         if ids.shape[1] > self.tokens.length:  # said for the sentence that is too long
             tokenizer.ids(listed, self.tokens.length)
@@ -365,9 +379,11 @@ class UniVAE(VariationalAutoencoder):
     def check_input(self, x: Tensor) -> None:
         if isinstance(self.tokens, ImageTokens):
             super().check_input(x)
-            return
-        self._check_ids(x)
-        if not self.training:  # a look at the ids makes the host wait; a training's are its own
+        else:
+            self._check_ids(x)
+        # A look at the values makes the host wait. A training's are its own, and what is compiled
+        # is called by `log_prob`, which has looked.
+        if not (self.training or torch.compiler.is_compiling()):
             self.tokens.check(x)
 
     def _check_ids(self, x: Tensor) -> None:
@@ -467,7 +483,13 @@ class UniVAE(VariationalAutoencoder):
     @torch.no_grad()
     def generate(self, z: Tensor, decoding: Decoding) -> Tensor:
         """Examples (N, ...) for latents (N, G, d), token by token."""
-        return generate(lambda latents: Growing(self, latents), z, self.tokens, decoding)
+        # Beams multiply the rows, which are to be bounded all the same.
+        at_once = self.rows // decoding.width if isinstance(decoding, Beam) else len(z)
+        made = [
+            generate(lambda latents: Growing(self, latents), part, self.tokens, decoding)
+            for part in torch.split(z, max(1, at_once))
+        ]
+        return torch.cat(made)
 
     def draw(self, z: Tensor) -> Tensor:
         """Draws (N, ...) from p(x|z) for latents (N, G, d)."""
@@ -499,6 +521,10 @@ class UniVAE(VariationalAutoencoder):
 
     def _apart(self, codes: Tensor) -> Tensor:
         """Codes (..., G d) as latents (..., G, d)."""
+        if codes.shape[-1] != self.code_dim:
+            raise UnsupportedError(
+                f"a code of this model has {self.code_dim} numbers, got {tuple(codes.shape)}"
+            )
         return codes.view(*codes.shape[:-1], self.config.groups, self.config.latent_dim)
 
 
@@ -530,7 +556,6 @@ class Growing:
 
     def select(self, rows: Tensor) -> None:
         """Go on with these sequences (N,), as many as there are, in that order."""
-        self.state = self.state[rows]
         for cache in self.caches:
             cache.select(rows)
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, kl_divergence
 
-from zoo.model import ElboTerms
+from zoo.model import ElboTerms, check_draws
 from zoo.nn.heads import GaussianHead, StandardNormal
 from zoo.variants.single_latent import SingleLatentConfig, SingleLatentModel
 
@@ -80,6 +80,7 @@ class VAE(SingleLatentModel):
     def sample_codes(
         self, n: int, temperature: float = 1.0, generator: torch.Generator | None = None
     ) -> Tensor:
+        check_draws(n, temperature)
         return self.prior.sample(n, temperature, generator, like=next(self.parameters()))
 
     def kl_by_dimension(self, x: Tensor) -> Tensor | None:
