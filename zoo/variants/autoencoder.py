@@ -98,7 +98,9 @@ class Autoencoder(SingleLatentModel):
     ) -> Tensor:
         """Draws from the fitted mixture; ``temperature`` scales each component's spread."""
         check_draws(n, temperature)
-        chosen = self.mixture_weights.multinomial(n, replacement=True, generator=generator)
+        at_least = max(n, 1)  # torch draws no fewer
+        drawn = self.mixture_weights.multinomial(at_least, replacement=True, generator=generator)
+        chosen = drawn[:n]
         means, factors = self.mixture_means[chosen], self.mixture_factors[chosen]
         shape = (n, self.code_dim, 1)
         noise = torch.randn(shape, generator=generator, device=means.device, dtype=means.dtype)
