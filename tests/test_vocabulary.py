@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from elsewhere import Elsewhere
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
@@ -12,14 +13,6 @@ from torch.nn.functional import cross_entropy, linear
 from zoo.data.tokenizer import PAD
 from zoo.nn.tokens import TextTokens
 from zoo.nn.vocabulary import ROWS, token_log_prob
-
-
-class Elsewhere(Tensor):
-    """Numbers that say that an accelerator has them."""
-
-    @property
-    def device(self) -> torch.device:  # type: ignore[override]
-        return torch.device("cuda")
 
 
 def inputs(count: int, words: int, width: int, dtype: torch.dtype) -> tuple[Tensor, ...]:
