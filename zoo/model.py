@@ -205,6 +205,11 @@ def check_draws(n: int, temperature: float = 1.0) -> None:
     """
     if not isinstance(n, Integral) or isinstance(n, bool) or n < 0:
         raise UnsupportedError(f"the number of draws must be a whole one of at least 0, got {n!r}")
+    check_temperature(temperature)
+
+
+def check_temperature(temperature: float) -> None:
+    """Raise UnsupportedError for what no spread can be scaled by."""
     if not isinstance(temperature, Real) or not 0 <= temperature < math.inf:
         raise UnsupportedError(f"a temperature must be a number of at least 0, got {temperature!r}")
 

@@ -16,7 +16,14 @@ from torch.nn.functional import silu
 from zoo.distributions.noise import standard_normal
 from zoo.distributions.precision import full_precision
 from zoo.errors import DataError, UnsupportedError
-from zoo.model import ElboTerms, InputKind, ModelConfig, VariationalAutoencoder, check_draws
+from zoo.model import (
+    ElboTerms,
+    InputKind,
+    ModelConfig,
+    VariationalAutoencoder,
+    check_draws,
+    check_temperature,
+)
 from zoo.nn.cells import DecoderCell, EncoderCell, innermost, nearly_zero
 from zoo.nn.conv import doubling, map_sizes
 from zoo.nn.flows import InverseAutoregressiveFlow
@@ -275,7 +282,7 @@ class NVAELite(VariationalAutoencoder):
                 f"{len(given)} temperatures for {scales} scales; give one for each, or one for all"
             )
         for each in given:
-            check_draws(0, each)
+            check_temperature(each)
         return given
 
 
