@@ -250,7 +250,7 @@ def environment() -> dict[str, str]:
 
 
 def revision() -> str:
-    """The checkout's commit, with "+changes" where files differ from it."""
+    """The checkout's commit, with "+changes" where its code differs from it."""
     root = Path(__file__).resolve().parents[1]
 
     def git(*arguments: str) -> str:
@@ -258,8 +258,9 @@ def revision() -> str:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
     try:
-        # Releasing writes registry.yaml and checkpoints/, which change no figure.
-        changed = git("status", "--porcelain", "--untracked-files=no", "--", "zoo", "scripts")
+        # Records, registry.yaml and checkpoints/ are what measuring writes: they change no figure.
+        code = ("zoo", "scripts", ":(exclude)scripts/results")
+        changed = git("status", "--porcelain", "--untracked-files=no", "--", *code)
         changes = "+changes" if changed else ""
         return git("rev-parse", "--short=12", "HEAD") + changes
     except (OSError, subprocess.CalledProcessError):

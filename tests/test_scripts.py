@@ -6,6 +6,7 @@ import importlib
 import json
 import math
 import os
+import shutil
 import statistics
 import struct
 import subprocess
@@ -460,3 +461,25 @@ def test_disturbed_values_are_left_out_unless_all_are(script: Any) -> None:
     quiet = script("_timing").quiet
     assert quiet([(1.0, False), (2.0, True), (3.0, False)]) == ([1.0, 3.0], "")
     assert quiet([(1.0, True), (2.0, True)]) == ([1.0, 2.0], "!")
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
+def test_a_revision_tells_changed_code_from_new_records(
+    script: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A script that records piece by piece changes its own record before the figure is there."""
+    timing = script("_timing")
+    code, record = tmp_path / "zoo" / "model.py", tmp_path / "scripts" / "results" / "nll.json"
+    for file in (code, record):
+        file.parent.mkdir(parents=True)
+        file.write_text("first")
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b"]
+    for command in (["init"], ["add", "."], ["commit", "--message=first", "--no-gpg-sign"]):
+        subprocess.run([*git, *command], check=True, capture_output=True)
+    monkeypatch.setattr(timing, "__file__", str(tmp_path / "scripts" / "_timing.py"))
+    commit = timing.revision()
+    assert len(commit) == 12
+    record.write_text("second")
+    assert timing.revision() == commit
+    code.write_text("second")
+    assert timing.revision() == f"{commit}+changes"
