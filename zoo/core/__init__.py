@@ -1,0 +1,1 @@
+"""The contract: what a model is given, what it answers with, and what is written once above all."""
