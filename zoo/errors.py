@@ -31,12 +31,16 @@ class UnsupportedError(ZooError):
 
 
 class UnknownNameError(ZooError):
-    """A name that is not registered. ``kind`` is what was looked for, for example ``"variant"``."""
+    """A name that is not registered. ``kind`` is what was looked for, for example ``"variant"``.
 
-    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+    ``notes`` are sentences on what may be the cause, as a plug-in that could not be read.
+    """
+
+    def __init__(self, kind: str, name: str, known: Iterable[str], *notes: str) -> None:
         names = sorted(known)
         listing = ", ".join(names) if names else "none"
-        super().__init__(f"unknown {kind} {name!r}{did_you_mean(name, names)} Known: {listing}.")
+        message = f"unknown {kind} {name!r}{did_you_mean(name, names)} Known: {listing}."
+        super().__init__(" ".join([message, *notes]))
 
 
 def nearest(name: str, candidates: Iterable[str]) -> str | None:

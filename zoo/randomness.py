@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 
@@ -27,3 +27,16 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
             with torch.cuda.device(device):
                 torch.cuda.manual_seed(seed)
         yield
+
+
+def noise_of(
+    generator: torch.Generator | None, device: torch.device
+) -> AbstractContextManager[None]:
+    """Noise of the global generators drawn from ``generator`` instead, where there is one.
+
+    For what takes no generator itself, as most distributions.
+    """
+    if generator is None:
+        return nullcontext()
+    seed = torch.randint(2**62, (), generator=generator, device=generator.device)
+    return seeded(int(seed), device)

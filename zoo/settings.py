@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 from typing_extensions import Self
 
-from zoo.errors import ConfigError, did_you_mean, nearest
+from zoo.errors import ConfigError, UnsupportedError, did_you_mean, nearest
 
 LONGEST_SHOWN = 200
 
@@ -30,6 +30,8 @@ class Settings(BaseModel):
         except ValidationError as error:
             problems = "; ".join(_describe(cls, detail) for detail in error.errors())
             raise ConfigError(f"{where}: {problems}") from error
+        except (ConfigError, UnsupportedError) as error:  # of a component within these settings
+            raise ConfigError(f"{where}: {error}") from error
 
 
 def _describe(schema: type[BaseModel], detail: ErrorDetails) -> str:

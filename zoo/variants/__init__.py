@@ -3,57 +3,91 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+from zoo.core.component import component_class
+from zoo.core.model import LatentVariableModel, ModelConfig
 from zoo.errors import ConfigError
-from zoo.model import VariationalAutoencoder
-from zoo.registry import registry, resolve
+from zoo.registry import VariantSpec, registry
 from zoo.settings import merge
 
 
-def model_class(variant: str) -> type[VariationalAutoencoder]:
-    """The class a variant's name stands for.
+@dataclass(frozen=True)
+class Facts:
+    """What data decide of a model."""
 
-    Raises UnknownNameError for a name not registered, ConfigError for one that is not a model's.
-    """
-    path = registry().variant(variant).model
-    cls = resolve(path)
-    if not (isinstance(cls, type) and issubclass(cls, VariationalAutoencoder)):
-        raise ConfigError(f"variant {variant!r}: {path} is not a VariationalAutoencoder class")
-    return cls
+    shape: tuple[int, ...]
+    likelihood: str
+    tokenizer: str | None = None
+    classes: int | None = None
 
 
-def complete_config(
-    variant: str,
-    settings: Mapping[str, Any],
-    shape: tuple[int, ...],
-    likelihood: str,
-    tokenizer: str | None = None,
-) -> dict[str, Any]:
-    """``settings`` with what the data decides filled in and every default spelt out.
+@dataclass(frozen=True)
+class Variant:
+    """A variant's name, resolved once, where it enters."""
 
-    A likelihood the settings name wins over the data's. Raises ConfigError when they do not fit.
-    """
-    schema = model_class(variant).Config
-    if tokenizer is not None and "tokenizer" not in schema.model_fields:
-        readers = [
-            v for v in registry().variants if "tokenizer" in model_class(v).Config.model_fields
-        ]
-        raise ConfigError(f"{variant!r} reads images, not text; train {' or '.join(readers)}")
-    asked = settings.get("input_shape", shape)
-    if not isinstance(asked, Sequence) or tuple(asked) != tuple(shape):
-        raise ConfigError(
-            f"model {variant!r}: the data's examples are {tuple(shape)}, 'input_shape' says "
-            f"{asked!r}; leave it out: the data decides"
-        )
-    from_data = {"likelihood": likelihood} if "likelihood" in schema.model_fields else {}
-    if tokenizer is not None:
-        from_data["tokenizer"] = tokenizer
-    given = merge(from_data, {**settings, "input_shape": shape})
-    return schema.parse(given, f"model {variant!r}").model_dump(mode="json")
+    name: str
+    spec: VariantSpec
+    model: type[LatentVariableModel]
+
+    @classmethod
+    def find(cls, name: str) -> Variant:
+        """What a registered name stands for.
+
+        Raises UnknownNameError for a name not registered, ConfigError for one that is no model's.
+        """
+        return cls(name, registry().variant(name), component_class("variants", name))
+
+    def parse(self, config: Mapping[str, Any]) -> ModelConfig:
+        """A complete configuration. Raises ConfigError, naming the nearest setting."""
+        return self.model.Config.parse(config, f"model {self.name!r}")
+
+    def complete(self, settings: Mapping[str, Any], facts: Facts) -> dict[str, Any]:
+        """``settings`` with what the data decides filled in and every default spelt out.
+
+        A likelihood the settings name wins over the data's. Raises ConfigError when they do not
+        fit.
+        """
+        fields = self.model.Config.model_fields
+        if facts.tokenizer is not None and "tokenizer" not in fields:
+            raise ConfigError(f"{self.name!r} reads images, not text; train {_readers_of_text()}")
+        asked = settings.get("input_shape", facts.shape)
+        if not isinstance(asked, Sequence) or tuple(asked) != tuple(facts.shape):
+            raise ConfigError(
+                f"model {self.name!r}: the data's examples are {tuple(facts.shape)}, 'input_shape' "
+                f"says {asked!r}; leave it out: the data decides"
+            )
+        from_data: dict[str, Any] = {"likelihood": facts.likelihood}
+        from_data = {key: value for key, value in from_data.items() if key in fields}
+        if facts.tokenizer is not None:
+            from_data["tokenizer"] = facts.tokenizer
+        given = merge(from_data, {**settings, "input_shape": facts.shape})
+        if given.get("condition") is not None:
+            given = merge({"condition": {"classes": facts.classes}}, _spelt_out(given))
+        return self.parse(given).model_dump(mode="json")
+
+    def build(self, config: Mapping[str, Any]) -> LatentVariableModel:
+        """A freshly initialised model from a complete configuration."""
+        model = self.model(self.parse(config))
+        model.variant = self.name
+        return model
 
 
-def build(variant: str, config: Mapping[str, Any]) -> VariationalAutoencoder:
-    """A freshly initialised model from a complete configuration."""
-    cls = model_class(variant)
-    return cls(cls.Config.parse(config, f"model {variant!r}"))
+def _spelt_out(settings: Mapping[str, Any]) -> dict[str, Any]:
+    told = settings["condition"]
+    return {**settings, "condition": {"on": told} if isinstance(told, str) else told}
+
+
+def _readers_of_text() -> str:
+    names = [
+        name
+        for name in registry().variants
+        if "tokenizer" in component_class("variants", name).Config.model_fields
+    ]
+    return " or ".join(names)
+
+
+def model_class(variant: str) -> type[LatentVariableModel]:
+    """The class a variant's name stands for; see :meth:`Variant.find`."""
+    return Variant.find(variant).model

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import warnings
+from functools import partial
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
 from zoo.distributions.precision import full_precision
-from zoo.errors import UnsupportedError
-from zoo.model import ElboTerms, check_draws
+from zoo.core.batch import Batch
+from zoo.core.draws import Draws
+from zoo.core.latent_space import Euclidean
 from zoo.variants.single_latent import SingleLatentConfig, SingleLatentModel
 
 FIT_EXAMPLES = 20_000
@@ -30,10 +32,10 @@ class AutoencoderConfig(SingleLatentConfig):
 class Autoencoder(SingleLatentModel):
     """x -> code -> p(x|code), trained on log p(x|code) alone (Hinton & Salakhutdinov 2006).
 
-    It has no posterior density, so log p(x) is not defined and :meth:`log_weights` refuses.
+    It has no posterior density, so log p(x) is not defined.
 
     >>> model = Autoencoder(AutoencoderConfig(input_shape=(1, 8, 8), latent_dim=4))
-    >>> model.elbo_terms(torch.zeros(5, 1, 8, 8)).kl.shape
+    >>> model(torch.zeros(5, 1, 8, 8)).kl.shape
     torch.Size([5, 0])
     """
 
@@ -51,22 +53,20 @@ class Autoencoder(SingleLatentModel):
         self.register_buffer("mixture_means", torch.zeros(components, dim))
         self.register_buffer("mixture_factors", torch.eye(dim).repeat(components, 1, 1))
 
-    def build_code(self, in_features: int) -> None:
+    def build_code(self, in_features: int) -> Euclidean:
         self.to_code = nn.Linear(in_features, self.config.latent_dim)
+        return Euclidean(self.config.latent_dim)
 
-    def elbo_terms(self, x: Tensor) -> ElboTerms:
-        log_likelihood = self.decode(self.encode(x)).log_prob(x)
-        return ElboTerms(log_likelihood, log_likelihood.new_zeros(len(x), 0))
+    @property
+    def code_variance(self) -> float:
+        return 1.0
 
-    def log_weights(self, x: Tensor, samples: int) -> Tensor:
-        raise UnsupportedError(
-            "an autoencoder has no posterior density, so its likelihood of x is not defined; "
-            "compare reconstructions, or use a variational variant such as 'gaussian-vae'"
-        )
-
-    def encode(self, x: Tensor) -> Tensor:
-        self.check_input(x)
-        return full_precision(self.to_code(self.encoder(x)))
+    def infer(self, batch: Tensor | Batch, samples: int = 1, given: Tensor | None = None) -> Draws:
+        """The code itself, as the only draw there is of it."""
+        batch = self.prepared(batch)
+        code = full_precision(self.to_code(self.features(batch)))
+        z = code.expand(samples, *code.shape) if given is None else given  # (S, B, D)
+        return Draws([], partial(self.decode, z, batch.condition), batch, lambda: code, z)
 
     def fit_codes(self, codes: Tensor) -> None:
         """Fit the mixture by expectation maximisation, reproducibly.
@@ -93,11 +93,14 @@ class Autoencoder(SingleLatentModel):
         self.mixture_means[:components] = centre + spread * torch.from_numpy(mixture.means_)
         self.mixture_factors[:components] = spread * factors
 
-    def sample_codes(
-        self, n: int, temperature: float = 1.0, generator: torch.Generator | None = None
+    def draw_codes(
+        self,
+        n: int,
+        temperature: float,
+        generator: torch.Generator | None,
+        condition: Tensor | None,
     ) -> Tensor:
         """Draws from the fitted mixture; ``temperature`` scales each component's spread."""
-        check_draws(n, temperature)
         at_least = max(n, 1)  # torch draws no fewer
         drawn = self.mixture_weights.multinomial(at_least, replacement=True, generator=generator)
         chosen = drawn[:n]

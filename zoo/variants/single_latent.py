@@ -1,32 +1,37 @@
-"""What models with one latent vector share, whatever makes that vector of an image."""
+"""What models with one latent vector share, whatever makes that vector of an example."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
 
+import torch
 from pydantic import Field
 from torch import Tensor
 from torch.distributions import Distribution
 
-from zoo.model import InputKind, ModelConfig, VariationalAutoencoder
-from zoo.nn.backbones import Backbone, build_decoder, build_encoder
-from zoo.nn.likelihoods import BernoulliConfig, Likelihood, build_likelihood
-from zoo.nn.mlp import MLPConfig
+from zoo.backbones import Backbone
+from zoo.core.batch import Batch
+from zoo.core.component import Selected, default
+from zoo.core.condition import Conditioning
+from zoo.core.latent_space import LatentSpace
+from zoo.core.model import LatentVariableModel, ModelConfig
+from zoo.likelihoods import Likelihood
 
 
 class SingleLatentConfig(ModelConfig):
-    """One latent vector between an encoder and a decoder."""
+    """One latent vector between an encoder and a decoder, which may be told a condition."""
 
-    input_shape: tuple[int, int, int]
     latent_dim: int = Field(20, ge=1, le=4096)
-    backbone: Backbone = MLPConfig()
-    likelihood: Likelihood = BernoulliConfig()
+    backbone: Selected[Backbone] = default("mlp")
+    likelihood: Selected[Likelihood] = default("bernoulli")
+    condition: Conditioning | None = None
 
 
-class SingleLatentModel(VariationalAutoencoder):
+class SingleLatentModel(LatentVariableModel):
     """x -> encoder -> features -> code -> decoder -> p(x|code).
 
-    The modules between features and code are the subclass's, see :meth:`build_code`.
+    The modules between features and code are the subclass's, see :meth:`build_code`. A condition c
+    stands beside the features and beside the code.
     """
 
     Config = SingleLatentConfig
@@ -34,27 +39,42 @@ class SingleLatentModel(VariationalAutoencoder):
 
     def __init__(self, config: SingleLatentConfig) -> None:
         super().__init__(config)
-        channels, height, width = config.input_shape
-        self.likelihood = build_likelihood(config.likelihood)
-        maps = (self.likelihood.parameter_maps(channels), height, width)
-        self.encoder = build_encoder(config.backbone, config.input_shape)
-        self.build_code(self.encoder.out_features)  # here: what a seed draws depends on the order
-        self.decoder = build_decoder(config.backbone, self.code_dim, maps)
+        told = 0 if config.condition is None else config.condition.width
+        backbone = config.backbone.build()
+        self.likelihood = config.likelihood.build(config.input_shape)
+        self.encoder = backbone.encoder(config.input_shape)
+        # Here: what a seed draws depends on the order.
+        self.space = self.build_code(self.encoder.out_features + told)
+        output_shape = (self.likelihood.channels, *config.input_shape[1:])
+        self.decoder = backbone.decoder(self.space.dim + told, output_shape)
 
     @abstractmethod
-    def build_code(self, in_features: int) -> None:
-        """Add the modules that make a code of features (B, F)."""
+    def build_code(self, in_features: int) -> LatentSpace:
+        """Add the modules that make a code of features (B, F); returns where codes live."""
 
     @property
-    def input_kind(self) -> InputKind:
-        return self.likelihood.input_kind
+    def condition_width(self) -> int | None:
+        return None if self.config.condition is None else self.config.condition.width
 
-    @property
-    def code_dim(self) -> int:
-        return self.config.latent_dim
+    def features(self, batch: Batch) -> Tensor:
+        """What the code is made of, (B, F)."""
+        features: Tensor = self.encoder(batch.x)
+        told = self.told(batch.condition, features)
+        return features if told is None else torch.cat([features, told], dim=-1)
 
-    def decode(self, z: Tensor) -> Distribution:
-        """p(x|z) for codes (..., D), batch shape (...)."""
-        maps = self.decoder(z.flatten(0, -2)).unflatten(0, z.shape[:-1])
-        likelihood: Distribution = self.likelihood(maps)
+    def told(self, condition: Tensor | None, like: Tensor) -> Tensor | None:
+        """The condition in numbers (B, C), or None for a model that is told nothing."""
+        if self.config.condition is None:
+            return None
+        return self.config.condition.numeric(condition, like)
+
+    def decode(self, z: Tensor, condition: Tensor | None = None) -> Distribution:
+        """p(x|z, c) for codes (..., D), batch shape (...), and conditions (B,) of the last axis."""
+        inputs = self.space.standardized(z)
+        told = self.told(condition, z)
+        if told is not None:
+            inputs = torch.cat([inputs, told.expand(*z.shape[:-1], -1)], dim=-1)
+        out = self.decoder(inputs.flatten(0, -2))  # (S B, K, ...)
+        likelihood: Distribution = self.likelihood(out.unflatten(0, z.shape[:-1]))
         return likelihood
+

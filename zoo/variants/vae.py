@@ -2,90 +2,92 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from functools import partial
 
 import torch
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 from torch import Tensor, nn
-from torch.distributions import Distribution, Independent, kl_divergence
+from torch.distributions import Distribution
+from typing_extensions import Self
 
-from zoo.model import ElboTerms, check_draws
-from zoo.nn.heads import GaussianHead, StandardNormal
+from zoo.core.batch import Batch
+from zoo.core.component import Selected, default
+from zoo.core.draws import Draws, LatentDraw
+from zoo.core.latent_space import LatentSpace
+from zoo.posteriors import Posterior
+from zoo.priors import Given, Prior, check_same_space, usual_prior
 from zoo.variants.single_latent import SingleLatentConfig, SingleLatentModel
 
 
-class Prior(Protocol):
-    """What :meth:`VAE.build_prior` returns: a module as well."""
-
-    def __call__(self, like: Tensor) -> Distribution:
-        """p(z) on the device and in the dtype of ``like``."""
-
-    def sample(
-        self, n: int, temperature: float, generator: torch.Generator | None, like: Tensor
-    ) -> Tensor:
-        """``n`` draws (n, D), their spread scaled by ``temperature``."""
-
-
 class VAEConfig(SingleLatentConfig):
-    """A latent vector with a prior and a posterior."""
+    """A latent vector with a posterior, and a prior of the same space: its usual one unless said."""
+
+    posterior: Selected[Posterior] = default("gaussian")
+    prior: Selected[Prior] = Field(default=None, validate_default=True)
+
+    @field_validator("prior", mode="before")
+    @classmethod
+    def _usual(cls, prior: object, info: ValidationInfo) -> object:
+        posterior = info.data.get("posterior")
+        return usual_prior(posterior) if prior is None and posterior is not None else prior
+
+    @model_validator(mode="after")
+    def _check_space(self) -> Self:
+        check_same_space(self.posterior, self.prior)
+        self.posterior.component.space(self.latent_dim)
+        return self
 
 
 class VAE(SingleLatentModel):
     r"""p(x|z) p(z) with q(z|x), all three chosen in the configuration.
 
-    The bound is E_q[log p(x|z)] - KL(q(z|x) || p(z)). A variant with another posterior or prior
-    overrides :meth:`build_posterior` and :meth:`build_prior`, whose modules return distributions.
+    The bound is E_q[log p(x|z)] - KL(q(z|x) || p(z)). On the sphere (Davidson et al. 2018,
+    arXiv:1804.00891) codes are unit vectors in R^m, the prior is uniform there, no code is pulled to
+    a centre, and the decoder reads sqrt(m) z, whose coordinates have unit variance under the prior.
 
     >>> model = VAE(VAEConfig(input_shape=(1, 28, 28), latent_dim=10))
-    >>> terms = model.elbo_terms(torch.zeros(5, 1, 28, 28))
-    >>> terms.log_likelihood.shape, terms.kl.shape, model.sample(3).shape
-    (torch.Size([5]), torch.Size([5, 1]), torch.Size([3, 1, 28, 28]))
+    >>> draws = model(torch.zeros(5, 1, 28, 28))
+    >>> draws.log_likelihood.shape, draws.kl.shape, model.sample(3).shape
+    (torch.Size([1, 5]), torch.Size([5, 1]), torch.Size([3, 1, 28, 28]))
     """
 
     Config = VAEConfig
     config: VAEConfig
 
-    def build_code(self, in_features: int) -> None:
-        self.posterior = self.build_posterior(in_features)
-        self.prior = self.build_prior()
+    def build_code(self, in_features: int) -> LatentSpace:
+        config = self.config
+        space = config.posterior.component.space(config.latent_dim)
+        self.posterior = config.posterior.build(partial(nn.Linear, in_features), config.latent_dim)
+        self.prior = config.prior.build(space, config.input_shape)
+        return space
 
-    def build_posterior(self, in_features: int) -> nn.Module:
-        """The module from features (B, F) to q(z|x)."""
-        return GaussianHead(in_features, self.config.latent_dim)
+    @property
+    def code_variance(self) -> float | None:
+        return self.prior.variance
 
-    def build_prior(self) -> Prior:
-        """The module that returns p(z)."""
-        return StandardNormal(self.config.latent_dim)
+    def infer(self, batch: Tensor | Batch, samples: int = 1, given: Tensor | None = None) -> Draws:
+        batch = self.prepared(batch)
+        p = self.prior(self._given(batch.condition))
+        q = self.posterior(self.features(batch), p)
+        z = q.rsample(torch.Size([samples])) if given is None else given  # (S, B, D)
+        latent = LatentDraw(z, q, p, (len(z), len(batch.x)))
+        likelihood = partial(self.decode, z, batch.condition)
+        return Draws([latent], likelihood, batch, partial(self.posterior.code, q), z)
 
-    def elbo_terms(self, x: Tensor) -> ElboTerms:
-        q = self.infer(x)
-        z = q.rsample()
-        kl = kl_divergence(q, self.prior(z))
-        return ElboTerms(self.decode(z).log_prob(x), kl.unsqueeze(-1))
-
-    def log_weights(self, x: Tensor, samples: int) -> Tensor:
-        q = self.infer(x)
-        z = q.rsample(torch.Size([samples]))  # (S, B, D)
-        log_prior: Tensor = self.prior(z).log_prob(z)
-        return self.decode(z).log_prob(x) + log_prior - q.log_prob(z)
-
-    def infer(self, x: Tensor) -> Distribution:
-        """q(z|x), batch shape (B,)."""
-        self.check_input(x)
-        posterior: Distribution = self.posterior(self.encoder(x))
-        return posterior
-
-    def encode(self, x: Tensor) -> Tensor:
-        return self.infer(x).mode
-
-    def sample_codes(
-        self, n: int, temperature: float = 1.0, generator: torch.Generator | None = None
+    def draw_codes(
+        self,
+        n: int,
+        temperature: float,
+        generator: torch.Generator | None,
+        condition: Tensor | None,
     ) -> Tensor:
-        check_draws(n, temperature)
-        return self.prior.sample(n, temperature, generator, like=next(self.parameters()))
+        return self.prior.sample(n, self._given(condition), temperature, generator)
 
-    def kl_by_dimension(self, x: Tensor) -> Tensor | None:
-        q = self.infer(x)
-        p = self.prior(q.mode)
-        if not (isinstance(q, Independent) and isinstance(p, Independent)):
-            return None
-        return kl_divergence(q.base_dist, p.base_dist)
+    def _given(self, condition: Tensor | None) -> Given:
+        like = next(self.parameters())
+        return Given(like, self.told(condition, like), self._posterior_of)
+
+    def _posterior_of(self, x: Tensor) -> Distribution:
+        """q(z|x) of examples (N, ...), for priors made of posteriors."""
+        q: Distribution = self.posterior(self.encoder(x), None)
+        return q

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Annotated, Literal
+from typing import Annotated
 
 import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 from typing_extensions import Self
 
+from zoo.backbones.base import Backbone, Encoder
+from zoo.errors import ConfigError
+from zoo.nn.maps import doubling, map_sizes
 from zoo.settings import Settings
 
 Channels = Annotated[int, Field(ge=1, le=2048)]
@@ -25,7 +28,6 @@ class ConvConfig(Settings):
     encoder.
     """
 
-    name: Literal["conv"] = "conv"
     encoder_channels: tuple[Channels, ...] = Field((32, 64, 32), min_length=1, max_length=8)
     encoder_blocks: tuple[Blocks, ...] = (0, 1, 0)
     decoder_channels: tuple[Channels, ...] = Field((16, 32), min_length=1, max_length=8)
@@ -44,7 +46,29 @@ class ConvConfig(Settings):
         return self
 
 
-class ConvEncoder(nn.Module):
+class Conv(Backbone):
+    """Strided convolutions with residual blocks, for images."""
+
+    Config = ConvConfig
+    config: ConvConfig
+
+    def encoder(self, input_shape: tuple[int, ...]) -> ConvEncoder:
+        return ConvEncoder(self.config, _image(input_shape))
+
+    def decoder(self, in_features: int, output_shape: tuple[int, ...]) -> ConvDecoder:
+        return ConvDecoder(self.config, in_features, _image(output_shape))
+
+
+def _image(shape: tuple[int, ...]) -> tuple[int, int, int]:
+    if len(shape) != 3:
+        raise ConfigError(
+            f"the backbone 'conv' reads images (C, H, W), the examples are {shape}; choose 'mlp'"
+        )
+    channels, height, width = shape
+    return channels, height, width
+
+
+class ConvEncoder(Encoder):
     """Pixels (B, C, H, W) to features (B, ``out_features``).
 
     >>> import torch
@@ -128,40 +152,5 @@ class ResidualBlock(nn.Module):
         return x + self.residual(x)  # type: ignore[no-any-return]
 
 
-class CropTo(nn.Module):
-    """(B, C, H, W) to its top left part (B, C, *size): undoes the rounding up of odd sizes.
-
-    The channels come out innermost in memory, which not every device's pixel shuffle keeps.
-    """
-
-    def __init__(self, size: tuple[int, int]) -> None:
-        super().__init__()
-        self.size = size
-
-    def forward(self, x: Tensor) -> Tensor:
-        """The part that is kept."""
-        part = x[..., : self.size[0], : self.size[1]]
-        return part.contiguous(memory_format=torch.channels_last)
-
-
 def _blocks(channels: int, count: int) -> list[nn.Module]:
     return [ResidualBlock(channels) for _ in range(count)]
-
-
-def doubling(in_channels: int, out_channels: int, size: tuple[int, int]) -> list[nn.Module]:
-    """(B, in, ceil(H / 2), ceil(W / 2)) to (B, out, H, W), where ``size`` is (H, W)."""
-    # Convolving before the upsampling costs a quarter of convolving after it.
-    return [
-        nn.Conv2d(in_channels, 4 * out_channels, 3, padding=1),
-        nn.PixelShuffle(2),
-        CropTo(size),
-    ]
-
-
-def map_sizes(shape: tuple[int, int, int], halvings: int) -> list[tuple[int, int]]:
-    """Height and width of the image and after each halving, which rounds up."""
-    sizes = [shape[1:]]
-    for _ in range(halvings):
-        height, width = sizes[-1]
-        sizes.append(((height + 1) // 2, (width + 1) // 2))
-    return sizes

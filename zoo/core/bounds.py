@@ -1,0 +1,66 @@
+"""What is estimated by many draws, in bounded memory, above all variants."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from zoo.core.batch import Batch
+from zoo.errors import UnsupportedError
+
+if TYPE_CHECKING:
+    from zoo.core.model import LatentVariableModel
+
+
+@torch.no_grad()
+def log_evidence(
+    model: LatentVariableModel, batch: Batch, samples: int, chunk: int = 1024
+) -> Tensor:
+    """The importance-weighted estimate of log p(x), (B,), in bounded memory.
+
+    log 1/S sum_s p(x, z_s) / q(z_s|x), z_s ~ q(z|x) (Burda et al. 2016, arXiv:1509.00519): a lower
+    bound in expectation, tighter with every sample, equal to the ELBO at S = 1. At most ``chunk``
+    decoded examples are held at a time.
+
+    Raises UnsupportedError for a model without log p(x), and for no samples.
+    """
+    if samples < 1:
+        raise UnsupportedError(f"samples must be at least 1, got {samples}")
+    if not model.has_evidence:
+        raise UnsupportedError(
+            f"{type(model).__name__} has no posterior density, so its likelihood of x is not "
+            "defined; compare reconstructions, or use a variational variant such as 'gaussian-vae'"
+        )
+    model.prepared(batch)
+    at_once = max(1, min(chunk, model.rows) // max(1, len(batch.x)))
+    parts = [
+        model.infer(batch, part).log_weights.logsumexp(0) for part in _chunks(samples, at_once)
+    ]
+    return torch.stack(parts).logsumexp(0) - math.log(samples)
+
+
+@torch.no_grad()
+def log_posteriors(model: LatentVariableModel, batch: Batch) -> Tensor:
+    """log q(z_i|x_j) of one draw z_i ~ q(z|x_i) for each example: (B, B).
+
+    Raises UnsupportedError for a model without a posterior density.
+    """
+    if not model.has_evidence:
+        raise UnsupportedError(f"{type(model).__name__} has no posterior density")
+    codes = model.infer(batch).z.squeeze(0)  # (B, D)
+    count = len(codes)
+    parts = [
+        model.infer(batch, given=part[:, None].expand(-1, count, -1)).log_q.sum(-1)
+        for part in codes.split(max(1, model.rows // max(1, count)))
+    ]
+    return torch.cat(parts)
+
+
+def _chunks(total: int, size: int) -> Iterator[int]:
+    while total > 0:
+        yield min(size, total)
+        total -= size

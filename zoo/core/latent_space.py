@@ -1,0 +1,132 @@
+"""The spaces that codes live in: their width, their paths, and how the decoder reads them."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from zoo.errors import UnsupportedError
+from zoo.geometry import geodesic_path, great_circle, linear_path, straight_line
+
+
+class LatentSpace(ABC):
+    """Where a code (..., D) lives."""
+
+    usual_prior: ClassVar[str]
+    """The registered prior of models that name none."""
+
+    @property
+    @abstractmethod
+    def dim(self) -> int:
+        """D, the width of a code."""
+
+    @abstractmethod
+    def interpolate(self, start: Tensor, end: Tensor, steps: int) -> Tensor:
+        """Codes on the shortest way between two, both included: (steps, ..., D)."""
+
+    @abstractmethod
+    def traverse(self, code: Tensor, direction: Tensor, amounts: Tensor) -> Tensor:
+        """Codes at the distances ``amounts`` (A,) from ``code`` towards ``direction``: (A, ..., D)."""
+
+    @abstractmethod
+    def standardized(self, z: Tensor) -> Tensor:
+        """Codes scaled so that a uniform or standard prior has unit variance."""
+
+
+@dataclass(frozen=True)
+class Euclidean(LatentSpace):
+    """Vectors of any length in R^d; distances are Euclidean.
+
+    >>> Euclidean(2).interpolate(torch.zeros(2), torch.ones(2), 3)[1]
+    tensor([0.5000, 0.5000])
+    """
+
+    d: int
+    usual_prior = "standard-normal"
+
+    @property
+    def dim(self) -> int:
+        return self.d
+
+    def interpolate(self, start: Tensor, end: Tensor, steps: int) -> Tensor:
+        return linear_path(start, end, steps)
+
+    def traverse(self, code: Tensor, direction: Tensor, amounts: Tensor) -> Tensor:
+        return straight_line(code, direction, amounts)
+
+    def standardized(self, z: Tensor) -> Tensor:
+        return z
+
+
+@dataclass(frozen=True)
+class Sphere(LatentSpace):
+    """Unit vectors in R^m; distances are angles in radians.
+
+    >>> Sphere(2).interpolate(torch.tensor([1.0, 0.0]), torch.tensor([0.0, 1.0]), 3)[1]
+    tensor([0.7071, 0.7071])
+    """
+
+    m: int
+    usual_prior = "uniform-sphere"
+
+    def __post_init__(self) -> None:
+        if self.m < 2:
+            raise UnsupportedError(f"a sphere needs codes of at least 2 numbers, got {self.m}")
+
+    @property
+    def dim(self) -> int:
+        return self.m
+
+    def interpolate(self, start: Tensor, end: Tensor, steps: int) -> Tensor:
+        return geodesic_path(start, end, steps)
+
+    def traverse(self, code: Tensor, direction: Tensor, amounts: Tensor) -> Tensor:
+        return great_circle(code, direction, amounts)
+
+    def standardized(self, z: Tensor) -> Tensor:
+        return self.m**0.5 * z
+
+
+@dataclass(frozen=True)
+class Product(LatentSpace):
+    """Several spaces side by side: a code is their codes one after the other.
+
+    >>> both = Product((Sphere(2), Euclidean(1)))
+    >>> both.interpolate(torch.tensor([1.0, 0.0, 0.0]), torch.tensor([0.0, 1.0, 4.0]), 3)[1]
+    tensor([0.7071, 0.7071, 2.0000])
+    """
+
+    parts: Sequence[LatentSpace]
+
+    @property
+    def dim(self) -> int:
+        return sum(part.dim for part in self.parts)
+
+    def interpolate(self, start: Tensor, end: Tensor, steps: int) -> Tensor:
+        pairs = zip(self.parts, self._apart(start), self._apart(end), strict=True)
+        return torch.cat([part.interpolate(a, b, steps) for part, a, b in pairs], dim=-1)
+
+    def traverse(self, code: Tensor, direction: Tensor, amounts: Tensor) -> Tensor:
+        """A part whose direction is zero stays where it is."""
+        triples = zip(self.parts, self._apart(code), self._apart(direction), strict=True)
+        return torch.cat([_part_of_line(*triple, amounts) for triple in triples], dim=-1)
+
+    def standardized(self, z: Tensor) -> Tensor:
+        pairs = zip(self.parts, self._apart(z), strict=True)
+        return torch.cat([part.standardized(each) for part, each in pairs], dim=-1)
+
+    def _apart(self, codes: Tensor) -> Sequence[Tensor]:
+        return codes.split([part.dim for part in self.parts], dim=-1)
+
+
+def _part_of_line(space: LatentSpace, code: Tensor, direction: Tensor, amounts: Tensor) -> Tensor:
+    still = (direction == 0).all(-1, keepdim=True)
+    # Any direction will do where none is followed: the axis that the code has least of.
+    least = torch.zeros_like(code).scatter_(-1, code.abs().argmin(-1, keepdim=True), 1.0)
+    moved = space.traverse(code, torch.where(still, least, direction), amounts)
+    return torch.where(still, code, moved)

@@ -1,0 +1,243 @@
+"""The contract every variant fulfils. Trainer, evaluation and command line know nothing else."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from zoo.core.batch import Batch
+from zoo.core.bounds import log_evidence, log_posteriors
+from zoo.core.checks import check_draws, check_groups, described
+from zoo.core.component import Component
+from zoo.core.condition import as_condition
+from zoo.core.draws import Draws
+from zoo.core.latent_space import LatentSpace
+from zoo.errors import DataError
+from zoo.likelihoods.base import InputKind, Likelihood, Measure
+from zoo.randomness import noise_of
+from zoo.settings import Settings
+
+
+class ModelConfig(Settings):
+    """What every variant's configuration holds; a variant extends it with fields of its own."""
+
+    input_shape: tuple[int, ...]
+
+
+class LatentVariableModel(Component, nn.Module, ABC):
+    """A prior p(z|c), a posterior q(z|x, c) and a likelihood p(x|z, c) under one interface.
+
+    A variant says how to :meth:`infer`, to :meth:`decode` and to draw codes; the rest is written
+    here, once. Wherever a batch is asked for, a bare tensor of examples will do. All quantities are
+    natural logarithms for each example, summed over its dimensions.
+    """
+
+    section = "variants"
+    Config: ClassVar[type[ModelConfig]] = ModelConfig
+    has_evidence: ClassVar[bool] = True
+    """Whether log p(x) is defined: False for a deterministic autoencoder."""
+    variant: str | None = None
+    """The registered name it was made by."""
+    space: LatentSpace
+    likelihood: Likelihood
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+
+    @abstractmethod
+    def infer(self, batch: Tensor | Batch, samples: int = 1, given: Tensor | None = None) -> Draws:
+        """``samples`` draws z ~ q(z|x) for each example, and what follows from them.
+
+        With codes ``given`` (S, B, D) these stand for the draws: what a posterior says of them.
+        """
+
+    @abstractmethod
+    def decode(self, z: Tensor, condition: Tensor | None = None) -> Distribution:
+        """p(x|z, c) for codes (..., D) and what they are told, batch shape (...)."""
+
+    @abstractmethod
+    def draw_codes(
+        self,
+        n: int,
+        temperature: float,
+        generator: torch.Generator | None,
+        condition: Tensor | None,
+    ) -> Tensor:
+        """``n`` codes from the prior, (n, D); see :meth:`sample_codes`."""
+
+    def forward(self, batch: Tensor | Batch, samples: int = 1) -> Draws:
+        """What wrappers see (data-parallel training, compilation, export): :meth:`infer`."""
+        return self.infer(batch, samples)
+
+    @property
+    def input_kind(self) -> InputKind:
+        """How examples are prepared for this model."""
+        return self.likelihood.reads
+
+    @property
+    def measure(self) -> Measure:
+        """Whether its likelihoods are probability masses or densities."""
+        return self.likelihood.measure
+
+    @property
+    def code_dim(self) -> int:
+        """D, the width of a code."""
+        return self.space.dim
+
+    @property
+    def code_variance(self) -> float | None:
+        """Of each coordinate of a code under the prior; None where it is not one known number."""
+        return None
+
+    @property
+    def group_widths(self) -> tuple[int, ...]:
+        """How many numbers of a code each latent group has, in their order."""
+        return (self.code_dim,)
+
+    @property
+    def rows(self) -> int:
+        """How many examples are decoded at a time where memory is to be bounded."""
+        return 2048
+
+    @property
+    def condition_width(self) -> int | None:
+        """How many classes or numbers the condition has; None for a model that is told nothing."""
+        return None
+
+    def prepared(self, batch: Tensor | Batch) -> Batch:
+        """A batch of the configured shape.
+
+        Raises DataError for anything else.
+        """
+        batch = Batch.of(batch)
+        self.check_input(batch.x)
+        return batch
+
+    def check_input(self, x: Tensor) -> None:
+        """Raise DataError when x is not a float batch of the configured shape."""
+        expected = self.config.input_shape
+        is_tensor = isinstance(x, Tensor) and x.is_floating_point()
+        if not is_tensor or tuple(x.shape[1:]) != expected:
+            raise DataError(
+                f"expected a float tensor of shape (batch, {', '.join(map(str, expected))}) with "
+                f"pixels in [0, 1], got {described(x)}"
+            )
+
+    def encode(self, batch: Tensor | Batch) -> Tensor:
+        """The deterministic code of each example, (B, D)."""
+        return self.infer(batch).code
+
+    def log_prob(self, batch: Tensor | Batch, samples: int, chunk: int = 1024) -> Tensor:
+        """The importance-weighted estimate of log p(x|c), (B,); see :func:`zoo.core.bounds`."""
+        return log_evidence(self, Batch.of(batch), samples, chunk)
+
+    def log_posteriors(self, batch: Tensor | Batch) -> Tensor:
+        """log q(z_i|x_j) of one draw z_i ~ q(z|x_i) for each example: (B, B)."""
+        return log_posteriors(self, Batch.of(batch))
+
+    def sample_codes(
+        self,
+        n: int,
+        temperature: float = 1.0,
+        generator: torch.Generator | None = None,
+        condition: object = None,
+    ) -> Tensor:
+        """``n`` draws from the prior, its standard deviation scaled by ``temperature``: (n, D).
+
+        ``condition`` is one class or vector of numbers for all, or one for each. Raises
+        UnsupportedError for a number that is none, and for a temperature of a prior without spread.
+        """
+        check_draws(n, temperature)
+        told = as_condition(self, condition, n)
+        return self.draw_codes(n, temperature, generator, told)
+
+    def complete(
+        self,
+        codes: Tensor,
+        groups: Sequence[int],
+        generator: torch.Generator | None = None,
+        condition: Tensor | None = None,
+    ) -> Tensor:
+        """``codes`` (B, D) with the latents of ``groups``, from 0, drawn from the prior."""
+        check_groups(groups, len(self.group_widths))
+        drawn = self.draw_codes(len(codes), 1.0, generator, condition)
+        parts = zip(codes.split(self.group_widths, -1), drawn.split(self.group_widths, -1), strict=True)
+        return torch.cat([pair[g in groups] for g, pair in enumerate(parts)], dim=-1)
+
+    @torch.no_grad()
+    def sample(
+        self,
+        n: int,
+        temperature: float = 1.0,
+        generator: torch.Generator | None = None,
+        condition: object = None,
+    ) -> Tensor | list[str]:
+        """What ``n`` codes from the prior look like: (n, C, H, W) in [0, 1], or sentences."""
+        told = as_condition(self, condition, n)
+        return self.show(self.sample_codes(n, temperature, generator, told), told)
+
+    @torch.no_grad()
+    def reconstruct(self, batch: Tensor | Batch) -> Tensor | list[str]:
+        """What the code of each example looks like: (B, C, H, W) in [0, 1], or sentences."""
+        batch = Batch.of(batch)
+        return self.show(self.encode(batch), batch.condition)
+
+    @torch.no_grad()
+    def edit(
+        self,
+        batch: Tensor | Batch,
+        groups: Sequence[int],
+        generator: torch.Generator | None = None,
+    ) -> Tensor | list[str]:
+        """Reconstructions in which the latents of ``groups``, from 0, are drawn from the prior.
+
+        The others keep what they say of x, so this shows what each decides. Raises
+        UnsupportedError for a group there is not.
+        """
+        batch = Batch.of(batch)
+        codes = self.complete(self.encode(batch), groups, generator, batch.condition)
+        with noise_of(generator, codes.device):
+            return self.show(codes, batch.condition)
+
+    def write(self, x: Tensor) -> Tensor | list[str]:
+        """Examples (B, ...) as people read them: images as they are, sentences as text."""
+        return x
+
+    @torch.no_grad()
+    def show(self, z: Tensor, condition: Tensor | None = None) -> Tensor | list[str]:
+        """What codes (B, D) look like: of images the means of p(x|z), (B, C, H, W) in [0, 1].
+
+        A model whose p(x|z) has no mean in closed form shows something else and says so.
+        """
+        return self.write(self.decode(z, condition).mean)
+
+    def interpolate(self, start: Tensor, end: Tensor, steps: int) -> Tensor:
+        """Codes on the shortest way between two codes (..., D), both included: (steps, ..., D)."""
+        return self.space.interpolate(start, end, steps)
+
+    def traverse(self, code: Tensor, direction: Tensor, amounts: Tensor) -> Tensor:
+        """Codes at the distances ``amounts`` (A,) from ``code`` towards ``direction``: (A, ..., D).
+
+        Distances are Euclidean, on a sphere angles in radians. A direction's length does not count.
+        """
+        return self.space.traverse(code, direction, amounts)
+
+    def fit_codes(self, codes: Tensor) -> None:
+        """Called once after training with the codes of the training set, (N, D).
+
+        A model whose prior is fitted to its codes afterwards does so here; others ignore it.
+        """
+
+    def penalty(self) -> Tensor | None:
+        """What training adds to the loss of an example besides the objective, a scalar.
+
+        For instance a spectral regularisation. Called once for each step, in full precision and in
+        training mode, in which it may keep state in buffers; evaluation never sees it.
+        """
+        return None

@@ -1,0 +1,43 @@
+"""What a likelihood is."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar, Literal, TypeAlias
+
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from zoo.core.component import Component
+from zoo.settings import Settings
+
+InputKind: TypeAlias = Literal["binary", "unit", "real", "tokens"]
+"""What a model reads: pixels in {0, 1}, drawn with probability x; 8-bit intensities 0, 1/255, ...,
+1; real numbers; or the ids of tokens."""
+Measure: TypeAlias = Literal["mass", "density"]
+"""Whether exp(log p(x|z)) sums to one over values or integrates to one."""
+
+
+class Likelihood(Component, nn.Module, ABC):
+    """Numbers (..., K, *rest) to p(x|z) over examples of ``shape`` (C, *rest), batch shape (...).
+
+    A subclass is made as ``Likelihood(config, shape)``; images are (C, H, W), vectors (D,). All
+    are normalised: true log-masses or log-densities, constants included, in full precision.
+    """
+
+    section = "likelihoods"
+    reads: ClassVar[InputKind]
+    measure: ClassVar[Measure]
+
+    def __init__(self, config: Settings, shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.shape = shape
+
+    @property
+    def channels(self) -> int:
+        """K, how many numbers the decoder makes for each place."""
+        return self.shape[0]
+
+    @abstractmethod
+    def forward(self, parameters: Tensor) -> Distribution:
+        """p(x|z) of a decoder's output."""

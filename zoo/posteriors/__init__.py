@@ -1,0 +1,5 @@
+"""Posteriors q(z|x): modules from features to distributions over codes, one a file."""
+
+from zoo.posteriors.base import Posterior, Projection
+
+__all__ = ["Posterior", "Projection"]

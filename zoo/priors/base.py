@@ -1,0 +1,86 @@
+"""What a prior is."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import ClassVar, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from zoo.core.component import Component, Selected
+from zoo.core.latent_space import LatentSpace
+from zoo.errors import ConfigError, UnsupportedError
+from zoo.posteriors import Posterior
+from zoo.randomness import noise_of
+from zoo.settings import Settings
+
+
+class Given(NamedTuple):
+    """What a prior may look at."""
+
+    like: Tensor
+    """On whose device and in whose dtype it is said."""
+    condition: Tensor | None = None
+    """Numbers (B, C) that say what each example is told."""
+    posterior: Callable[[Tensor], Distribution] | None = None
+    """q(z|x) of examples, as a mixture of posteriors reads."""
+
+
+class Prior(Component, nn.Module, ABC):
+    """p(z|c) over codes of a space.
+
+    A subclass is made as ``Prior(config, space, input_shape)``.
+    """
+
+    section = "priors"
+    space: ClassVar[type[LatentSpace]]
+
+    def __init__(self, config: Settings, space: LatentSpace, input_shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.dim = space.dim
+
+    @property
+    def variance(self) -> float | None:
+        """Of each coordinate of a code; None where it is not one known number."""
+        return None
+
+    @abstractmethod
+    def forward(self, given: Given) -> Distribution:
+        """p(z|c), batch shape () or (B,)."""
+
+    def sample(
+        self, n: int, given: Given, temperature: float, generator: torch.Generator | None
+    ) -> Tensor:
+        """n draws (n, D).
+
+        Raises UnsupportedError for a temperature other than 1 unless the subclass knows what a
+        spread is: its own ``sample`` scales it.
+        """
+        if temperature != 1:
+            raise UnsupportedError(
+                f"the prior {type(self).__name__} has no spread to scale: temperature must be 1, "
+                f"got {temperature}"
+            )
+        p = self(given)
+        shape = torch.Size([] if p.batch_shape else [n])
+        with noise_of(generator, given.like.device):
+            return p.sample(shape)
+
+
+def usual_prior(posterior: Selected[Posterior]) -> str:
+    """The name of the prior of models that name none: that of the posterior's space."""
+    return posterior.component.space.usual_prior
+
+
+def check_same_space(posterior: Selected[Posterior], prior: Selected[Prior]) -> None:
+    """Raise ConfigError for a posterior and a prior of different spaces."""
+    lives, covers = posterior.component.space, prior.component.space
+    if lives is not covers:
+        raise ConfigError(
+            f"the posterior {posterior.name!r} lives in a space {lives.__name__}, the prior "
+            f"{prior.name!r} in a space {covers.__name__}; leave the prior out, or choose "
+            f"{usual_prior(posterior)!r}"
+        )

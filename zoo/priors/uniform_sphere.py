@@ -1,0 +1,48 @@
+"""The uniform prior on the unit sphere."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution
+
+from zoo.core.latent_space import Sphere
+from zoo.distributions import HypersphericalUniform
+from zoo.errors import UnsupportedError
+from zoo.priors.base import Given, Prior
+
+
+class UniformSphere(Prior):
+    """Uniform on the unit sphere of R^m, by surface area.
+
+    >>> from zoo.settings import Settings
+    >>> prior = UniformSphere(Settings(), Sphere(3), (1, 8, 8))
+    >>> prior(Given(torch.zeros(()))).log_prob(torch.tensor([1.0, 0.0, 0.0])).exp().item()
+    0.0795...
+    """
+
+    space = Sphere
+
+    @property
+    def variance(self) -> float:
+        """1 / m on the sphere."""
+        return 1 / self.dim
+
+    def forward(self, given: Given) -> Distribution:
+        like = given.like
+        return HypersphericalUniform(
+            self.dim - 1, validate_args=False, device=like.device, dtype=like.dtype
+        )
+
+    def sample(
+        self, n: int, given: Given, temperature: float, generator: torch.Generator | None
+    ) -> Tensor:
+        """n unit vectors, (n, m)."""
+        if temperature != 1:
+            raise UnsupportedError(
+                f"a uniform prior on the sphere has no spread to scale: temperature must be 1, "
+                f"got {temperature}"
+            )
+        like = given.like
+        uniform = HypersphericalUniform(self.dim - 1, device=like.device, dtype=like.dtype)
+        return uniform.sample((n,), generator)

@@ -1,0 +1,48 @@
+"""Components of installed plug-ins."""
+
+from __future__ import annotations
+
+import re
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, NamedTuple
+
+from zoo.errors import ConfigError
+from zoo.registry.specs import BARE_FILE_NAME, COMPONENTS, IMPORT_PATH, singular
+
+
+class Installed(NamedTuple):
+    """What entry points name: entries by section and name, and what of them is malformed."""
+
+    entries: dict[tuple[str, str], dict[str, Any]]
+    broken: tuple[str, ...]
+
+
+def installed() -> Installed:
+    """Classes with an entry point in a group ``zoo.SECTION``: its value is the import path.
+
+    A malformed one is left out and named where a name is not found, so that it spoils nothing else.
+    Raises ConfigError for a name that two plug-ins give.
+    """
+    entries: dict[tuple[str, str], dict[str, Any]] = {}
+    broken = []
+    for section in COMPONENTS:
+        for point in entry_points(group=f"zoo.{section}"):
+            origin = point.dist.name if point.dist else "an installed plug-in"
+            if not _is_sound(point):
+                broken.append(
+                    f"The entry point {point.name!r} of {origin} in zoo.{section} is malformed "
+                    f"({point.value!r}; write package.module:Class)."
+                )
+                continue
+            entry = {"component": point.value.replace(" ", ""), "summary": f"from {origin}"}
+            known = entries.setdefault((section, point.name), entry)
+            if known["component"] != entry["component"]:
+                raise ConfigError(
+                    f"two plug-ins define the {singular(section)} {point.name!r}; uninstall one"
+                )
+    return Installed(entries, tuple(broken))
+
+
+def _is_sound(point: EntryPoint) -> bool:
+    value = point.value.replace(" ", "")
+    return bool(re.fullmatch(IMPORT_PATH, value) and re.fullmatch(BARE_FILE_NAME, point.name))

@@ -1,0 +1,73 @@
+"""Components of one's own, by decorator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from zoo.errors import ConfigError
+from zoo.registry.entry_points import installed
+from zoo.registry.process import read_all, registered, registry
+from zoo.registry.reading import check_name
+from zoo.registry.specs import COMPONENTS, SECTIONS, singular
+
+T = TypeVar("T", bound=type)
+
+
+def register(
+    name: str,
+    *,
+    summary: str | None = None,
+    config: Mapping[str, Any] | None = None,
+    objective: Mapping[str, Any] | None = None,
+    training: Mapping[str, Any] | None = None,
+) -> Callable[[T], T]:
+    """Class decorator: make a component of your own known by ``name`` in this process.
+
+    The class says which kind it is by what it subclasses: a model, a posterior, a prior, a
+    likelihood, a backbone, an objective. It then works wherever a registered name does. It must be
+    defined at the top level of a module, so that its import path can find it. ``objective`` and
+    ``training`` are a variant's defaults.
+
+    Raises ConfigError when the name is already taken by another class, or for a class or settings
+    that cannot be registered.
+    """
+
+    def decorate(cls: T) -> T:
+        where = f"register({name!r})"
+        check_name(name, where)
+        section = _section_of(cls, where)
+        if "." in cls.__qualname__:
+            raise ConfigError(f"{where}: define {cls.__qualname__} at the top level of a module")
+        raw: dict[str, Any] = {
+            "component": f"{cls.__module__}:{cls.__qualname__}",
+            "summary": summary or ((cls.__doc__ or "").strip() or name).splitlines()[0],
+            "config": dict(config or {}),
+        }
+        for key, value in (("objective", objective), ("training", training)):
+            if value is not None:
+                raw[key] = dict(value)
+        SECTIONS[section].parse(raw, where)  # now: later it would spoil every use of the registry
+        _refuse_taken(section, name, raw["component"])
+        registered.append((section, name, raw))
+        read_all.cache_clear()
+        return cls
+
+    return decorate
+
+
+def _section_of(cls: type, where: str) -> str:
+    section = getattr(cls, "section", None)
+    if section not in COMPONENTS:
+        raise ConfigError(
+            f"{where}: {cls.__name__} is no component; subclass zoo.LatentVariableModel, or the "
+            f"base class of one of {', '.join(COMPONENTS)}"
+        )
+    return str(section)
+
+
+def _refuse_taken(section: str, name: str, path: str) -> None:
+    own = {(s, n): raw for s, n, raw in registered}
+    plugin = {**installed().entries, **own}.get((section, name), {})
+    if name in registry().names(section) and plugin.get("component") != path:
+        raise ConfigError(f"the {singular(section)} name {name!r} is already taken; choose another")
