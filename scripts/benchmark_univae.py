@@ -53,7 +53,7 @@ from torch.testing import assert_close
 from zoo.data.tokenizer import END, UNKNOWN, Tokenizer
 from zoo.errors import ConfigError
 from zoo.memory import keep_freed_memory
-from zoo.model import ElboTerms
+from zoo.core.model import ElboTerms
 from zoo.nn.decoding import Greedy
 from zoo.nn.transformer import Rotation
 from zoo.randomness import seeded

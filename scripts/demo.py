@@ -60,9 +60,9 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def _load_all() -> tuple[dict[str, zoo.VariationalAutoencoder], dict[str, list[str]]]:
+def _load_all() -> tuple[dict[str, zoo.LatentVariableModel], dict[str, list[str]]]:
     """The models that load, and for each checkpoint what the page has to say of its troubles."""
-    models: dict[str, zoo.VariationalAutoencoder] = {}
+    models: dict[str, zoo.LatentVariableModel] = {}
     notes: dict[str, list[str]] = defaultdict(list)
     for name in zoo.list_checkpoints():
         try:
@@ -73,7 +73,7 @@ def _load_all() -> tuple[dict[str, zoo.VariationalAutoencoder], dict[str, list[s
 
 
 def _compare_all(
-    models: dict[str, zoo.VariationalAutoencoder],
+    models: dict[str, zoo.LatentVariableModel],
     notes: dict[str, list[str]],
     options: argparse.Namespace,
 ) -> list[Comparison]:
@@ -101,7 +101,7 @@ def _compare_all(
 
 def _section(
     name: str,
-    model: zoo.VariationalAutoencoder | None,
+    model: zoo.LatentVariableModel | None,
     evaluation: Evaluation | None,
     notes: list[str],
     data_root: str | None,
@@ -121,23 +121,23 @@ def _section(
     )
 
 
-def _pictures(model: zoo.VariationalAutoencoder, test: Examples | None) -> list[Figure]:
+def _pictures(model: zoo.LatentVariableModel, test: Examples | None) -> list[Figure]:
     seeded = torch.Generator().manual_seed(0)
     samples = model.sample(4 * COLUMNS, generator=seeded)
     scale = enlargement(samples)
     figures = [Figure("Samples", grid(samples, COLUMNS, scale=scale))]
     if test is not None:
-        x = test.batch(torch.arange(2 * COLUMNS), kind=model.input_kind, generator=seeded)
+        x = test.batch(torch.arange(2 * COLUMNS), kind=model.input_kind, generator=seeded).x
         pairs = reconstruction_grid(x, model.reconstruct(x), COLUMNS, scale=scale)
         figures.append(Figure("Test images, each row above its reconstructions", pairs))
     return figures
 
 
-def _sentences(model: zoo.VariationalAutoencoder, test: Examples | None) -> list[Sentences]:
+def _sentences(model: zoo.LatentVariableModel, test: Examples | None) -> list[Sentences]:
     codes = model.sample_codes(2 * COLUMNS, generator=torch.Generator().manual_seed(0))
     shown = [Sentences("The likeliest tokens of codes from the prior", model.show(codes))]
     if test is not None:
-        x = test.batch(torch.arange(COLUMNS), kind=model.input_kind)
+        x = test.batch(torch.arange(COLUMNS), kind=model.input_kind).x
         pairs = zip(model.write(x), model.reconstruct(x), strict=True)
         lines = [line for pair in pairs for line in pair]
         shown.append(Sentences("Test sentences, each above its reconstruction", lines))

@@ -29,7 +29,7 @@ from zoo.data import Examples, load_for_model
 from zoo.files import sha256
 from zoo.hub import locate
 from zoo.memory import keep_freed_memory
-from zoo.model import VariationalAutoencoder
+from zoo.core.model import LatentVariableModel
 from zoo.randomness import seeded
 
 OUTPUT = Path(__file__).with_name("results") / "nll.json"
@@ -102,14 +102,14 @@ def share_of(text: str) -> tuple[int, int]:
 
 
 def measured(
-    model: VariationalAutoencoder, test: Examples, number: int, options: argparse.Namespace
+    model: LatentVariableModel, test: Examples, number: int, options: argparse.Namespace
 ) -> dict[str, Any]:
     """Minus log p(x) of every example of a block."""
     places = torch.arange(len(test))[number * options.block :][: options.block]
     started = time.monotonic()
     nll: list[Tensor] = []
     with torch.no_grad(), seeded(1 + number, torch.device("cpu")):
-        for x in test.select(places).batches(AT_ONCE, "unit"):
+        for x, *_ in test.select(places).batches(AT_ONCE, "real"):
             nll.append(-model.log_prob(x, options.samples, options.rows))
     seconds = time.monotonic() - started
     print(f"block {number}: {torch.cat(nll).mean():.3f}, {seconds:.0f} s", file=sys.stderr)

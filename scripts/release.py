@@ -30,7 +30,7 @@ from zoo import checkpoint
 from zoo.data import Examples, load_for_model
 from zoo.evaluation import Estimate, Evaluation
 from zoo.files import sha256, write_atomically
-from zoo.model import VariationalAutoencoder
+from zoo.core.model import LatentVariableModel
 from zoo.registry import packaged_root, registry
 from zoo.report.figures import enlargement, save_grid
 from zoo.variants.univae import UniVAE
@@ -300,10 +300,10 @@ def show(name: str, file: Path, data_root: str | None) -> str:
     return f"![samples](images/{name}.png)\n\n{beside}"
 
 
-def draw(model: VariationalAutoencoder, test: Examples, path: Path) -> None:
+def draw(model: LatentVariableModel, test: Examples, path: Path) -> None:
     """Samples from the prior, and test images beside their reconstructions, in one picture."""
     fixed = test.fixed(model.input_kind, seed=0)
-    x = fixed.batch(torch.arange(len(fixed)), kind="unit")
+    x = fixed.batch(torch.arange(len(fixed)), kind="unit").x
     drawn = model.sample(64, generator=torch.Generator().manual_seed(0))
     pairs = torch.stack([x, torch.as_tensor(model.reconstruct(x))], 1).flatten(0, 1)
     samples = torch.as_tensor(drawn).unflatten(0, (8, 8))

@@ -23,7 +23,7 @@ from torch.distributions import Bernoulli, Distribution, Independent
 import zoo.checkpoint as checkpoint
 import zoo.variants as variants
 from zoo.errors import CheckpointError, UnknownNameError
-from zoo.model import ElboTerms, InputKind, ModelConfig, VariationalAutoencoder
+from zoo.core.model import ElboTerms, InputKind, ModelConfig, LatentVariableModel
 from zoo.registry import Registry, VariantSpec
 
 
@@ -32,7 +32,7 @@ class TinyConfig(ModelConfig):
     width: int = 3
 
 
-class Tiny(VariationalAutoencoder):
+class Tiny(LatentVariableModel):
     """Weights, a tied weight, a frozen one, and a buffer of integers."""
 
     Config = TinyConfig

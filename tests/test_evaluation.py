@@ -23,13 +23,13 @@ from zoo.data.split import Split
 from zoo.distributions.discretized_logistic import DiscretizedLogistic
 from zoo.errors import ConfigError, DataError, ZooError
 from zoo.evaluation import Evaluation, Moments, active_units, evaluate_model
-from zoo.model import ElboTerms, InputKind, ModelConfig, VariationalAutoencoder
+from zoo.core.model import ElboTerms, InputKind, ModelConfig, LatentVariableModel
 
 SHAPE = (1, 2, 3)
 DIMS, CODE = 6, 2
 
 
-class LinearGaussian(VariationalAutoencoder):
+class LinearGaussian(LatentVariableModel):
     """z ~ N(0, I), x = W z + b + sigma eps. W has orthogonal columns, so p(z|x) is diagonal.
 
     The posterior is the exact one with its scale multiplied by ``widening`` and its mean by
@@ -139,10 +139,10 @@ def images(n: int, seed: int = 0) -> Split:
 
 
 def pixels(split: Split) -> Tensor:
-    return split.batch(torch.arange(len(split)), kind="unit")
+    return split.batch(torch.arange(len(split)), kind="unit").x
 
 
-def evaluate(model: VariationalAutoencoder, split: Split, **options: int) -> Evaluation:
+def evaluate(model: LatentVariableModel, split: Split, **options: int) -> Evaluation:
     return evaluate_model(model, split, name="linear", dataset="noise", **options)
 
 

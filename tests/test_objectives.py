@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from zoo.model import ElboTerms
+from zoo.core.model import ElboTerms
 from zoo.training.config import BetaObjective, ElboObjective, IwaeObjective, KLObjective
 from zoo.training.objectives import balance, figures, importance_bound
 from zoo.training.objectives import loss as loss_of_means

@@ -14,7 +14,7 @@ import zoo
 from zoo import registry as registry_module
 from zoo.data.tokenizer import Tokenizer
 from zoo.errors import ConfigError, UnknownNameError, ZooError
-from zoo.model import VariationalAutoencoder
+from zoo.core.model import LatentVariableModel
 from zoo.registry import (
     Registry,
     packaged_root,
@@ -67,7 +67,7 @@ class TestPackagedFile:
 
     @pytest.mark.parametrize("name", REGISTRY.variants)
     def test_every_variant_is_a_model_and_says_what_it_is(self, name: str) -> None:
-        assert issubclass(model_class(name), VariationalAutoencoder)
+        assert issubclass(model_class(name), LatentVariableModel)
         assert REGISTRY.variants[name].summary
 
     @pytest.mark.parametrize("name", REGISTRY.variants)
@@ -369,7 +369,7 @@ class TestRegister:
 
     def test_a_class_that_is_no_model_is_refused_when_it_is_used(self) -> None:
         register("test-plain")(Plain)
-        with pytest.raises(ConfigError, match=r"test-plain.*not a VariationalAutoencoder"):
+        with pytest.raises(ConfigError, match=r"test-plain.*not a LatentVariableModel"):
             build("test-plain", {"input_shape": (1, 8, 8)})
 
 

@@ -23,7 +23,7 @@ from zoo.evaluation.text import (
     mutual_information,
     self_bleu,
 )
-from zoo.model import VariationalAutoencoder
+from zoo.core.model import LatentVariableModel
 from zoo.registry import CheckpointSpec, MetricSpec
 from zoo.report.cards import checkpoint_section
 from zoo.variants.univae import UniVAE, UniVAEConfig
@@ -59,7 +59,7 @@ class Table:
 
 def information(table: Tensor) -> float:
     split = TextSplit(torch.ones(40, 3, dtype=torch.int32))
-    model = cast("VariationalAutoencoder", Table(table))
+    model = cast("LatentVariableModel", Table(table))
     found = mutual_information(model, split, len(table))
     assert found is not None
     return found.value
@@ -83,7 +83,7 @@ def test_mutual_information_of_gaussians() -> None:
     z = x + torch.randn(3000).double()
     table = torch.distributions.Normal(x, 1.0).log_prob(z[:, None])
     split = TextSplit(torch.ones(3000, 2, dtype=torch.int32))
-    found = mutual_information(cast("VariationalAutoencoder", Table(table)), split, 3000)
+    found = mutual_information(cast("LatentVariableModel", Table(table)), split, 3000)
     assert found is not None
     assert abs(found.value - 0.5 * math.log(2)) <= 4 * found.stderr
 
@@ -98,7 +98,7 @@ def test_the_mixture_is_of_sentences_spread_over_the_split() -> None:
             return super().log_posteriors(x)
 
     ids = torch.arange(3, 43, dtype=torch.int32)[:, None]
-    model = cast("VariationalAutoencoder", Recorder(torch.zeros(4, 4)))
+    model = cast("LatentVariableModel", Recorder(torch.zeros(4, 4)))
     mutual_information(model, TextSplit(ids), 4)
     assert seen[0].flatten().tolist() == [3, 16, 29, 42]
 
@@ -291,7 +291,7 @@ def test_a_batch_normalised_posterior_keeps_its_floor_in_evaluation(tmp_path: Pa
         ema_decay=0.98, posterior={"name": "batch-norm", "gamma": 0.6}, progress=False,
     )  # fmt: skip
     train = load_dataset(path).train
-    x = train.batch(torch.arange(len(train)), kind="tokens")
+    x = train.batch(torch.arange(len(train)), kind="tokens").x
     first: list[Tensor] = []
     with torch.no_grad():
         run.model.infer(x, 1, lambda q: first.append(q.mean) or q.mean)  # type: ignore[operator]

@@ -18,7 +18,7 @@ from torch import Tensor
 import zoo
 from zoo import checkpoint
 from zoo.errors import ConfigError, DataError, UnsupportedError
-from zoo.model import VariationalAutoencoder
+from zoo.core.model import LatentVariableModel
 from zoo.registry import packaged_root, read_registry
 from zoo.settings import merge
 from zoo.training.config import BetaObjective, ElboObjective, IwaeObjective, TrainingConfig
@@ -81,7 +81,7 @@ class Case:
         settings = merge(VARIANTS[self.variant].config, chosen)
         return complete_config(self.variant, settings, self.shape, self.likelihood)
 
-    def model(self, seed: int = 0) -> VariationalAutoencoder:
+    def model(self, seed: int = 0) -> LatentVariableModel:
         torch.manual_seed(seed)
         return build(self.variant, self.config).eval()
 
@@ -135,7 +135,7 @@ WITH_EVIDENCE = [case for case in FEW if model_class(case.variant).has_evidence]
 WITHOUT_EVIDENCE = [case for case in FEW if not model_class(case.variant).has_evidence]
 
 
-def seeded(model: VariationalAutoencoder, x: Tensor) -> list[Tensor]:
+def seeded(model: LatentVariableModel, x: Tensor) -> list[Tensor]:
     """Everything a model says of x, with the same noise at every call."""
     torch.manual_seed(11)
     terms = model.elbo_terms(x)
@@ -144,7 +144,7 @@ def seeded(model: VariationalAutoencoder, x: Tensor) -> list[Tensor]:
     return [*said, model.log_weights(x, 3)] if model.has_evidence else said
 
 
-def is_spherical(model: VariationalAutoencoder) -> bool:
+def is_spherical(model: LatentVariableModel) -> bool:
     """Whether the prior is uniform on spheres, so that it has no spread to scale."""
     return not model._flat if isinstance(model, UniVAE) else isinstance(model, VMFVAE)
 

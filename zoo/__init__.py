@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     )
     from zoo.errors import ZooError
     from zoo.loading import load
-    from zoo.model import ElboTerms, VariationalAutoencoder
+    from zoo.core.model import ElboTerms, LatentVariableModel
     from zoo.nn.decoding import Beam, Draw, Greedy
     from zoo.registry import register, use_registry
     from zoo.training.config import Experiment
@@ -42,7 +42,7 @@ _HOME = {
     ),
     "zoo.errors": ("ZooError",),
     "zoo.loading": ("load",),
-    "zoo.model": ("ElboTerms", "VariationalAutoencoder"),
+    "zoo.core.model": ("ElboTerms", "LatentVariableModel"),
     "zoo.nn.decoding": ("Beam", "Draw", "Greedy"),
     "zoo.registry": ("register", "use_registry"),
     "zoo.training.config": ("Experiment",),
@@ -57,7 +57,7 @@ __all__ = [
     "Experiment",
     "Greedy",
     "Run",
-    "VariationalAutoencoder",
+    "LatentVariableModel",
     "ZooError",
     "compare",
     "create",

@@ -22,7 +22,7 @@ from zoo.evaluation import (
     refuse_mixed,
     verify_figures,
 )
-from zoo.model import VariationalAutoencoder
+from zoo.core.model import LatentVariableModel
 from zoo.registry import BenchmarkSpec, registry
 from zoo.settings import merge
 from zoo.training.config import Experiment, route
@@ -30,7 +30,7 @@ from zoo.training.trainer import Run, train_experiment
 from zoo.variants import build, complete_config, model_class
 
 Option: TypeAlias = str | int | float | bool | None | Sequence[int] | dict[str, object]
-Source: TypeAlias = VariationalAutoencoder | str | Path
+Source: TypeAlias = LatentVariableModel | str | Path
 Progress: TypeAlias = Callable[[int, int], None]
 
 DEFAULT_DATASET = "digits"
@@ -43,7 +43,7 @@ def create(
     dataset: str = DEFAULT_DATASET,
     data_root: str | None = None,
     **overrides: Option,
-) -> VariationalAutoencoder:
+) -> LatentVariableModel:
     """An untrained model of a variant, shaped for a dataset; ``overrides`` are model settings.
 
     A dataset's files are read, from ``data_root`` or where else they are looked for, only where
@@ -184,7 +184,7 @@ def compare(
     >>> print(compare(["gaussian-vae-digits", "beta-vae-digits"], benchmark="digits", samples=10))
     digits...
     """
-    if isinstance(sources, str | Path | VariationalAutoencoder):
+    if isinstance(sources, str | Path | LatentVariableModel):
         raise ConfigError(f"give a list of models, for one as [model], got {sources!r:.100}")
     if not sources:
         raise ConfigError("nothing to compare: name at least one model")
@@ -246,9 +246,9 @@ def _reader(source: Source) -> Reader:
 
 def _open(
     source: Source, device: str
-) -> tuple[VariationalAutoencoder, str, CheckpointMetadata | None]:
+) -> tuple[LatentVariableModel, str, CheckpointMetadata | None]:
     """The model, a name to show, and of a checkpoint what it says of itself."""
-    if isinstance(source, VariationalAutoencoder):
+    if isinstance(source, LatentVariableModel):
         return source, type(source).__name__, None
     path = hub.locate(source)
     return checkpoint.load(path, device=device), str(source), checkpoint.read_metadata(path)

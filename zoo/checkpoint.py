@@ -26,7 +26,7 @@ from torch import Tensor, nn
 import zoo
 from zoo.errors import CheckpointError, ConfigError, ZooError
 from zoo.files import write_atomically
-from zoo.model import ModelConfig, VariationalAutoencoder
+from zoo.core.model import LatentVariableModel, ModelConfig
 from zoo.registry import BARE_FILE_NAME
 from zoo.settings import Settings
 from zoo.variants import model_class
@@ -81,7 +81,7 @@ class CheckpointMetadata(Settings):
 
 def save(
     path: str | Path,
-    model: VariationalAutoencoder,
+    model: LatentVariableModel,
     *,
     variant: str,
     dataset: str | None,
@@ -145,7 +145,7 @@ def read_metadata(path: str | Path) -> CheckpointMetadata:
         return _metadata_of(file, Path(path))
 
 
-def load(path: str | Path, *, device: str | torch.device = "cpu") -> VariationalAutoencoder:
+def load(path: str | Path, *, device: str | torch.device = "cpu") -> LatentVariableModel:
     """The model in the checkpoint at ``path``, in eval mode on ``device``.
 
     The model is first built without memory, on torch's "meta" device, so a file that lies about
@@ -341,8 +341,8 @@ def _metadata_of(file: Any, path: Path) -> CheckpointMetadata:
 
 
 def _blueprint(
-    cls: type[VariationalAutoencoder], config: ModelConfig, path: Path
-) -> VariationalAutoencoder:
+    cls: type[LatentVariableModel], config: ModelConfig, path: Path
+) -> LatentVariableModel:
     try:
         with torch.device("meta"):
             return cls(config)
@@ -388,7 +388,7 @@ def _mismatches(file: Any, expected: Mapping[str, Tensor]) -> Iterator[str]:
         yield f"{name[:100]!r} is unexpected"
 
 
-def _moved(model: VariationalAutoencoder, device: str | torch.device) -> VariationalAutoencoder:
+def _moved(model: LatentVariableModel, device: str | torch.device) -> LatentVariableModel:
     try:
         return model.to(device)
     except (AssertionError, RuntimeError) as error:  # torch raises the former without CUDA

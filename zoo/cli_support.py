@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from torch import Tensor
 
-    from zoo.data.split import Examples
-    from zoo.model import VariationalAutoencoder
+    from zoo.data.examples import Examples
+    from zoo.core.model import LatentVariableModel
     from zoo.nn.decoding import Decoding
 
 # torch and all that needs it are imported where they are used: `zoo list` does without.
@@ -147,12 +147,12 @@ def _parse_number(text: str) -> Any:
     return text
 
 
-def batch_size(model: VariationalAutoencoder) -> int:
+def batch_size(model: LatentVariableModel) -> int:
     """How many examples the model encodes, decodes or draws at a time."""
     return min(BATCH, model.rows)
 
 
-def open_source(source: str) -> tuple[VariationalAutoencoder, Path]:
+def open_source(source: str) -> tuple[LatentVariableModel, Path]:
     """The model that ``source`` means, on the CPU, and the file it came from."""
     from zoo import hub
 
@@ -163,7 +163,7 @@ def open_source(source: str) -> tuple[VariationalAutoencoder, Path]:
 
 
 def examples_for(
-    model: VariationalAutoencoder,
+    model: LatentVariableModel,
     path: Path,
     dataset: str | None,
     split: SplitName,
@@ -184,7 +184,7 @@ def examples_for(
     return examples.fixed(model.input_kind, seed)
 
 
-def is_text(model: VariationalAutoencoder, path: Path) -> bool:
+def is_text(model: LatentVariableModel, path: Path) -> bool:
     """Whether the model makes sentences. ConfigError where ``path`` is for something else."""
     text = model.input_kind == "tokens"
     if text != (path.suffix == ".txt"):

@@ -8,10 +8,10 @@ import torch
 
 from zoo import checkpoint
 from zoo.hub import locate
-from zoo.model import VariationalAutoencoder
+from zoo.core.model import LatentVariableModel
 
 
-def load(source: str | Path, *, device: str | torch.device = "cpu") -> VariationalAutoencoder:
+def load(source: str | Path, *, device: str | torch.device = "cpu") -> LatentVariableModel:
     """A trained model, ready to use: a released checkpoint's name, a file or a run's folder.
 
     A name is looked for among the packaged files, in the cache, then at the mirrors; its SHA-256

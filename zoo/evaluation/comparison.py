@@ -10,7 +10,7 @@ from pydantic import field_validator
 
 from zoo.errors import ConfigError
 from zoo.evaluation.results import Evaluation, shown
-from zoo.model import InputKind
+from zoo.likelihoods.base import InputKind
 from zoo.settings import Settings
 
 _PROTOCOL = {

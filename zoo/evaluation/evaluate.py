@@ -18,7 +18,7 @@ from zoo.evaluation.representation import ACTIVE_THRESHOLD, Moments, active_unit
 from zoo.evaluation.results import Estimate, Evaluation, Measure, mean_of
 from zoo.evaluation.text import TEXT_PASSES, text_figures
 from zoo.memory import keep_freed_memory
-from zoo.model import VariationalAutoencoder
+from zoo.core.model import LatentVariableModel
 from zoo.randomness import seeded
 from zoo.registry import registry
 
@@ -33,7 +33,7 @@ _SMALLEST_BATCH = 4
 
 
 def evaluate_model(
-    model: VariationalAutoencoder,
+    model: LatentVariableModel,
     split: Examples,
     *,
     name: str,
@@ -75,7 +75,7 @@ def evaluate_model(
 
 
 def _check(
-    model: VariationalAutoencoder,
+    model: LatentVariableModel,
     split: Examples,
     dataset: str,
     split_name: str,
@@ -115,7 +115,7 @@ def _check(
 
 
 def _describe(
-    model: VariationalAutoencoder, split: Examples, dataset: str, split_name: str, seed: int
+    model: LatentVariableModel, split: Examples, dataset: str, split_name: str, seed: int
 ) -> str:
     if model.input_kind == "tokens":
         return f"{dataset}/{split_name}, {len(split)} sentences"
@@ -127,7 +127,7 @@ def _describe(
 
 
 def _measure_model(
-    model: VariationalAutoencoder,
+    model: LatentVariableModel,
     split: Examples,
     samples: int,
     seed: int,
@@ -199,11 +199,11 @@ def _figures(
 
 
 def _first_pass(
-    model: VariationalAutoencoder, split: Examples, batch_size: int, steps: _Steps
+    model: LatentVariableModel, split: Examples, batch_size: int, steps: _Steps
 ) -> _FirstPass:
     log_likelihood, kl, squared_error = [], [], []
     codes, by_dimension = Moments(), Moments()
-    for x in split.batches(batch_size, model.input_kind):
+    for x, *_ in split.batches(batch_size, model.input_kind):
         terms = model.elbo_terms(x)
         log_likelihood.append(terms.log_likelihood)
         kl.append(terms.kl)
@@ -226,7 +226,7 @@ def _first_pass(
 
 
 def _nll(
-    model: VariationalAutoencoder, split: Examples, samples: int, batch_size: int, steps: _Steps
+    model: LatentVariableModel, split: Examples, samples: int, batch_size: int, steps: _Steps
 ) -> Tensor:
     """Minus the importance-weighted estimate of log p(x) for each example, (N,).
 
@@ -235,7 +235,7 @@ def _nll(
     """
     images = min(batch_size, max(_SMALLEST_BATCH, batch_size // samples))
     parts = []
-    for x in split.batches(images, model.input_kind):
+    for x, *_ in split.batches(images, model.input_kind):
         parts.append(-model.log_prob(x, samples, batch_size))
         steps.advance(len(x) * samples)
     return torch.cat(parts).cpu().double()
@@ -245,8 +245,8 @@ def _estimate(quantity: str, values: Tensor | None) -> Estimate | None:
     return None if values is None else mean_of(quantity, values)
 
 
-def _measure_of(model: VariationalAutoencoder, split: Examples) -> Measure:
-    likelihood = model.decode(model.encode(next(split.batches(1, "unit"))))
+def _measure_of(model: LatentVariableModel, split: Examples) -> Measure:
+    likelihood = model.decode(model.encode(next(split.batches(1, "real")).x))
     while isinstance(likelihood, Independent):
         likelihood = likelihood.base_dist
     # Asked of the class: an instance binned over an interval says only "interval".
@@ -257,7 +257,7 @@ def _measure_of(model: VariationalAutoencoder, split: Examples) -> Measure:
         return "density"  # undeclared, as in torch's transformed distributions
 
 
-def _device_of(model: VariationalAutoencoder) -> torch.device:
+def _device_of(model: LatentVariableModel) -> torch.device:
     return next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
 
 

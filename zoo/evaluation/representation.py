@@ -11,7 +11,7 @@ from torch.nn.functional import normalize
 
 from zoo.errors import ConfigError, DataError, did_you_mean
 from zoo.evaluation.results import Estimate
-from zoo.model import VariationalAutoencoder
+from zoo.core.model import LatentVariableModel
 
 if TYPE_CHECKING:
     from zoo.data import Split
@@ -75,15 +75,15 @@ def active_units(variance: Tensor, threshold: float = ACTIVE_THRESHOLD) -> int:
 
 @torch.no_grad()
 def encode_split(
-    model: VariationalAutoencoder, split: Split, *, seed: int = 0, batch_size: int = 2048
+    model: LatentVariableModel, split: Split, *, seed: int = 0, batch_size: int = 2048
 ) -> Tensor:
     """The codes of all examples, (N, D), on the device of ``split``, which is the model's.
 
     The examples are binarised once with ``seed`` where the model reads binary pixels. The model is
     used as it is: put it in eval mode first, as :func:`zoo.load` does.
     """
-    batches = split.fixed(model.input_kind, seed).batches(batch_size, "unit")
-    return torch.cat([model.encode(x) for x in batches])
+    batches = split.fixed(model.input_kind, seed).batches(batch_size, "real")
+    return torch.cat([model.encode(batch.x) for batch in batches])
 
 
 def knn_accuracy(

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, Literal
 
 from zoo.errors import ZooError
-from zoo.model import InputKind
+from zoo.likelihoods.base import InputKind
 from zoo.settings import Settings
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from zoo.data.text import TextSplit, kind_of
 from zoo.data.tokenizer import SPECIAL, UNKNOWN
 from zoo.errors import ZooError
 from zoo.evaluation.results import Estimate, TextFigures, mean_of
-from zoo.model import VariationalAutoencoder
+from zoo.core.model import LatentVariableModel
 
 if TYPE_CHECKING:
     from sacrebleu.metrics.bleu import BLEU
@@ -29,7 +29,7 @@ MIXED = 100
 
 
 def text_figures(
-    model: VariationalAutoencoder,
+    model: LatentVariableModel,
     split: TextSplit,
     nll: Tensor | None,
     batch_size: int,
@@ -75,7 +75,7 @@ def _perplexity(nll: float, tokens: float) -> float:
 
 
 def mutual_information(
-    model: VariationalAutoencoder, split: TextSplit, mixed: int
+    model: LatentVariableModel, split: TextSplit, mixed: int
 ) -> Estimate | None:
     """I(x; z) under q, by Hoffman & Johnson (2016)'s aggregate posterior, in nats.
 
@@ -84,7 +84,7 @@ def mutual_information(
     has no density of its posterior.
     """
     places = torch.linspace(0, len(split) - 1, mixed, device=split.tokens.device).round().long()
-    table = model.log_posteriors(split.batch(places, kind=model.input_kind))
+    table = model.log_posteriors(split.batch(places, kind=model.input_kind).x)
     if table is None:
         return None
     mixture = table.logsumexp(1) - math.log(len(table))
@@ -92,14 +92,14 @@ def mutual_information(
 
 
 def group_use(
-    model: VariationalAutoencoder,
+    model: LatentVariableModel,
     split: TextSplit,
     batch_size: int,
     advance: Callable[[int], None],
 ) -> tuple[float, ...]:
     """How much log p(x|z) at the code of x falls when one group's part is from the prior."""
     lost = torch.zeros(len(model.group_widths), dtype=torch.float64)
-    for x in split.batches(batch_size, model.input_kind):
+    for x, *_ in split.batches(batch_size, model.input_kind):
         codes, drawn = model.encode(x), model.sample_codes(len(x))
         kept = model.decode(codes).log_prob(x)
         start = 0
@@ -137,7 +137,7 @@ def _bleu(kind: str) -> BLEU:
 
 
 def _pass(
-    model: VariationalAutoencoder,
+    model: LatentVariableModel,
     split: TextSplit,
     batch_size: int,
     advance: Callable[[int], None],
@@ -146,7 +146,7 @@ def _pass(
     originals: list[str] = []
     rebuilt: list[str] = []
     from_prior: list[Tensor] = []
-    for x in split.batches(batch_size, model.input_kind):
+    for x, *_ in split.batches(batch_size, model.input_kind):
         lines, again = map(str, model.write(x)), map(str, model.reconstruct(x))
         pairs = map(_hidden, lines, again, (x == UNKNOWN).any(1).tolist())
         for original, reconstruction in pairs:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from zoo.model import VariationalAutoencoder
+from zoo.core.model import LatentVariableModel
 from zoo.training.config import TrainingConfig
 
 
@@ -59,7 +59,7 @@ class MovingAverage:
     d = min(decay, (1 + step) / (10 + step)), so that the first, random weights are soon forgotten.
     """
 
-    def __init__(self, model: VariationalAutoencoder, decay: float) -> None:
+    def __init__(self, model: LatentVariableModel, decay: float) -> None:
         self.model, self.decay = copy.deepcopy(model), decay
         # Walking the modules for these at every step would take as long as the update itself.
         self.averages: list[Tensor] = list(self.model.parameters())

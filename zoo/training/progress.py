@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from zoo.model import VariationalAutoencoder
+from zoo.core.model import LatentVariableModel
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
@@ -63,7 +63,7 @@ class Reporter:
             text = f"{_summary(figures(), 'train')}  {self.examples_per_second:,.0f}/s"
             self.bar.update(self.task, completed=step, description=text)
 
-    def epoch(self, record: dict[str, Any], model: VariationalAutoencoder, every: int) -> None:
+    def epoch(self, record: dict[str, Any], model: LatentVariableModel, every: int) -> None:
         """Called after every epoch with its metrics."""
         assert self.writer is not None
         for name in record.keys() - {"epoch", "step"}:

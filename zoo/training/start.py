@@ -12,7 +12,7 @@ from zoo import checkpoint
 from zoo.errors import ConfigError, TrainingError
 from zoo.files import sha256
 from zoo.hub import locate
-from zoo.model import VariationalAutoencoder
+from zoo.core.model import LatentVariableModel
 from zoo.registry import registry
 from zoo.settings import Settings, differences, merge, shortened
 from zoo.variants import model_class
@@ -47,7 +47,7 @@ def starting_point(
     return StartingPoint(source=_lasting(source), sha256=sha256(path)), config
 
 
-def load_start(start: StartingPoint, model: VariationalAutoencoder) -> None:
+def load_start(start: StartingPoint, model: LatentVariableModel) -> None:
     """Give ``model`` the weights of the checkpoint.
 
     Raises TrainingError when the file is no longer the one it was, ConfigError when the model has

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from zoo import checkpoint
 from zoo.errors import CheckpointError, TrainingError
-from zoo.model import VariationalAutoencoder
+from zoo.core.model import LatentVariableModel
 from zoo.training.optim import GradientGuard, MovingAverage
 
 LAYOUT = "zoo-run-4"
@@ -41,7 +41,7 @@ class RunState:
         self,
         device: torch.device,
         data_digest: str,
-        model: VariationalAutoencoder,
+        model: LatentVariableModel,
         average: MovingAverage | None,
         optimizer: torch.optim.Optimizer,
         guard: GradientGuard,

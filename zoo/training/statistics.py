@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from zoo.data import Examples
-from zoo.model import VariationalAutoencoder
+from zoo.core.model import LatentVariableModel
 from zoo.randomness import seeded
 
 EXAMPLES, BATCH = 4096, 256
@@ -14,7 +14,7 @@ SEED = 0
 
 
 @torch.no_grad()
-def refresh_statistics(model: VariationalAutoencoder, train: Examples) -> None:
+def refresh_statistics(model: LatentVariableModel, train: Examples) -> None:
     """Measure them anew, over random training examples, of a model in evaluation mode.
 
     Those that training leaves behind are of its last few batches, under dropout, and of other
@@ -34,7 +34,7 @@ def refresh_statistics(model: VariationalAutoencoder, train: Examples) -> None:
         order = torch.randperm(len(train))[:EXAMPLES].to(device)
         whole = max(1, len(order) // BATCH)
         for index in order.tensor_split(whole):
-            model.elbo_terms(train.batch(index, kind=model.input_kind))
+            model.elbo_terms(train.batch(index, kind=model.input_kind).x)
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
         norm.eval()

@@ -1,4 +1,4 @@
-"""The one trainer. It knows a model only by the contract in :mod:`zoo.model`."""
+"""The one trainer. It knows a model only by the contract in :mod:`zoo.core.model`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from zoo.data import Dataset, load_dataset
 from zoo.data.text import TextFormat, vocabulary_warning
 from zoo.errors import ConfigError, TrainingError
 from zoo.memory import keep_freed_memory
-from zoo.model import VariationalAutoencoder
+from zoo.core.model import LatentVariableModel
 from zoo.randomness import seeded
 from zoo.training.config import Experiment, IwaeObjective, TrainingConfig
 from zoo.training.device import (
@@ -52,7 +52,7 @@ EVALUATION_BATCH = 500
 class Run:
     """A finished run: its best model, the best epoch's metrics, and where everything lies."""
 
-    model: VariationalAutoencoder
+    model: LatentVariableModel
     directory: Path
     metrics: dict[str, float]
 
@@ -152,10 +152,10 @@ class Trainer:
             self.model,
             self.steps_per_epoch,
             self.config.clip_grad_norm,
-            thorough=type(self.model).penalty is not VariationalAutoencoder.penalty,
+            thorough=type(self.model).penalty is not LatentVariableModel.penalty,
         )
         self.progress = Progress()
-        self.unsaved_best: tuple[VariationalAutoencoder, dict[str, Any]] | None = None
+        self.unsaved_best: tuple[LatentVariableModel, dict[str, Any]] | None = None
         self.kl_weight = torch.ones((), device=device)
         self.forward: Callable[[Tensor], tuple[Tensor, ...]] = self._forward
         if self.config.compile:
@@ -168,7 +168,7 @@ class Trainer:
         self.last_save = time.monotonic()
 
     @property
-    def validated_model(self) -> VariationalAutoencoder:
+    def validated_model(self) -> LatentVariableModel:
         """The moving average where there is one: what is validated is what is released."""
         return self.average.model if self.average is not None else self.model
 
@@ -217,7 +217,7 @@ class Trainer:
         self.model.train()
         for batch in range(self.progress.step % self.steps_per_epoch, self.steps_per_epoch):
             index = order[batch * self.batch_size : (batch + 1) * self.batch_size]
-            self.take_step(self.train_split.batch(index, kind=self.model.input_kind))
+            self.take_step(self.train_split.batch(index, kind=self.model.input_kind).x)
             self.reporter.step(self.progress.step, self.figures)
             if self.save_is_due() and batch + 1 < self.steps_per_epoch:
                 self.save()
@@ -317,7 +317,7 @@ class Trainer:
         refresh_statistics(model, self.train_split)
         total = torch.zeros(2, device=self.device)
         with seeded(NOISE_SEED, self.device):
-            for x in self.validation.batches(min(EVALUATION_BATCH, model.rows), kind="unit"):
+            for x, *_ in self.validation.batches(min(EVALUATION_BATCH, model.rows), kind="real"):
                 with autocast(self.config, self.device):
                     terms = model.elbo_terms(x)
                 total += torch.stack([terms.log_likelihood.sum(), terms.kl.sum()])
@@ -332,11 +332,11 @@ class Trainer:
             record["validation_bound"] = self.validation_bound(model, objective.samples)
         return record
 
-    def validation_bound(self, model: VariationalAutoencoder, samples: int) -> float:
+    def validation_bound(self, model: LatentVariableModel, samples: int) -> float:
         """The importance-weighted bound on the validation split, with fixed noise."""
         total = torch.zeros((), device=self.device)
         with seeded(NOISE_SEED, self.device):
-            for x in self.validation.batches(min(EVALUATION_BATCH, model.rows), kind="unit"):
+            for x, *_ in self.validation.batches(min(EVALUATION_BATCH, model.rows), kind="real"):
                 with autocast(self.config, self.device):
                     total += model.log_prob(x, samples).sum()
         return total.item() / len(self.validation)
@@ -356,7 +356,7 @@ class Trainer:
             progress.epochs_since_best = 0
             self.unsaved_best = copy.deepcopy(self.validated_model), record
 
-    def write_best(self, model: VariationalAutoencoder, record: dict[str, Any]) -> None:
+    def write_best(self, model: LatentVariableModel, record: dict[str, Any]) -> None:
         """Write the model as a checkpoint that :func:`zoo.load` reads."""
         training = {**record, "seed": self.config.seed, "data": self.state.data_digest}
         checkpoint.save(
@@ -378,7 +378,7 @@ class Trainer:
         history = self.directory.read_metrics()
         record = next(r for r in history if r["epoch"] == self.progress.best_epoch)
         if not self.progress.fitted:
-            if type(model).fit_codes is not VariationalAutoencoder.fit_codes:
+            if type(model).fit_codes is not LatentVariableModel.fit_codes:
                 model.fit_codes(self.training_codes(model))
                 self.write_best(model, record)
             self.progress.fitted = True
@@ -386,11 +386,11 @@ class Trainer:
         return Run(model, self.directory.path, record)
 
     @torch.no_grad()
-    def training_codes(self, model: VariationalAutoencoder) -> Tensor:
+    def training_codes(self, model: LatentVariableModel) -> Tensor:
         """The codes (N, D) of the training set, binarised once where the model needs it."""
         split = self.train_split.fixed(model.input_kind, NOISE_SEED)
-        batches = split.batches(min(EVALUATION_BATCH, model.rows), kind="unit")
-        return torch.cat([model.encode(x) for x in batches])
+        batches = split.batches(min(EVALUATION_BATCH, model.rows), kind="real")
+        return torch.cat([model.encode(batch.x) for batch in batches])
 
     def save_is_due(self) -> bool:
         return time.monotonic() - self.last_save >= self.config.checkpoint_seconds
