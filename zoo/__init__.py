@@ -27,11 +27,13 @@ if TYPE_CHECKING:
     )
     from zoo.errors import ZooError
     from zoo.loading import load
-    from zoo.core.model import ElboTerms, LatentVariableModel
+    from zoo.core.batch import Batch
+    from zoo.core.draws import Draws
+    from zoo.core.model import LatentVariableModel
     from zoo.nn.decoding import Beam, Draw, Greedy
     from zoo.registry import register, use_registry
     from zoo.training.config import Experiment
-    from zoo.training.trainer import Run, resume, train_experiment
+    from zoo.training.launch import Run, resume, train_experiment
 
 __version__ = "0.1.0"
 
@@ -42,18 +44,20 @@ _HOME = {
     ),
     "zoo.errors": ("ZooError",),
     "zoo.loading": ("load",),
-    "zoo.core.model": ("ElboTerms", "LatentVariableModel"),
+    "zoo.core.batch": ("Batch",), "zoo.core.draws": ("Draws",),
+    "zoo.core.model": ("LatentVariableModel",),
     "zoo.nn.decoding": ("Beam", "Draw", "Greedy"),
     "zoo.registry": ("register", "use_registry"),
     "zoo.training.config": ("Experiment",),
-    "zoo.training.trainer": ("Run", "resume", "train_experiment"),
+    "zoo.training.launch": ("Run", "resume", "train_experiment"),
 }  # fmt: skip
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 
 __all__ = [
     "Beam",
     "Draw",
-    "ElboTerms",
+    "Batch",
+    "Draws",
     "Experiment",
     "Greedy",
     "Run",

@@ -25,9 +25,10 @@ from zoo.evaluation import (
 from zoo.core.model import LatentVariableModel
 from zoo.registry import BenchmarkSpec, registry
 from zoo.settings import merge
-from zoo.training.config import Experiment, route
-from zoo.training.trainer import Run, train_experiment
-from zoo.variants import build, complete_config, model_class
+from zoo.training.config import Experiment
+from zoo.training.launch import Run, train_experiment
+from zoo.training.options import route
+from zoo.variants import Facts, Variant
 
 Option: TypeAlias = str | int | float | bool | None | Sequence[int] | dict[str, object]
 Source: TypeAlias = LatentVariableModel | str | Path
@@ -55,16 +56,14 @@ def create(
     >>> create("gaussian-vae", dataset="mnist", latent_dim=10).code_dim
     10
     """
-    spec = registry().variant(variant)
+    found = Variant.find(variant)
     known = registry().datasets.get(dataset)
-    settings = merge(spec.config, overrides)
-    if known is not None and known.shape is not None:
-        config = complete_config(variant, settings, known.shape, known.likelihood)
+    settings = merge(found.spec.config, overrides)
+    if known is not None and known.shape is not None and settings.get("condition") is None:
+        facts = Facts(known.shape, known.likelihood)
     else:
-        data = load_dataset(dataset, root=data_root)
-        facts = data.train.shape, data.likelihood, data.tokenizer
-        config = complete_config(variant, settings, *facts)
-    return build(variant, config)
+        facts = Facts.of(load_dataset(dataset, root=data_root))
+    return found.build(found.complete(settings, facts)).eval()
 
 
 def train(
@@ -96,10 +95,10 @@ def train(
     >>> run.metrics["epoch"], run.model.code_dim
     (1, 4)
     """
-    spec = registry().variant(variant)
-    routed = route(overrides, model_class(variant).Config, spec.objective["name"])
+    found = Variant.find(variant)
+    routed = route(overrides, found)
     experiment = Experiment.build(
-        variant,
+        found,
         dataset,
         model=routed["model"],
         train=routed["train"],

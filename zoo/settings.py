@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 from typing_extensions import Self
 
-from zoo.errors import ConfigError, UnsupportedError, did_you_mean, nearest
+from zoo.errors import ConfigError, ZooError, did_you_mean, nearest
 
 LONGEST_SHOWN = 200
 
@@ -30,7 +30,7 @@ class Settings(BaseModel):
         except ValidationError as error:
             problems = "; ".join(_describe(cls, detail) for detail in error.errors())
             raise ConfigError(f"{where}: {problems}") from error
-        except (ConfigError, UnsupportedError) as error:  # of a component within these settings
+        except ZooError as error:  # of a component within these settings
             raise ConfigError(f"{where}: {error}") from error
 
 
@@ -60,13 +60,9 @@ def shortened(value: Any) -> str:
 def _choice(detail: ErrorDetails) -> tuple[str, list[str]]:
     """What was given where one of a few words is expected, and these words; else nothing."""
     context = detail.get("ctx", {})
-    if detail["type"] == "union_tag_invalid":
-        given, expected = context["tag"], context["expected_tags"]
-    elif detail["type"] == "literal_error":
-        given, expected = detail["input"], context["expected"]
-    else:
+    if detail["type"] != "literal_error":
         return "", []
-    return str(given), re.findall(r"'([^']*)'", expected)
+    return str(detail["input"]), re.findall(r"'([^']*)'", context["expected"])
 
 
 def _keys_beside(schema: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
@@ -74,16 +70,9 @@ def _keys_beside(schema: type[BaseModel], location: tuple[int | str, ...]) -> li
     schemas = [schema]
     for part in location[:-1]:
         inner = [s.model_fields[part].annotation for s in schemas if part in s.model_fields]
-        if inner:
+        if inner:  # else the key of a mapping
             schemas = [found for annotation in inner for found in _schemas_in(annotation)]
-        else:  # no field: the tag of a union, or a key of a mapping
-            schemas = [s for s in schemas if _tag(s) == part] or schemas
     return sorted({key for s in schemas for key in s.model_fields})
-
-
-def _tag(schema: type[BaseModel]) -> object:
-    """What tells this schema from the others of a union: the default of its field ``name``."""
-    return schema.model_fields["name"].default if "name" in schema.model_fields else None
 
 
 def _schemas_in(annotation: Any) -> list[type[BaseModel]]:

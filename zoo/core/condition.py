@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import torch
@@ -84,3 +85,9 @@ def as_condition(model: LatentVariableModel, condition: object, n: int) -> Tenso
     if len(told) != n:
         raise DataError(f"{n} draws need {n} conditions or one for all, got {len(told)}")
     return told
+
+
+def conditioned_on(config: Mapping[str, Any]) -> str | None:
+    """The column of the data that a model of a complete configuration is told."""
+    told = config.get("condition")
+    return None if told is None else str(told["on"])

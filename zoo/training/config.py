@@ -4,53 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import Field, TypeAdapter, ValidationError
+import yaml
+from pydantic import Field
 from typing_extensions import Self
 
+from zoo.core.component import Selected, default
 from zoo.data.loading import existing_path
-from zoo.errors import ConfigError, did_you_mean
+from zoo.errors import ConfigError
+from zoo.objectives import Objective
 from zoo.registry import registry
 from zoo.settings import Settings, merge
 from zoo.training.start import StartingPoint, starting_point
-
-
-class ElboObjective(Settings):
-    """Minus the evidence lower bound. ``free_bits`` nats of each group's KL cost nothing.
-
-    ``balance`` weighs the groups during the KL warm-up, so that those that carry little are pulled
-    to the prior less.
-    """
-
-    name: Literal["elbo"] = "elbo"
-    free_bits: float = Field(0.0, ge=0)
-    balance: bool = False
-
-
-class BetaObjective(Settings):
-    """The KL counts ``beta`` times (beta-VAE, Higgins et al. 2017)."""
-
-    name: Literal["beta"] = "beta"
-    beta: float = Field(4.0, ge=0)
-    free_bits: float = Field(0.0, ge=0)
-    balance: bool = False
-
-
-class IwaeObjective(Settings):
-    """Minus the importance-weighted bound of ``samples`` draws (IWAE, Burda et al. 2016)."""
-
-    name: Literal["iwae"] = "iwae"
-    samples: int = Field(5, ge=1)
-
-
-KLObjective = ElboObjective | BetaObjective
-ObjectiveConfig = ElboObjective | BetaObjective | IwaeObjective
-_OBJECTIVES: dict[str, type[ElboObjective] | type[BetaObjective] | type[IwaeObjective]] = {
-    "elbo": ElboObjective,
-    "beta": BetaObjective,
-    "iwae": IwaeObjective,
-}
+from zoo.variants import Variant
 
 
 class TrainingConfig(Settings):
@@ -85,16 +52,13 @@ class TrainingConfig(Settings):
     """How often a grid of samples goes to TensorBoard."""
 
 
-Objective = Annotated[ObjectiveConfig, Field(discriminator="name")]
-
-
 class Experiment(Settings):
     """Everything that determines a run; written to ``config.yaml`` in its directory."""
 
-    variant: str
+    variant: Variant
     dataset: str
     model: dict[str, Any] = {}
-    objective: Objective = ElboObjective()
+    objective: Selected[Objective] = default("elbo")
     train: TrainingConfig = TrainingConfig()
     data_root: str | None = None
     image_size: int | None = None
@@ -103,7 +67,7 @@ class Experiment(Settings):
     @classmethod
     def build(
         cls,
-        variant: str,
+        variant: str | Variant,
         dataset: str = "digits",
         *,
         model: Mapping[str, Any] | None = None,
@@ -122,7 +86,8 @@ class Experiment(Settings):
         model's settings are checked when its input shape is known, before any training. A
         checkpoint that cannot be read raises CheckpointError.
         """
-        spec = registry().variant(variant)
+        variant = variant if isinstance(variant, Variant) else Variant.find(variant)
+        spec = variant.spec
         start, config = None, merge(spec.config, model or {})
         if start_from is not None:
             start, config = starting_point(start_from, variant, model or {})
@@ -130,7 +95,7 @@ class Experiment(Settings):
             "variant": variant,
             "dataset": _from_anywhere(dataset),
             "model": config,
-            "objective": _parse_objective(merge(spec.objective, objective or {})),
+            "objective": Selected.parse("objectives", merge(spec.objective, objective or {})),
             "train": TrainingConfig.parse({**spec.training, **(train or {})}, "training settings"),
             "data_root": None
             if data_root is None
@@ -138,7 +103,7 @@ class Experiment(Settings):
             "image_size": image_size,
             "start_from": start,
         }
-        return cls.parse(settings, f"experiment with {variant!r}")
+        return cls.parse(settings, f"experiment with {variant.name!r}")
 
 
 def _from_anywhere(dataset: str) -> str:
@@ -147,50 +112,12 @@ def _from_anywhere(dataset: str) -> str:
     return str(dataset if path is None else path.absolute())
 
 
-def _parse_objective(data: Mapping[str, Any]) -> ObjectiveConfig:
-    name = str(data.get("name", "elbo"))
-    if name not in _OBJECTIVES:
-        known = ", ".join(sorted(_OBJECTIVES))
-        raise ConfigError(
-            f"unknown objective {name!r}{did_you_mean(name, _OBJECTIVES)} Known: {known}."
-        )
-    return _OBJECTIVES[name].parse(data, f"objective {name!r}")
-
-
-def route(
-    overrides: Mapping[str, Any], model_schema: type[Settings], objective_name: str
-) -> dict[str, dict[str, Any]]:
-    """Sort flat options into ``model``, ``train`` and ``objective`` by the schema that knows them.
-
-    Raises ConfigError with the nearest option for a name none of them knows.
-    """
-    objective = overrides.get("objective", objective_name)
-    fields = {
-        "train": list(TrainingConfig.model_fields),
-        "objective": [f for f in _OBJECTIVES.get(str(objective), ElboObjective).model_fields
-                      if f != "name"],
-        "model": [f for f in model_schema.model_fields if f != "input_shape"],
-    }  # fmt: skip
-    sorted_options: dict[str, dict[str, Any]] = {"train": {}, "objective": {}, "model": {}}
-    for key, value in overrides.items():
-        if key == "objective":
-            sorted_options["objective"]["name"] = value
-            continue
-        section = next((s for s, known in fields.items() if key in known), None)
-        if section is None:
-            known = [f for names in fields.values() for f in names]
-            listing = "; ".join(f"{s}: {', '.join(names)}" for s, names in fields.items())
-            raise ConfigError(f"unknown option {key!r}{did_you_mean(key, known)} Known: {listing}.")
-        sorted_options[section][key] = value
-    return sorted_options
-
-
 def read_experiment(text: str, where: str) -> Experiment:
     """Parse a ``config.yaml``; ConfigError says what does not fit."""
-    import yaml
-
     try:
         data = yaml.safe_load(text)
-        return TypeAdapter(Experiment).validate_python(data)
-    except (yaml.YAMLError, ValidationError) as error:
+    except yaml.YAMLError as error:
         raise ConfigError(f"{where}: not a run's configuration: {error}") from error
+    if not isinstance(data, dict):
+        raise ConfigError(f"{where}: not a run's configuration: expected a mapping")
+    return Experiment.parse(data, f"{where}: not a run's configuration")

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from zoo.errors import ConfigError
-from zoo.training.config import TrainingConfig
+from zoo.training.config import Experiment, TrainingConfig
 
 
 def choose_device(name: str) -> torch.device:
@@ -32,10 +32,24 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
-def autocast(config: TrainingConfig, device: torch.device) -> AbstractContextManager[Any]:
-    """bfloat16 matrix products where asked for, or by default on an accelerator that has them."""
+def choose_precision(
+    experiment: Experiment, stored: str | None, device: torch.device
+) -> Experiment:
+    """The experiment with ``auto`` made definite: what a run began with is what it goes on with.
+
+    Of a new run bfloat16 on an accelerator that has it, else float32.
+    """
+    if experiment.train.precision != "auto":
+        return experiment
     automatic = device.type == "cuda" and torch.cuda.is_bf16_supported()
-    if config.precision == "bfloat16" or (config.precision == "auto" and automatic):
+    chosen = stored or ("bfloat16" if automatic else "float32")
+    train = experiment.train.model_copy(update={"precision": chosen})
+    return experiment.model_copy(update={"train": train})
+
+
+def autocast(config: TrainingConfig, device: torch.device) -> AbstractContextManager[Any]:
+    """bfloat16 matrix products where asked for."""
+    if config.precision == "bfloat16":
         return torch.autocast(device.type, dtype=torch.bfloat16)
     return nullcontext()
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo.core.model import LatentVariableModel
+from zoo.errors import TrainingError
 from zoo.training.config import TrainingConfig
 
 
@@ -83,6 +84,16 @@ class Trouble:
     step: int
     culprit: str
 
+    def checked(self, epoch: int, rate: float, most: int) -> str:
+        """What to warn of; TrainingError where more than ``most`` steps were skipped."""
+        message = (
+            f"{self.skipped} steps of epoch {epoch} skipped: gradient not finite, "
+            f"last at step {self.step} (learning rate {rate:.3g}) in {self.culprit}"
+        )
+        if self.skipped > most:
+            raise TrainingError(f"{message}. Lower train.lr or set train.clip_grad_norm.")
+        return message
+
 
 class GradientGuard:
     """Clips gradients, lets no step through whose gradient is not finite, and keeps the figures.
@@ -90,8 +101,8 @@ class GradientGuard:
     A bad step is skipped on the device: fused optimisers read ``found_inf`` themselves. Adamax
     has no fused form, so for it alone the flag is read on the host.
 
-    Every step of an epoch fills one row of a table on the device: whether it is bad, its loss, two
-    figures beside it, and the gradients' norms. Means and names wait until they are asked for.
+    Every step of an epoch fills one row of a table on the device: whether it is bad, its loss, what
+    is logged beside it, and the gradients' norms. Means and names wait until they are asked for.
 
     Reading all gradients once more costs a small network 3 % of its step. Without clipping, a
     step therefore inspects the loss and the smallest gradient of each layer, as a rule its bias's.
@@ -105,6 +116,7 @@ class GradientGuard:
         model: nn.Module,
         steps_per_epoch: int,
         max_norm: float | None,
+        logs: Sequence[str],
         thorough: bool = False,
     ) -> None:
         named = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
@@ -117,9 +129,10 @@ class GradientGuard:
         self.sentinels = self.parameters[: len(sentinels)]  # all that most steps read
         self.steps_per_epoch, self.max_norm = steps_per_epoch, max_norm
         device = self.parameters[0].device
-        self.table = torch.zeros(steps_per_epoch, 4 + len(named), device=device)
+        self.figures = 2 + len(logs)  # where the norms begin: behind the flag, the loss and the logs
+        self.table = torch.zeros(steps_per_epoch, self.figures + len(named), device=device)
         self.bad, self.measured = self.table[:, 0], self.table[:, 1:]
-        self.measured_in_part = self.table[:, 1 : 4 + len(sentinels)]
+        self.measured_in_part = self.table[:, 1 : self.figures + len(sentinels)]
         self.found_inf = self.bad[0]
         self.latest_step = 0
         self.norm = torch.zeros((), device=device)
@@ -128,7 +141,7 @@ class GradientGuard:
     def check(self, step: int, figures: Sequence[Tensor]) -> None:
         """Inspect and clip the gradients of a step, numbered from the run's start.
 
-        ``figures`` are the batch's loss and two more: three scalars without a graph.
+        ``figures`` are the batch's loss and its logs, scalars without a graph.
         """
         position = step % self.steps_per_epoch
         thorough = self.thorough or position == self.steps_per_epoch - 1
@@ -141,7 +154,7 @@ class GradientGuard:
         # x - x is 0 for a finite x, else nan: half the operations of isfinite.
         torch.nan_to_num(size - size, nan=1.0, out=self.found_inf)
         if thorough:
-            norm = torch.linalg.vector_norm(row[3:])
+            norm = torch.linalg.vector_norm(row[self.figures - 1 :])
             self.norm.copy_(torch.where(self.found_inf > 0, self.norm, norm))
             if self.max_norm is not None:
                 torch._foreach_mul_(gradients, (self.max_norm / (norm + 1e-6)).clamp(max=1.0))
@@ -159,8 +172,8 @@ class GradientGuard:
             parameter.grad = None
 
     def means(self) -> list[float]:
-        """Loss and the two figures over the epoch's good steps; waits for the device."""
-        rows = self._rows()[:, :4].double().cpu()
+        """Loss and logs over the epoch's good steps; waits for the device."""
+        rows = self._rows()[:, : self.figures].double().cpu()
         good = rows[rows[:, 0] == 0, 1:]
         means: list[float] = (good.sum(0) / max(1, len(good))).tolist()
         return means
@@ -171,7 +184,7 @@ class GradientGuard:
         skipped = rows[:, 0].nonzero().flatten().tolist()
         if not skipped:
             return None
-        spoilt = (~rows[skipped, 4:].isfinite()).any(0).tolist()
+        spoilt = (~rows[skipped, self.figures :].isfinite()).any(0).tolist()
         names = [name for name, bad in zip(self.names, spoilt, strict=True) if bad]
         step = self.latest_step - len(rows) + 1 + skipped[-1]
         return Trouble(len(skipped), step, _first_few(names))

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 REFRESH_SECONDS = 0.5
 LOG_LINE_SECONDS = 10.0
 SAMPLES = 64
+LABELS = {"elbo": "ELBO", "kl": "KL", "log_likelihood": "log p(x|z)"}
 
 
 class Reporter:
@@ -57,15 +58,21 @@ class Reporter:
         now = time.monotonic()
         if now - self.shown < REFRESH_SECONDS:
             return
-        self.examples_per_second = (step - self.shown_step) * self.batch_size / (now - self.shown)
-        self.shown, self.shown_step = now, step
+        self._measure_speed(step, now)
         if self.bar is not None:
             text = f"{_summary(figures(), 'train')}  {self.examples_per_second:,.0f}/s"
             self.bar.update(self.task, completed=step, description=text)
 
+    def _measure_speed(self, step: int, now: float) -> None:
+        steps, seconds = step - self.shown_step, now - self.shown
+        self.examples_per_second = steps * self.batch_size / max(seconds, 1e-9)
+        self.shown, self.shown_step = now, step
+
     def epoch(self, record: dict[str, Any], model: LatentVariableModel, every: int) -> None:
         """Called after every epoch with its metrics."""
         assert self.writer is not None
+        if not self.examples_per_second:  # a run too short for a refresh
+            self._measure_speed(record["step"], time.monotonic())
         for name in record.keys() - {"epoch", "step"}:
             self.writer.add_scalar(name.replace("_", "/", 1), record[name], record["step"])
         self.writer.add_scalar("examples_per_second", self.examples_per_second, record["step"])
@@ -89,7 +96,7 @@ class Reporter:
             return
         self.logged = now
         self._print(
-            f"epoch {record['epoch']}  train ELBO {record['train_elbo']:.2f}  "
+            f"epoch {record['epoch']}  train {_summary(record, 'train')}  "
             f"validation {_summary(record, 'validation')}  "
             f"{self.examples_per_second:,.0f} examples/s"
         )
@@ -102,10 +109,13 @@ class Reporter:
 
 
 def _summary(figures: Mapping[str, float], split: str) -> str:
-    """The ELBO of a split, the importance-weighted bound where there is one, and the KL."""
-    shown = {"ELBO": "elbo", "bound": "bound", "KL": "kl"}
-    keys = {label: f"{split}_{name}" for label, name in shown.items()}
-    return "  ".join(f"{k} {figures[key]:.2f}" for k, key in keys.items() if key in figures)
+    """The figures of a split, but for the loss, which is their sum, and the terms of an ELBO."""
+    own = {key.removeprefix(f"{split}_"): value for key, value in figures.items()
+           if key.startswith(f"{split}_")}  # fmt: skip
+    terms = {"loss"} | ({"log_likelihood"} if "elbo" in own else set())
+    return "  ".join(
+        f"{LABELS.get(name, name)} {value:.2f}" for name, value in own.items() if name not in terms
+    )
 
 
 def _bar() -> Bar:

@@ -60,7 +60,22 @@ class RunDirectory:
         on as if they had been meant from the start.
         """
         if self.config.exists():
-            _refuse_difference(self.read_config(), experiment, self.path)
+            refuse_difference(self.read_config(), experiment, self.path)
+
+    def record_config(self, experiment: Experiment) -> bool:
+        """Write the configuration of a new run, or of one that is lengthened.
+
+        Returns whether it is lengthened. Only for the holder of the lock.
+        """
+        known = self.config.exists()
+        if known and self.read_config().train.epochs == experiment.train.epochs:
+            return False
+        self.write_config(experiment)
+        return known
+
+    def stored_precision(self) -> str | None:
+        """In what precision the run that lives here computes; None where there is none."""
+        return self.read_config().train.precision if self.config.exists() else None
 
     def write_config(self, experiment: Experiment) -> None:
         """Write the configuration; only for the holder of the lock."""
@@ -112,7 +127,8 @@ class RunDirectory:
         write_atomically(self.metrics, text.encode())
 
 
-def _refuse_difference(old: Experiment, new: Experiment, path: Path) -> None:
+def refuse_difference(old: Experiment, new: Experiment, path: Path) -> None:
+    """Raise ConfigError, naming the settings that differ, where one run cannot go on as the other."""
     found = differences(old.model_dump(mode="json"), new.model_dump(mode="json"))
     ignored = {"data_root", "train.checkpoint_seconds"}  # neither changes the result
     longer = new.train.epochs > old.train.epochs

@@ -15,7 +15,7 @@ from zoo.hub import locate
 from zoo.core.model import LatentVariableModel
 from zoo.registry import registry
 from zoo.settings import Settings, differences, merge, shortened
-from zoo.variants import model_class
+from zoo.variants import Variant
 
 
 class StartingPoint(Settings):
@@ -26,7 +26,7 @@ class StartingPoint(Settings):
 
 
 def starting_point(
-    source: str | Path, variant: str, given: Mapping[str, Any]
+    source: str | Path, variant: Variant, given: Mapping[str, Any]
 ) -> tuple[StartingPoint, dict[str, Any]]:
     """The checkpoint that ``source`` means to :func:`zoo.load`, and its complete model settings.
 
@@ -35,14 +35,13 @@ def starting_point(
     """
     path = locate(source)
     metadata = checkpoint.read_metadata(path)
-    if metadata.variant != variant:
+    if metadata.variant != variant.name:
         raise ConfigError(
-            f"{source} is a {metadata.variant!r}, so a {variant!r} cannot start from it; "
+            f"{source} is a {metadata.variant!r}, so a {variant.name!r} cannot start from it; "
             f"train {metadata.variant!r}, or start from another checkpoint"
         )
-    schema = model_class(variant).Config
-    config = schema.parse(metadata.config, str(source)).model_dump(mode="json")
-    asked = schema.parse(merge(config, given), f"model {variant!r}").model_dump(mode="json")
+    config = variant.parse(metadata.config).model_dump(mode="json")
+    asked = variant.parse(merge(config, given)).model_dump(mode="json")
     _refuse_difference(config, asked, str(source))
     return StartingPoint(source=_lasting(source), sha256=sha256(path)), config
 

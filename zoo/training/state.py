@@ -12,9 +12,11 @@ from torch import Tensor
 from zoo import checkpoint
 from zoo.errors import CheckpointError, TrainingError
 from zoo.core.model import LatentVariableModel
+from zoo.training.config import Experiment
 from zoo.training.optim import GradientGuard, MovingAverage
+from zoo.training.run import refuse_difference
 
-LAYOUT = "zoo-run-4"
+LAYOUT = "zoo-run-5"
 """The metadata key; a change of what the file holds changes the number."""
 
 
@@ -23,8 +25,8 @@ class Progress:
     """How far a run has come."""
 
     step: int = 0
-    best_elbo: float | None = None
-    """On the validation split; of the objective iwae the bound of its samples."""
+    best: float | None = None
+    """Of the figure that the objective selects by, on the validation split."""
     best_epoch: int = 0
     epochs_since_best: int = 0
     stopped: bool = False
@@ -34,11 +36,13 @@ class Progress:
 class RunState:
     """The tensors of a run: weights, moments, averages, counters, random state.
 
-    ``data_digest`` identifies the examples: a run goes on only with those it began with.
+    ``data_digest`` identifies the examples: a run goes on only with those it began with, and with
+    the settings it began with.
     """
 
     def __init__(
         self,
+        experiment: Experiment,
         device: torch.device,
         data_digest: str,
         model: LatentVariableModel,
@@ -47,7 +51,7 @@ class RunState:
         guard: GradientGuard,
     ) -> None:
         self.device, self.data_digest, self.optimizer = device, data_digest, optimizer
-        self.models = {"model": model}
+        self.experiment, self.models = experiment, {"model": model}
         if average is not None:
             self.models["average"] = average.model
         # What a run resumed in the middle of an epoch must know to report the whole of it.
@@ -63,13 +67,18 @@ class RunState:
             tensors |= {f"{prefix}.{name}": t for name, t in model.state_dict().items()}
         for index, moments in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{index}.{name}": value for name, value in moments.items()}
-        content = {"progress": asdict(progress), "data": self.data_digest}
+        content = {
+            "progress": asdict(progress),
+            "data": self.data_digest,
+            "experiment": self.experiment.model_dump(mode="json"),
+        }
         checkpoint.write_tensors(path, tensors, {LAYOUT: json.dumps(content)})
 
     def restore(self, path: Path) -> Progress:
         """Put everything back in place.
 
-        Raises CheckpointError for another version's file, TrainingError when the data changed.
+        Raises CheckpointError for another version's file, TrainingError when the data changed,
+        ConfigError when settings did.
         """
         tensors, metadata = checkpoint.read_tensors(path, device=self.device)
         if LAYOUT not in metadata:
@@ -83,6 +92,8 @@ class RunState:
                 f"the data are not those the run in {path.parent} began with; restore them, or "
                 f"choose another directory"
             )
+        began = Experiment.parse(content["experiment"], str(path))
+        refuse_difference(began, self.experiment, path.parent)
         for prefix, model in self.models.items():
             model.load_state_dict(_part(tensors, prefix))
         for name, counter in self.counters.items():

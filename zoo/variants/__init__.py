@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from pydantic import GetCoreSchemaHandler
+from pydantic_core import core_schema
 
 from zoo.core.component import component_class
 from zoo.core.model import LatentVariableModel, ModelConfig
@@ -12,24 +15,54 @@ from zoo.errors import ConfigError
 from zoo.registry import VariantSpec, registry
 from zoo.settings import merge
 
+if TYPE_CHECKING:
+    from zoo.data import Dataset
+
 
 @dataclass(frozen=True)
 class Facts:
-    """What data decide of a model."""
+    """What data decide of a model: the shape of an example, p(x|z), and what there is to be told."""
 
     shape: tuple[int, ...]
     likelihood: str
     tokenizer: str | None = None
     classes: int | None = None
+    numbers: int | None = None
+
+    @classmethod
+    def of(cls, data: Dataset) -> Facts:
+        """Those of a dataset."""
+        numbers = None
+        if data.classes is None:
+            columns = [data.train.condition, data.train.labels]
+            told = next((column for column in columns if column is not None), None)
+            numbers = None if told is None else told[0].numel()
+        return cls(data.train.shape, data.likelihood, data.tokenizer, data.classes, numbers)
 
 
-@dataclass(frozen=True)
 class Variant:
     """A variant's name, resolved once, where it enters."""
 
-    name: str
-    spec: VariantSpec
-    model: type[LatentVariableModel]
+    def __init__(self, name: str, spec: VariantSpec, model: type[LatentVariableModel]) -> None:
+        self.name, self.spec, self.model = name, spec, model
+
+    def __str__(self) -> str:
+        return self.name
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Variant) and (self.name, self.model) == (other.name, other.model)
+
+    def __hash__(self) -> int:
+        return hash((self.name, self.model))
+
+    @classmethod
+    def __get_pydantic_core_schema__(
+        cls, source: Any, handler: GetCoreSchemaHandler
+    ) -> core_schema.CoreSchema:
+        return core_schema.no_info_plain_validator_function(
+            lambda given: given if isinstance(given, Variant) else cls.find(given),
+            serialization=core_schema.plain_serializer_function_ser_schema(str),
+        )
 
     @classmethod
     def find(cls, name: str) -> Variant:
@@ -64,7 +97,8 @@ class Variant:
             from_data["tokenizer"] = facts.tokenizer
         given = merge(from_data, {**settings, "input_shape": facts.shape})
         if given.get("condition") is not None:
-            given = merge({"condition": {"classes": facts.classes}}, _spelt_out(given))
+            told = {"classes": facts.classes, "numbers": facts.numbers}
+            given = merge({"condition": told}, _spelt_out(given))
         return self.parse(given).model_dump(mode="json")
 
     def build(self, config: Mapping[str, Any]) -> LatentVariableModel:

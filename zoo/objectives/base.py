@@ -1,0 +1,91 @@
+"""What an objective is."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
+
+from torch import Tensor
+
+from zoo.core.batch import Batch
+from zoo.core.component import Component
+from zoo.core.draws import Draws
+from zoo.core.model import LatentVariableModel
+from zoo.errors import ConfigError
+from zoo.settings import Settings
+
+if TYPE_CHECKING:
+    from zoo.training.config import TrainingConfig
+
+
+class Step(NamedTuple):
+    """Where a training is."""
+
+    kl_weight: float | Tensor = 1.0
+    """Of the warm-up, from 0 to 1; on the device while it lasts."""
+    examples: int = 0
+    """In the training set."""
+
+
+class Loss(NamedTuple):
+    """What is minimised, a scalar, and what is logged beside it: scalars without a graph."""
+
+    value: Tensor
+    logs: dict[str, Tensor]
+
+
+class Objective(Component, ABC):
+    """A loss of draws. Models know nothing of objectives, the trainer none by name.
+
+    A subclass is made as ``Objective(config)``.
+    """
+
+    section = "objectives"
+    logs: ClassVar[tuple[str, ...]]
+    """The names of what :meth:`loss` logs."""
+    needs_evidence: ClassVar[bool] = False
+    """Whether it reads the densities of prior and posterior, which an autoencoder lacks."""
+    weighs_kl: ClassVar[bool] = True
+    """Whether it reads the warm-up's weight."""
+
+    def __init__(self, config: Settings) -> None:
+        self.config = config
+
+    @property
+    def samples(self) -> int:
+        """Draws of z for each example."""
+        return 1
+
+    @abstractmethod
+    def loss(self, draws: Draws, step: Step) -> Loss:
+        """The loss of a batch, and its logs by the names of ``logs``."""
+
+    def figures(self, means: Mapping[str, float]) -> dict[str, float]:
+        """An epoch's figures, of its mean logs."""
+        return dict(means)
+
+    def validation(self, model: LatentVariableModel, batch: Batch) -> dict[str, Tensor]:
+        """What is validated beside the ELBO and its terms, (B,) each; nothing as a rule.
+
+        Asked once more for the whole split, with noise of its own.
+        """
+        return {}
+
+    def selects(self, model: LatentVariableModel) -> str:
+        """The figure of the validation by which the best model is picked, higher being better."""
+        return "elbo" if model.has_evidence else "log_likelihood"
+
+    def check(self, model: LatentVariableModel, name: str, train: TrainingConfig) -> None:
+        """Raise ConfigError where a model, or a training, is not one this objective is for."""
+        if self.needs_evidence and not model.has_evidence:
+            raise ConfigError(
+                f"the objective {name!r} needs log p(x), which {model.variant!r} does not "
+                "define; choose the objective 'elbo', or a variational variant such as "
+                "'gaussian-vae'"
+            )
+        if train.kl_warmup_steps and not self.weighs_kl:
+            raise ConfigError(
+                f"train.kl_warmup_steps = {train.kl_warmup_steps} weighs a KL, and the objective "
+                f"{name!r} has none; set it to 0, or choose the objective 'elbo'"
+            )

@@ -1,0 +1,117 @@
+"""From an experiment to a finished run: in its folder, on its device, from where it was."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from zoo.core.condition import conditioned_on
+from zoo.core.model import LatentVariableModel
+from zoo.data import Dataset, load_dataset
+from zoo.data.text import TextFormat
+from zoo.errors import ConfigError
+from zoo.memory import keep_freed_memory
+from zoo.randomness import seeded
+from zoo.training.config import Experiment, TrainingConfig
+from zoo.training.device import choose_device, choose_precision
+from zoo.training.loop import Trainer
+from zoo.training.run import RunDirectory
+from zoo.variants import Facts
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run: its best model, the best epoch's metrics, and where everything lies."""
+
+    model: LatentVariableModel
+    directory: Path
+    metrics: dict[str, float]
+
+    @property
+    def history(self) -> list[dict[str, Any]]:
+        """One record for each epoch, as in metrics.jsonl."""
+        return RunDirectory(self.directory).read_metrics()
+
+
+def train_experiment(
+    experiment: Experiment, directory: str | Path | None = None, progress: bool = True
+) -> Run:
+    """Train from the start, or go on where an earlier, killed call with the same settings was.
+
+    Files go to ``directory`` (default ``runs/VARIANT-DATASET-sSEED``). The caller's random state
+    is left alone. Raises ConfigError, DataError, CheckpointError or TrainingError.
+    """
+    data = load_dataset(
+        experiment.dataset,
+        root=experiment.data_root,
+        image_size=experiment.image_size,
+        text_format=_text_format(experiment),
+    )
+    experiment = complete(experiment, data)
+    data = data.conditioned(conditioned_on(experiment.model))
+    default = f"runs/{experiment.variant}-{data.name}-s{experiment.train.seed}"
+    run = RunDirectory(Path(directory or default))
+    device = choose_device(experiment.train.device)
+    keep_freed_memory()
+    with run.locked(), seeded(experiment.train.seed, device):
+        experiment = choose_precision(experiment, run.stored_precision(), device)
+        run.check(experiment)
+        model, record = Trainer(experiment, data, run, device, progress).run()
+        return Run(model, run.path, record)
+
+
+def resume(directory: str | Path, progress: bool = True, epochs: int | None = None) -> Run:
+    """Go on with the run in ``directory``, or return it when it is finished.
+
+    More ``epochs`` than it began with lengthen a run whose learning rate is constant: its end is
+    bit for bit that of a run so long from the start, so one that its patience stopped stays where
+    it is. Raises ConfigError for another schedule, or fewer epochs.
+    """
+    experiment = RunDirectory(Path(directory)).read_config()
+    if epochs is not None:
+        settings = {**experiment.train.model_dump(), "epochs": epochs}
+        train = TrainingConfig.parse(settings, "training settings")
+        experiment = experiment.model_copy(update={"train": train})
+    return train_experiment(experiment, directory, progress)
+
+
+def complete(experiment: Experiment, data: Dataset) -> Experiment:
+    """Fill in what the data decides (input shape, likelihood) and check the model's settings."""
+    from zoo import checkpoint
+
+    if experiment.start_from is not None:
+        _check_start(experiment, experiment.start_from.source, data)
+    config = experiment.variant.complete(experiment.model, Facts.of(data))
+    checkpoint.check_config(config, f"{data.name} cannot be trained on")
+    return experiment.model_copy(update={"model": config})
+
+
+def _check_start(experiment: Experiment, source: str, data: Dataset) -> None:
+    """Raise ConfigError for data that the checkpoint does not read."""
+    shape = data.train.shape
+    read = tuple(experiment.model.get("input_shape", shape))
+    reads_text, is_text = experiment.model.get("tokenizer") is not None, data.tokenizer is not None
+    if reads_text != is_text:
+        kinds = {True: "text", False: "images"}
+        raise ConfigError(
+            f"{source} reads {kinds[reads_text]}, {data.name!r} holds {kinds[is_text]}; "
+            "choose another dataset"
+        )
+    if read != tuple(shape):
+        raise ConfigError(
+            f"{source} reads images of shape {read}, "
+            f"{data.name!r} has {shape}; resize them with image_size, or choose another dataset"
+        )
+
+
+def _text_format(experiment: Experiment) -> TextFormat | None:
+    """That of the run which goes on or the checkpoint it starts from, where they read text.
+
+    A vocabulary learned anew would be another one where a tokeniser lay beside the corpus and is
+    gone, or where another version of the package ranks pieces differently.
+    """
+    tokenizer, shape = (experiment.model.get(key) for key in ("tokenizer", "input_shape"))
+    if tokenizer is None:
+        return None
+    return TextFormat(tokenizer, None if shape is None else shape[0])
