@@ -176,10 +176,10 @@ def training(trainer: Trainer) -> Task:
         trainer.progress.step %= trainer.steps_per_epoch
         start = trainer.progress.step * trainer.batch_size
         index = order[start : start + trainer.batch_size]
-        trainer.take_step(trainer.train_split.batch(index, kind=trainer.model.input_kind))
+        trainer.take_step(trainer.train_split.batch(index, kind=trainer.model.input_kind).x)
 
     trainer.model.train()
-    x = trainer.train_split.batch(order[: trainer.batch_size], kind=trainer.model.input_kind)
+    x = trainer.train_split.batch(order[: trainer.batch_size], kind=trainer.model.input_kind).x
     return Task(step, trainer.batch_size, 3 * counted(lambda: trainer.model.elbo_terms(x)))
 
 
@@ -187,7 +187,7 @@ def weighing(trainer: Trainer, examples: Examples, samples: int) -> Task:
     """The log-weights of a chunk of examples, of a model that no step changes."""
     model = trainer.model.eval()
     fixed = examples.fixed(model.input_kind, seed=0).to(trainer.device)
-    x = fixed.batch(torch.arange(len(fixed), device=trainer.device), kind=model.input_kind)
+    x = fixed.batch(torch.arange(len(fixed), device=trainer.device), kind=model.input_kind).x
 
     @torch.no_grad()
     def weigh() -> None:

@@ -127,7 +127,7 @@ def _pictures(model: zoo.VariationalAutoencoder, test: Examples | None) -> list[
     scale = enlargement(samples)
     figures = [Figure("Samples", grid(samples, COLUMNS, scale=scale))]
     if test is not None:
-        x = test.batch(torch.arange(2 * COLUMNS), kind=model.input_kind, generator=seeded)
+        x = test.batch(torch.arange(2 * COLUMNS), kind=model.input_kind, generator=seeded).x
         pairs = reconstruction_grid(x, model.reconstruct(x), COLUMNS, scale=scale)
         figures.append(Figure("Test images, each row above its reconstructions", pairs))
     return figures
@@ -137,7 +137,7 @@ def _sentences(model: zoo.VariationalAutoencoder, test: Examples | None) -> list
     codes = model.sample_codes(2 * COLUMNS, generator=torch.Generator().manual_seed(0))
     shown = [Sentences("The likeliest tokens of codes from the prior", model.show(codes))]
     if test is not None:
-        x = test.batch(torch.arange(COLUMNS), kind=model.input_kind)
+        x = test.batch(torch.arange(COLUMNS), kind=model.input_kind).x
         pairs = zip(model.write(x), model.reconstruct(x), strict=True)
         lines = [line for pair in pairs for line in pair]
         shown.append(Sentences("Test sentences, each above its reconstruction", lines))

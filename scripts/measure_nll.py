@@ -109,7 +109,7 @@ def measured(
     started = time.monotonic()
     nll: list[Tensor] = []
     with torch.no_grad(), seeded(1 + number, torch.device("cpu")):
-        for x in test.select(places).batches(AT_ONCE, "unit"):
+        for x, *_ in test.select(places).batches(AT_ONCE, "real"):
             nll.append(-model.log_prob(x, options.samples, options.rows))
     seconds = time.monotonic() - started
     print(f"block {number}: {torch.cat(nll).mean():.3f}, {seconds:.0f} s", file=sys.stderr)

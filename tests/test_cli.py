@@ -398,7 +398,7 @@ def test_reconstruct_pairs_images_with_their_reconstructions(run: Path, tmp_path
 def test_encode_writes_codes_and_labels(run: Path, tmp_path: Path) -> None:
     call("encode", run, "--split", "train", "--out", tmp_path / "codes.npz")
     data = zoo.data.load_dataset("digits").train
-    x = data.binarized(0).batch(torch.arange(len(data)), kind="unit")
+    x = data.binarized(0).batch(torch.arange(len(data)), kind="unit").x
     with np.load(tmp_path / "codes.npz") as arrays, torch.no_grad():
         codes, labels = arrays["codes"], arrays["labels"]
         expected = zoo.load(run).encode(x).numpy()

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -51,7 +53,7 @@ def every(split: Split) -> Tensor:
 @pytest.mark.parametrize("level", [1, 2, 37, 128, 200, 253, 254])
 def test_binarisation_draws_each_level_with_its_exact_probability(level: int) -> None:
     split = flat(level, 4000)
-    drawn = split.batch(every(split), kind="binary", generator=seeded(level))
+    drawn = split.batch(every(split), kind="binary", generator=seeded(level)).x
     p = level / 255
     error = math.sqrt(p * (1 - p) / drawn.numel())
     assert abs(drawn.double().mean().item() - p) < 4 * error
@@ -61,7 +63,7 @@ def test_binarisation_fits_all_grey_levels_at_once() -> None:
     draws = 20_000
     split = Split(torch.arange(256, dtype=torch.uint8).view(1, 1, 16, 16))
     index = torch.zeros(draws, dtype=torch.int64)
-    ones = split.batch(index, kind="binary", generator=seeded(3)).double().sum(0).flatten()
+    ones = split.batch(index, kind="binary", generator=seeded(3)).x.double().sum(0).flatten()
     assert ones[0] == 0
     assert ones[255] == draws
     p = torch.arange(1, 255) / 255
@@ -72,7 +74,7 @@ def test_binarisation_fits_all_grey_levels_at_once() -> None:
 @pytest.mark.parametrize("lag", [1, 2, 4, 7, 8])
 def test_binarised_pixels_are_independent(lag: int) -> None:
     split = flat(128, 2000)
-    pixels = split.batch(every(split), kind="binary", generator=seeded(lag)).flatten().double()
+    pixels = split.batch(every(split), kind="binary", generator=seeded(lag)).x.flatten().double()
     centred = pixels - pixels.mean()
     correlation = (centred[lag:] * centred[:-lag]).mean() / centred.var()
     assert abs(correlation.item()) < 4 / math.sqrt(pixels.numel())
@@ -87,7 +89,7 @@ def test_binarisation_keeps_shape_and_extremes(shape: tuple[int, ...], seed: int
     images.view(-1)[0] = 0
     images.view(-1)[-1] = 255
     split = Split(images)
-    drawn = split.batch(every(split), kind="binary", generator=seeded(seed))
+    drawn = split.batch(every(split), kind="binary", generator=seeded(seed)).x
     assert drawn.shape == shape
     assert drawn.dtype == torch.float32
     assert set(drawn.unique().tolist()) <= {0.0, 1.0}
@@ -106,16 +108,16 @@ def test_binarisation_draws_again_when_too_few_words_are_clean(
 
     monkeypatch.setattr(torch.Tensor, "masked_select", short_once)
     split = flat(255, 3)
-    assert split.batch(every(split), kind="binary").all()
+    assert split.batch(every(split), kind="binary").x.all()
     assert len(calls) == 2
 
 
 def test_binarisation_follows_its_generator() -> None:
     split = flat(100, 5)
-    first = split.batch(every(split), kind="binary", generator=seeded(1))
-    again = split.batch(every(split), kind="binary", generator=seeded(1))
+    first = split.batch(every(split), kind="binary", generator=seeded(1)).x
+    again = split.batch(every(split), kind="binary", generator=seeded(1)).x
     generator = seeded(2)
-    second, third = (split.batch(every(split), kind="binary", generator=generator) for _ in "ab")
+    second, third = (split.batch(every(split), kind="binary", generator=generator).x for _ in "ab")
     assert torch.equal(first, again)
     assert not torch.equal(first, second)
     assert not torch.equal(second, third)
@@ -130,9 +132,9 @@ def test_a_binarised_split_reads_the_same_every_time_and_by_seed() -> None:
     assert torch.equal(fixed.images, split.binarized(5).images)
     assert not torch.equal(fixed.images, split.binarized(6).images)
     assert torch.equal(fixed.images, fixed.binarized(6).images)
-    unit = fixed.batch(every(fixed), kind="unit")
+    unit = fixed.batch(every(fixed), kind="unit").x
     for seed in range(3):
-        drawn = fixed.batch(every(fixed), kind="binary", generator=seeded(seed))
+        drawn = fixed.batch(every(fixed), kind="binary", generator=seeded(seed)).x
         assert torch.equal(drawn, unit)
 
 
@@ -148,7 +150,7 @@ def test_binarisation_on_a_gpu() -> None:
     split = Split(torch.arange(256, dtype=torch.uint8).view(1, 1, 16, 16))
     assert torch.equal(split.binarized(0).images, split.to("cuda").binarized(0).images.cpu())
     index = torch.zeros(20_000, dtype=torch.int64, device="cuda")
-    drawn = split.to("cuda").batch(index, kind="binary", generator=seeded(0, "cuda"))
+    drawn = split.to("cuda").batch(index, kind="binary", generator=seeded(0, "cuda")).x
     ones, p = drawn.double().sum(0).flatten().cpu(), torch.arange(256) / 255
     assert ones[0] == 0
     assert ones[255] == 20_000
@@ -161,7 +163,7 @@ def test_binarisation_on_a_gpu() -> None:
 
 def test_a_unit_batch_is_the_image_over_255() -> None:
     split = Split(torch.arange(256, dtype=torch.uint8).view(256, 1, 1, 1))
-    batch = split.batch(torch.tensor([255, 0, 51, 51]), kind="unit")
+    batch = split.batch(torch.tensor([255, 0, 51, 51]), kind="unit").x
     assert batch.dtype == torch.float32
     assert batch.shape == (4, 1, 1, 1)
     assert torch.equal(batch.flatten(), torch.tensor([1, 0, 0.2, 0.2]))
@@ -171,11 +173,13 @@ def test_a_unit_batch_is_the_image_over_255() -> None:
 @pytest.mark.parametrize("size", [1, 3, 7, 10])
 def test_batches_are_all_examples_in_order(kind: InputKind, size: int) -> None:
     split = Split(torch.arange(7 * 6, dtype=torch.uint8).view(7, 1, 2, 3)).fixed(kind, 0)
-    batches = list(split.batches(size, kind))
+    batches = [batch.x for batch in split.batches(size, kind)]
     assert [len(x) for x in batches[:-1]] == [size] * (len(batches) - 1)
     assert torch.equal(torch.cat(batches), split.images / 255)
     before = torch.get_rng_state()
-    assert torch.equal(torch.cat(list(split.batches(size, "unit"))), split.images / 255)
+    assert torch.equal(
+        torch.cat([batch.x for batch in split.batches(size, "real")]), split.images / 255
+    )
     assert torch.equal(torch.get_rng_state(), before)
 
 
@@ -200,12 +204,124 @@ def test_take_and_select_keep_labels_with_images() -> None:
     assert split.to("cpu").labels.tolist() == list(range(10))
 
 
+# Columns
+
+
+def with_columns(count: int) -> Split:
+    images = torch.randint(0, 256, (count, 1, 2, 3), dtype=torch.uint8, generator=seeded(1))
+    return Split(
+        images,
+        labels=torch.arange(count),
+        condition=torch.arange(2.0 * count).view(count, 2),
+        observed=images > 99,
+    )
+
+
+def test_a_batch_brings_every_column_of_its_examples() -> None:
+    split, index = with_columns(6), torch.tensor([4, 0, 4])
+    batch = split.batch(index, kind="unit")
+    assert torch.equal(batch.x, split.images[index] / 255)
+    assert batch.labels is not None
+    assert batch.labels.tolist() == [4, 0, 4]
+    assert torch.equal(batch.condition, split.condition[index])
+    assert torch.equal(batch.observed, split.observed[index])
+    bare = Split(split.images).batch(index, kind="unit")
+    assert bare[1:] == (None, None, None)
+
+
+@pytest.mark.parametrize("change", ["take", "select", "spread", "to", "fixed", "batches"])
+def test_columns_stay_with_their_rows(change: str) -> None:
+    split = with_columns(6)
+    changed, kept = {
+        "take": (split.take(2), [0, 1]),
+        "select": (split.select(torch.tensor([5, 1])), [5, 1]),
+        "spread": (split.spread(3), [0, 2, 4]),
+        "to": (split.to("cpu"), list(range(6))),
+        "fixed": (split.fixed("binary", 0), list(range(6))),
+        "batches": (split, list(range(6))),
+    }[change]
+    for column in ("labels", "condition", "observed"):
+        found = torch.cat([getattr(batch, column) for batch in changed.batches(4, "unit")])
+        assert torch.equal(found, getattr(split, column)[kept])
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"condition": torch.zeros(3)}, r"2 examples need condition of shape .* got \(3,\)"),
+        ({"labels": torch.zeros(2, 2, 2)}, r"2 examples need labels of shape"),
+        ({"observed": torch.ones(2, 1, 3, 3)}, r"observed must be boolean .* got torch.float32"),
+        ({"observed": torch.ones(2, 1, 3, 2).bool()}, r"of shape \(2, 1, 3, 3\) like the examples"),
+    ],
+)
+def test_columns_that_do_not_fit_are_refused(columns: Any, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        Split(torch.zeros(2, 1, 3, 3, dtype=torch.uint8), **columns)
+
+
+def test_a_digest_covers_what_models_read_and_nothing_else() -> None:
+    """Released checkpoints hold digests of rows alone: these must stay what they were."""
+    split = with_columns(4)
+    bare = Split(split.images)
+    plain = hashlib.sha256(split.images.numpy().tobytes()).hexdigest()
+    assert bare.digest() == Split(split.images, split.labels).digest() == plain
+    told = Split(split.images, split.labels).conditioned("labels")
+    others = [told, Split(split.images, observed=split.observed), split]
+    assert len({bare.digest(), *(other.digest() for other in others)}) == 4
+    sets = [Dataset("mine", each, each, each, "bernoulli", "none") for each in (bare, *others)]
+    assert sets[0].digest() == hashlib.sha256(2 * split.images.numpy().tobytes()).hexdigest()
+    assert len({each.digest() for each in sets}) == 4
+    assert sets[1].digest() == sets[1].conditioned("condition").digest()
+
+
+def test_a_condition_is_made_of_the_labels() -> None:
+    images = torch.zeros(3, 1, 2, 2, dtype=torch.uint8)
+    classes = Split(images, torch.tensor([2, 0, 1], dtype=torch.int32)).conditioned("labels")
+    assert classes.condition.dtype == torch.int64
+    assert classes.conditioned("condition").condition.tolist() == [2, 0, 1]
+    assert classes.conditioned(None).condition is None
+    assert classes.labels.tolist() == [2, 0, 1]
+    several = Split(images, torch.tensor([[1, 0], [0, 1], [1, 1]])).conditioned("labels")
+    assert several.condition.dtype == torch.float32
+    number = Split(images, torch.tensor([0.5, 1, 2], dtype=torch.float64)).conditioned("labels")
+    assert number.condition.tolist() == [[0.5], [1], [2]]
+
+
+def test_a_condition_there_is_not_says_how_to_give_one() -> None:
+    bare = numbered(5).take(5)
+    with pytest.raises(DataError, match=r"cannot condition on 'label'; did you mean 'labels'"):
+        bare.conditioned("label")
+    with pytest.raises(DataError, match=r"no condition is given to condition on; give \(x, lab"):
+        bare.conditioned("condition")
+    data = Dataset("mine", bare, Split(bare.images), bare, "bernoulli", "none")
+    with pytest.raises(DataError, match=r"mine: no labels is given"):
+        data.conditioned("labels")
+    with pytest.raises(DataError, match="classes are numbered from 0, got -1"):
+        Split(bare.images, bare.labels - 1).conditioned("labels")
+
+
+def test_the_classes_of_a_dataset_are_those_of_all_its_splits() -> None:
+    split = numbered(6)
+    parts = split.take(2), split.take(6), split.take(3)
+    data = Dataset("mine", *parts, "bernoulli", "none")
+    assert data.classes == data.conditioned("labels").classes == 6
+    assert Dataset("mine", *(Split(part.images) for part in parts), "bernoulli", "").classes is None
+    numbers = (Split(part.images, part.labels.float()) for part in parts)
+    assert Dataset("mine", *numbers, "bernoulli", "none").classes is None
+    two = with_columns(5)
+    assert Dataset("mine", two, two, two, "bernoulli", "none").classes is None
+
+
 def test_a_split_refuses_other_types_and_shapes() -> None:
-    with pytest.raises(DataError, match=r"uint8 of shape \(N, C, H, W\), got torch.float32"):
-        Split(torch.zeros(2, 1, 3, 3))
+    with pytest.raises(
+        DataError, match=r"uint8 or float32 of shape \(N, C, H, W\), got torch.float64"
+    ):
+        Split(torch.zeros(2, 1, 3, 3, dtype=torch.float64))
     with pytest.raises(DataError, match=r"got torch.uint8 of shape \(2, 3, 3\)"):
         Split(torch.zeros(2, 3, 3, dtype=torch.uint8))
-    with pytest.raises(DataError, match=r"2 images need labels of shape \(2,\), got \(3,\)"):
+    with pytest.raises(
+        DataError, match=r"2 examples need labels of shape \(2,\) or \(2, L\), got \(3,\)"
+    ):
         Split(torch.zeros(2, 1, 3, 3, dtype=torch.uint8), torch.zeros(3, dtype=torch.int64))
 
 

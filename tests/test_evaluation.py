@@ -139,7 +139,7 @@ def images(n: int, seed: int = 0) -> Split:
 
 
 def pixels(split: Split) -> Tensor:
-    return split.batch(torch.arange(len(split)), kind="unit")
+    return split.batch(torch.arange(len(split)), kind="unit").x
 
 
 def evaluate(model: VariationalAutoencoder, split: Split, **options: int) -> Evaluation:

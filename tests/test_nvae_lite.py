@@ -286,7 +286,7 @@ def test_every_group_of_the_posterior_that_is_kept_brings_the_image_nearer() -> 
     model = zoo.load("nvae-lite-digits")
     assert isinstance(model, NVAELite)
     test = load_dataset("digits").test.fixed("binary", seed=0)
-    x = test.batch(torch.arange(len(test)), kind="unit")
+    x = test.batch(torch.arange(len(test)), kind="unit").x
     torch.manual_seed(0)
     with torch.no_grad():
         code = model.encode(x)

@@ -244,8 +244,8 @@ class TestCorpora:
     def test_batches_leave_out_columns_of_padding(self) -> None:
         rows = torch.tensor([[5, END, 0, 0], [7, 8, 9, END], [4, 6, END, 0]], dtype=torch.int32)
         split = TextSplit(rows)
-        assert split.batch(torch.tensor([0, 2]), kind="tokens").tolist() == [[5, 1, 0], [4, 6, 1]]
-        assert split.batch(torch.tensor([], dtype=torch.long), kind="tokens").shape[0] == 0
+        assert split.batch(torch.tensor([0, 2]), kind="tokens").x.tolist() == [[5, 1, 0], [4, 6, 1]]
+        assert split.batch(torch.tensor([], dtype=torch.long), kind="tokens").x.shape[0] == 0
 
     @pytest.mark.parametrize(
         ("content", "said"),

@@ -291,7 +291,7 @@ def test_a_batch_normalised_posterior_keeps_its_floor_in_evaluation(tmp_path: Pa
         ema_decay=0.98, posterior={"name": "batch-norm", "gamma": 0.6}, progress=False,
     )  # fmt: skip
     train = load_dataset(path).train
-    x = train.batch(torch.arange(len(train)), kind="tokens")
+    x = train.batch(torch.arange(len(train)), kind="tokens").x
     first: list[Tensor] = []
     with torch.no_grad():
         run.model.infer(x, 1, lambda q: first.append(q.mean) or q.mean)  # type: ignore[operator]

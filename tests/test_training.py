@@ -64,7 +64,7 @@ def test_recorded_validation_elbo_is_that_of_the_released_file(tmp_path: Path) -
     validation = load_dataset("digits").validation.binarized(0)
     with torch.no_grad(), torch.random.fork_rng():
         torch.manual_seed(0)
-        x = validation.batch(torch.arange(len(validation)), kind="unit")
+        x = validation.batch(torch.arange(len(validation)), kind="unit").x
         elbo = zoo.load(tmp_path).elbo_terms(x).elbo.mean().item()
     assert run.metrics["validation_elbo"] == pytest.approx(elbo, abs=1e-4)
 

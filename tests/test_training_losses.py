@@ -50,7 +50,7 @@ def test_iwae_keeps_the_model_with_the_best_bound(tmp_path: Path) -> None:
     validation = load_dataset("digits").validation.binarized(0)
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        x = validation.batch(torch.arange(len(validation)), kind="unit")
+        x = validation.batch(torch.arange(len(validation)), kind="unit").x
         assert zoo.load(tmp_path).log_prob(x, 5).mean().item() == pytest.approx(best, abs=1e-4)
 
 

@@ -370,7 +370,7 @@ def reconstruct(
     model, path = open_source(source)
     text, rebuild = is_text(model, out), decoded_by(model.reconstruct, decoding)
     examples = examples_for(model, path, dataset, split, seed, data_root).take(n)
-    originals = list(examples.batches(batch_size(model), "unit"))
+    originals = [batch.x for batch in examples.batches(batch_size(model), "real")]
     shown = [model.write(x) for x in originals]
     with seeded(seed, torch.device("cpu")):  # of a decoding that draws
         rebuilt = [rebuild(x) for x in originals]
@@ -401,7 +401,7 @@ def encode(
     model, path = open_source(source)
     examples = examples_for(model, path, dataset, split, seed, data_root)
     with torch.no_grad():
-        batches = examples.batches(batch_size(model), "unit")
+        batches = (batch.x for batch in examples.batches(batch_size(model), "real"))
         arrays = {"codes": torch.cat([model.encode(x) for x in batches])}
     if examples.labels is not None:
         arrays["labels"] = examples.labels

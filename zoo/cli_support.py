@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from torch import Tensor
 
-    from zoo.data.split import Examples
+    from zoo.data.examples import Examples
     from zoo.model import VariationalAutoencoder
     from zoo.nn.decoding import Decoding
 

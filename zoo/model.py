@@ -17,9 +17,9 @@ from zoo.errors import DataError, UnsupportedError
 from zoo.geometry import linear_path, straight_line
 from zoo.settings import Settings
 
-InputKind = Literal["binary", "unit", "tokens"]
-"""What a model reads: pixels in {0, 1}, redrawn with probability x, intensities in [0, 1], or text.
-"""
+InputKind = Literal["binary", "unit", "real", "tokens"]
+"""What a model reads: pixels in {0, 1}, redrawn with probability x; 8-bit levels k / 255; real
+values as they are; or text."""
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,11 @@ from pathlib import Path
 from torch import Tensor
 
 from zoo.data.arrays import load_arrays
+from zoo.data.dataset import Dataset
 from zoo.data.folder import load_folder
 from zoo.data.images import resize_and_crop
 from zoo.data.partition import Splits
-from zoo.data.split import Dataset, Split
+from zoo.data.split import Split
 from zoo.data.text import Corpus, TextFormat, load_text_file
 from zoo.errors import DataError
 from zoo.model import ModelConfig

@@ -6,7 +6,8 @@ from typing import TypeAlias, TypeVar
 
 import torch
 
-from zoo.data.split import Examples, Split
+from zoo.data.examples import Examples
+from zoo.data.split import Split
 from zoo.errors import DataError
 
 Splits: TypeAlias = tuple[Split, Split, Split]

@@ -5,25 +5,27 @@ A corpus is a file of one sentence a line, or three such files for train, valid 
 
 from __future__ import annotations
 
-import hashlib
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from zoo.core.batch import Batch
 from zoo.data.archive import Archive
+from zoo.data.examples import Examples
 from zoo.data.partition import complete
-from zoo.data.split import Examples
 from zoo.data.tokenizer import END, PAD, UNKNOWN, Kind, Tokenizer, refuse_waste
 from zoo.errors import DataError
-from zoo.model import InputKind
 from zoo.registry import DatasetSpec
+
+if TYPE_CHECKING:
+    from zoo.model import InputKind
 
 PARTS = ("train", "valid", "test")
 BESIDE = "tokenizer.json"
@@ -38,47 +40,41 @@ MANY_UNKNOWN = 0.1
 Penn Treebank, have less."""
 
 
-@dataclass(frozen=True, eq=False)
 class TextSplit(Examples):
     """Token ids int32 (N, T): sentences, each with its end, then padding.
 
     >>> split = TextSplit(torch.tensor([[5, 1, 0, 0], [7, 8, 1, 0]], dtype=torch.int32))
-    >>> split.batch(torch.tensor([1]), kind="tokens")
+    >>> split.batch(torch.tensor([1]), kind="tokens").x
     tensor([[7, 8, 1]])
     """
 
-    tokens: Tensor
-    labels: Tensor | None = None
+    modality = "text"
 
     def __post_init__(self) -> None:
-        if self.tokens.dtype != torch.int32 or self.tokens.ndim != 2:
+        if self.rows.dtype != torch.int32 or self.rows.ndim != 2:
             raise DataError(
                 "sentences must be token ids int32 of shape (N, T), "
-                f"got {self.tokens.dtype} of shape {tuple(self.tokens.shape)}"
+                f"got {self.rows.dtype} of shape {tuple(self.rows.shape)}"
             )
+        if self.observed is not None:
+            raise DataError("sentences have no missing values; give no observed")
+        super().__post_init__()
 
     @property
-    def rows(self) -> Tensor:
-        return self.tokens
-
-    def replaced(self, rows: Tensor, labels: Tensor | None) -> TextSplit:
-        """Other sentences."""
-        return TextSplit(rows, labels)
+    def tokens(self) -> Tensor:
+        """The rows, (N, T)."""
+        return self.rows
 
     def batch(
         self, index: Tensor, *, kind: InputKind, generator: torch.Generator | None = None
-    ) -> Tensor:
+    ) -> Batch:
         """Sentences at ``index`` (B,), int64 (B, T), without columns of padding alone.
 
         An ``index`` on the CPU saves the host from waiting for that of another device.
         """
-        rows = self.tokens.index_select(0, index.to(self.tokens.device, non_blocking=True))
-        width = int(self._host_lengths[index.cpu()].max()) if len(index) else rows.shape[1]
-        return rows[:, :width].long()
-
-    def fixed(self, kind: InputKind, seed: int) -> TextSplit:
-        """The same: nothing about text is drawn."""
-        return self
+        batch = super().batch(index, kind=kind, generator=generator)
+        width = int(self._host_lengths[index.cpu()].max()) if len(index) else self.rows.shape[1]
+        return batch._replace(x=batch.x[:, :width].long())
 
     @property
     def unknown(self) -> float:
@@ -122,8 +118,7 @@ class TextSplit(Examples):
     def digest(self) -> str:
         """SHA-256 of the tokens: how far they are padded does not count."""
         width = int(self.lengths.max()) if len(self) else 0
-        ids = self.tokens[:, :width].cpu().contiguous().numpy()
-        return hashlib.sha256(ids.tobytes()).hexdigest()
+        return Examples.digest(replace(self, rows=self.rows[:, :width]))
 
 
 def vocabulary_warning(split: Examples) -> str | None:

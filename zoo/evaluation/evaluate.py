@@ -203,7 +203,7 @@ def _first_pass(
 ) -> _FirstPass:
     log_likelihood, kl, squared_error = [], [], []
     codes, by_dimension = Moments(), Moments()
-    for x in split.batches(batch_size, model.input_kind):
+    for x, *_ in split.batches(batch_size, model.input_kind):
         terms = model.elbo_terms(x)
         log_likelihood.append(terms.log_likelihood)
         kl.append(terms.kl)
@@ -235,7 +235,7 @@ def _nll(
     """
     images = min(batch_size, max(_SMALLEST_BATCH, batch_size // samples))
     parts = []
-    for x in split.batches(images, model.input_kind):
+    for x, *_ in split.batches(images, model.input_kind):
         parts.append(-model.log_prob(x, samples, batch_size))
         steps.advance(len(x) * samples)
     return torch.cat(parts).cpu().double()
@@ -246,7 +246,7 @@ def _estimate(quantity: str, values: Tensor | None) -> Estimate | None:
 
 
 def _measure_of(model: VariationalAutoencoder, split: Examples) -> Measure:
-    likelihood = model.decode(model.encode(next(split.batches(1, "unit"))))
+    likelihood = model.decode(model.encode(next(split.batches(1, "real")).x))
     while isinstance(likelihood, Independent):
         likelihood = likelihood.base_dist
     # Asked of the class: an instance binned over an interval says only "interval".

@@ -82,8 +82,8 @@ def encode_split(
     The examples are binarised once with ``seed`` where the model reads binary pixels. The model is
     used as it is: put it in eval mode first, as :func:`zoo.load` does.
     """
-    batches = split.fixed(model.input_kind, seed).batches(batch_size, "unit")
-    return torch.cat([model.encode(x) for x in batches])
+    batches = split.fixed(model.input_kind, seed).batches(batch_size, "real")
+    return torch.cat([model.encode(batch.x) for batch in batches])
 
 
 def knn_accuracy(

@@ -84,7 +84,7 @@ def mutual_information(
     has no density of its posterior.
     """
     places = torch.linspace(0, len(split) - 1, mixed, device=split.tokens.device).round().long()
-    table = model.log_posteriors(split.batch(places, kind=model.input_kind))
+    table = model.log_posteriors(split.batch(places, kind=model.input_kind).x)
     if table is None:
         return None
     mixture = table.logsumexp(1) - math.log(len(table))
@@ -99,7 +99,7 @@ def group_use(
 ) -> tuple[float, ...]:
     """How much log p(x|z) at the code of x falls when one group's part is from the prior."""
     lost = torch.zeros(len(model.group_widths), dtype=torch.float64)
-    for x in split.batches(batch_size, model.input_kind):
+    for x, *_ in split.batches(batch_size, model.input_kind):
         codes, drawn = model.encode(x), model.sample_codes(len(x))
         kept = model.decode(codes).log_prob(x)
         start = 0
@@ -146,7 +146,7 @@ def _pass(
     originals: list[str] = []
     rebuilt: list[str] = []
     from_prior: list[Tensor] = []
-    for x in split.batches(batch_size, model.input_kind):
+    for x, *_ in split.batches(batch_size, model.input_kind):
         lines, again = map(str, model.write(x)), map(str, model.reconstruct(x))
         pairs = map(_hidden, lines, again, (x == UNKNOWN).any(1).tolist())
         for original, reconstruction in pairs:

@@ -34,7 +34,7 @@ def refresh_statistics(model: VariationalAutoencoder, train: Examples) -> None:
         order = torch.randperm(len(train))[:EXAMPLES].to(device)
         whole = max(1, len(order) // BATCH)
         for index in order.tensor_split(whole):
-            model.elbo_terms(train.batch(index, kind=model.input_kind))
+            model.elbo_terms(train.batch(index, kind=model.input_kind).x)
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
         norm.eval()

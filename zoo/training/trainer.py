@@ -217,7 +217,7 @@ class Trainer:
         self.model.train()
         for batch in range(self.progress.step % self.steps_per_epoch, self.steps_per_epoch):
             index = order[batch * self.batch_size : (batch + 1) * self.batch_size]
-            self.take_step(self.train_split.batch(index, kind=self.model.input_kind))
+            self.take_step(self.train_split.batch(index, kind=self.model.input_kind).x)
             self.reporter.step(self.progress.step, self.figures)
             if self.save_is_due() and batch + 1 < self.steps_per_epoch:
                 self.save()
@@ -317,7 +317,7 @@ class Trainer:
         refresh_statistics(model, self.train_split)
         total = torch.zeros(2, device=self.device)
         with seeded(NOISE_SEED, self.device):
-            for x in self.validation.batches(min(EVALUATION_BATCH, model.rows), kind="unit"):
+            for x, *_ in self.validation.batches(min(EVALUATION_BATCH, model.rows), kind="real"):
                 with autocast(self.config, self.device):
                     terms = model.elbo_terms(x)
                 total += torch.stack([terms.log_likelihood.sum(), terms.kl.sum()])
@@ -336,7 +336,7 @@ class Trainer:
         """The importance-weighted bound on the validation split, with fixed noise."""
         total = torch.zeros((), device=self.device)
         with seeded(NOISE_SEED, self.device):
-            for x in self.validation.batches(min(EVALUATION_BATCH, model.rows), kind="unit"):
+            for x, *_ in self.validation.batches(min(EVALUATION_BATCH, model.rows), kind="real"):
                 with autocast(self.config, self.device):
                     total += model.log_prob(x, samples).sum()
         return total.item() / len(self.validation)
@@ -389,8 +389,8 @@ class Trainer:
     def training_codes(self, model: VariationalAutoencoder) -> Tensor:
         """The codes (N, D) of the training set, binarised once where the model needs it."""
         split = self.train_split.fixed(model.input_kind, NOISE_SEED)
-        batches = split.batches(min(EVALUATION_BATCH, model.rows), kind="unit")
-        return torch.cat([model.encode(x) for x in batches])
+        batches = split.batches(min(EVALUATION_BATCH, model.rows), kind="real")
+        return torch.cat([model.encode(batch.x) for batch in batches])
 
     def save_is_due(self) -> bool:
         return time.monotonic() - self.last_save >= self.config.checkpoint_seconds
