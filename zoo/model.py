@@ -15,6 +15,7 @@ from torch.distributions import Distribution
 
 from zoo.errors import DataError, UnsupportedError
 from zoo.geometry import linear_path, straight_line
+from zoo.modalities.base import described
 from zoo.settings import Settings
 
 InputKind = Literal["binary", "unit", "real", "tokens"]
@@ -212,17 +213,6 @@ def check_temperature(temperature: float) -> None:
     """Raise UnsupportedError for what no spread can be scaled by."""
     if not isinstance(temperature, Real) or not 0 <= temperature < math.inf:
         raise UnsupportedError(f"a temperature must be a number of at least 0, got {temperature!r}")
-
-
-def described(x: object) -> str:
-    """What was given where a tensor is expected, as messages say it.
-
-    >>> described(torch.zeros(2, 3)), described([0.5])
-    ('torch.float32 of shape (2, 3)', 'list')
-    """
-    if isinstance(x, Tensor):
-        return f"{x.dtype} of shape {tuple(x.shape)}"
-    return type(x).__name__
 
 
 def _chunks(total: int, size: int) -> Iterator[int]:

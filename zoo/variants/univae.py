@@ -24,14 +24,8 @@ from zoo.distributions.autoregressive import (
 )
 from zoo.errors import DataError, UnsupportedError
 from zoo.geometry import geodesic_path, great_circle, linear_path, straight_line
-from zoo.model import (
-    ElboTerms,
-    InputKind,
-    ModelConfig,
-    VariationalAutoencoder,
-    check_draws,
-    described,
-)
+from zoo.modalities.base import described
+from zoo.model import ElboTerms, InputKind, ModelConfig, VariationalAutoencoder, check_draws
 from zoo.nn.backbones import by_name
 from zoo.nn.decoding import Beam, Decoding, Draw, Greedy, generate
 from zoo.nn.latents import FixedVMFPosterior, Latent, PosteriorChoice, build_prior, is_flat
