@@ -21,7 +21,7 @@ from zoo.training.config import (
     read_experiment,
     route,
 )
-from zoo.training.trainer import Run
+from zoo.training.launch import Run
 from zoo.variants.vae import VAEConfig
 
 TINY: dict[str, Any] = {"latent_dim": 2, "backbone": {"hidden": [8]}}

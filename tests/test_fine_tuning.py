@@ -23,7 +23,7 @@ from zoo.errors import CheckpointError, ConfigError, TrainingError, UnknownNameE
 from zoo.files import sha256
 from zoo.registry import registry
 from zoo.training.config import Experiment
-from zoo.training.trainer import Run, train_experiment
+from zoo.training.launch import Run, train_experiment
 
 NAME = "vmf-vae-digits"
 SMALL = {"latent_dim": 3, "backbone": {"name": "mlp", "hidden": [16]}}

@@ -15,7 +15,7 @@ from same_run import assert_same_run
 
 import zoo
 from zoo.training.config import Experiment
-from zoo.training.trainer import train_experiment
+from zoo.training.launch import train_experiment
 
 KILLS = 20
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL is POSIX")

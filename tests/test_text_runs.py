@@ -26,7 +26,7 @@ from zoo.errors import CheckpointError, ConfigError, DataError, TrainingError
 from zoo.nn.decoding import Decoding
 from zoo.randomness import seeded
 from zoo.training.config import Experiment
-from zoo.training.trainer import train_experiment
+from zoo.training.launch import train_experiment
 from zoo.variants.univae import UniVAE
 
 SMALL: dict[str, Any] = {"width": 16, "heads": 2, "hidden": 24, "layers": 4, "groups": 2,

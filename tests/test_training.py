@@ -27,7 +27,7 @@ from zoo.core.model import ElboTerms
 from zoo.training.config import Experiment, TrainingConfig
 from zoo.training.optim import GradientGuard, MovingAverage, build_optimizer, learning_rate
 from zoo.training.run import RunDirectory
-from zoo.training.trainer import Run, Trainer, train_experiment
+from zoo.training.launch import Run, Trainer, train_experiment
 from zoo.variants.vae import VAE
 
 STEPS_PER_EPOCH = 1297 // 128

@@ -15,7 +15,7 @@ import zoo
 from zoo.data import load_dataset
 from zoo.errors import ConfigError
 from zoo.core.model import ElboTerms
-from zoo.training.trainer import Run, Trainer
+from zoo.training.launch import Run, Trainer
 from zoo.variants.vae import VAE
 
 SMALL: dict[str, Any] = {"latent_dim": 3, "backbone": {"name": "mlp", "hidden": [16]}}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from torch import Tensor
 
@@ -14,8 +15,10 @@ from zoo.data.partition import Splits
 from zoo.data.split import Split
 from zoo.data.text import Corpus, TextFormat, load_text_file
 from zoo.errors import DataError
-from zoo.core.model import ModelConfig
 from zoo.registry import registry, resolve
+
+if TYPE_CHECKING:
+    from zoo.core.model import ModelConfig
 
 ARRAY_SUFFIXES = (".npy", ".npz")
 TEXT_SUFFIX = ".txt"

@@ -13,7 +13,7 @@ from torch.nn.functional import cross_entropy, linear, pad
 from zoo.data.tokenizer import END, PAD
 from zoo.distributions.precision import full_precision
 from zoo.errors import DataError, UnsupportedError
-from zoo.model import InputKind
+from zoo.likelihoods.base import InputKind
 from zoo.nn.likelihoods import AnyLikelihoodConfig
 from zoo.nn.patches import BinaryPatches, build_patches, join_patches, split_patches
 from zoo.nn.vocabulary import token_log_prob

@@ -16,11 +16,11 @@ from torch.nn.functional import silu
 from zoo.distributions.noise import standard_normal
 from zoo.distributions.precision import full_precision
 from zoo.errors import DataError, UnsupportedError
-from zoo.model import (
+from zoo.core.model import (
     ElboTerms,
     InputKind,
     ModelConfig,
-    VariationalAutoencoder,
+    LatentVariableModel,
     check_draws,
     check_temperature,
 )
@@ -86,7 +86,7 @@ class Group(NamedTuple):
     stop: int
 
 
-class NVAELite(VariationalAutoencoder):
+class NVAELite(LatentVariableModel):
     r"""p(x|z) prod_g p(z_g | z_<g), q(z|x) = prod_g q(z_g | z_<g, x), over groups g from the top.
 
     One path leads down through all groups and carries what was decided above. At each it says the

@@ -24,14 +24,8 @@ from zoo.distributions.autoregressive import (
 )
 from zoo.errors import DataError, UnsupportedError
 from zoo.geometry import geodesic_path, great_circle, linear_path, straight_line
-from zoo.model import (
-    ElboTerms,
-    InputKind,
-    ModelConfig,
-    VariationalAutoencoder,
-    check_draws,
-    described,
-)
+from zoo.modalities.base import described
+from zoo.core.model import ElboTerms, InputKind, ModelConfig, LatentVariableModel, check_draws
 from zoo.nn.backbones import by_name
 from zoo.nn.decoding import Beam, Decoding, Draw, Greedy, generate
 from zoo.nn.latents import FixedVMFPosterior, Latent, PosteriorChoice, build_prior, is_flat
@@ -136,7 +130,7 @@ class UniVAEConfig(ModelConfig):
         return math.gcd(2, *self.input_shape[1:]) if self.patch is None else self.patch
 
 
-class UniVAE(VariationalAutoencoder):
+class UniVAE(LatentVariableModel):
     r"""p(x|z) autoregressive over tokens, prod_l p(z_l), and q(z|x) = prod_l q(z_l | z_<l, x).
 
     Tokens are the patches of an image, or the pieces of a sentence.

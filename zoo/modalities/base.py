@@ -1,0 +1,89 @@
+"""What every modality knows of its examples."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+import torch
+from torch import Tensor
+
+from zoo.errors import DataError, UnsupportedError
+
+if TYPE_CHECKING:
+    from zoo.likelihoods.base import InputKind
+
+
+class Modality(ABC):
+    """Examples of one ``shape``: what they may hold, how people read them, and what to call them.
+
+    ``shape`` is that of one example: (C, H, W), (D,), or (T,) for sentences of at most T tokens.
+    """
+
+    name: ClassVar[str]
+    """What the examples are."""
+    parts: ClassVar[str]
+    """What a log-likelihood is summed over."""
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self.shape = tuple(shape)
+
+    @abstractmethod
+    def check_form(self, x: Tensor) -> None:
+        """Raise DataError where type, dtype or shape of x (B, ...) are wrong. Reads no values."""
+
+    @abstractmethod
+    def check_values(self, x: Tensor, kind: InputKind) -> None:
+        """Raise DataError where a model of that kind cannot read the values of x (B, ...).
+
+        On an accelerator the host waits once.
+        """
+
+    def check(self, x: Tensor, kind: InputKind) -> None:
+        """Raise DataError where a model of that kind cannot read x (B, ...)."""
+        self.check_form(x)
+        self.check_values(x, kind)
+
+    def read(self, sentences: Sequence[str]) -> Tensor:
+        """The ids (B, T) of sentences. Raises UnsupportedError where examples are not text."""
+        raise UnsupportedError(f"this model reads {self.name}; it has no tokenizer")
+
+    def write(self, x: Tensor) -> Tensor | list[str]:
+        """Examples (B, ...) as people read them: vectors as they are."""
+        return x
+
+    @abstractmethod
+    def describe(self, count: int, kind: InputKind, seed: int, resized: bool = False) -> str:
+        """``count`` examples in words, as a model of that kind is measured on them."""
+
+    @abstractmethod
+    def protocol(self, kind: InputKind, split: str, seed: int) -> str:
+        """How a split is read where figures are measured, in words."""
+
+
+def described(x: object) -> str:
+    """What was given where a tensor is expected, as messages say it.
+
+    >>> described(torch.zeros(2, 3)), described([0.5])
+    ('torch.float32 of shape (2, 3)', 'list')
+    """
+    if isinstance(x, Tensor):
+        return f"{x.dtype} of shape {tuple(x.shape)}"
+    return type(x).__name__
+
+
+def check_floats(x: Tensor, shape: tuple[int, ...], what: str) -> None:
+    """Raise DataError where x is no float batch of that shape; ``what`` such a batch holds."""
+    is_float = isinstance(x, Tensor) and x.is_floating_point()
+    if not is_float or tuple(x.shape[1:]) != shape:
+        raise DataError(
+            f"expected a float tensor of shape (batch, {', '.join(map(str, shape))}) with "
+            f"{what}, got {described(x)}"
+        )
+
+
+def host_values(*scalars: Tensor) -> list[float]:
+    """Scalars of one device as numbers: the host waits once for all of them."""
+    found: list[float] = torch.stack(scalars).tolist()
+    return found

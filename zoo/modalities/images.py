@@ -1,0 +1,45 @@
+"""Images of C x H x W pixels in [0, 1]."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+from zoo.modalities.base import Modality, check_floats
+from zoo.modalities.intensities import check_intensities
+
+if TYPE_CHECKING:
+    from zoo.likelihoods.base import InputKind
+
+
+class Images(Modality):
+    """Images (B, C, H, W).
+
+    >>> import torch
+    >>> Images((1, 2, 2)).check(torch.full((1, 1, 2, 2), 0.5), "binary")
+    Traceback (most recent call last):
+    zoo.errors.DataError: pixels must be 0 or 1, got 0.5; draw them with ...
+    """
+
+    name, parts = "images", "pixels"
+
+    def check_form(self, x: Tensor) -> None:
+        check_floats(x, self.shape, "pixels in [0, 1]")
+
+    def check_values(self, x: Tensor, kind: InputKind) -> None:
+        check_intensities(x, kind, "pixels")
+
+    def write(self, x: Tensor) -> Tensor:
+        """Images (B, C, H, W) with intensities beyond [0, 1] cut off."""
+        return x.clamp(0, 1)
+
+    def describe(self, count: int, kind: InputKind, seed: int, resized: bool = False) -> str:
+        size = f"resized to {self.shape[1]}x{self.shape[2]}, " if resized else ""
+        pixels = f"binarised with seed {seed}" if kind == "binary" else "in [0, 1]"
+        return f"{count} examples, {size}{pixels}"
+
+    def protocol(self, kind: InputKind, split: str, seed: int) -> str:
+        if kind == "binary":
+            return f"{split} images binarised once with seed {seed}"
+        return f"{split} images as intensities in [0, 1], noise seeded with {seed}"

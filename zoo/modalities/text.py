@@ -1,0 +1,111 @@
+"""Sentences as the ids of their tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from zoo.data.tokenizer import END, PAD, Tokenizer
+from zoo.errors import DataError
+from zoo.modalities.base import Modality, described, host_values
+from zoo.settings import shortened
+
+if TYPE_CHECKING:
+    from zoo.likelihoods.base import InputKind
+
+
+class Text(Modality):
+    """Sentences as ids int64 (B, T), each ended and then padded, T at most ``shape[0]``.
+
+    ``json`` is the tokeniser that cuts them.
+
+    >>> text = Text((6,), Tokenizer.learn(["a cat", "a hat"], "characters").json)
+    >>> text.write(text.read(["a hat"]))
+    ['a hat']
+    """
+
+    name, parts = "text", "tokens"
+
+    def __init__(self, shape: tuple[int, ...], json: str) -> None:
+        super().__init__(shape)
+        self.json = json
+
+    @cached_property
+    def tokenizer(self) -> Tokenizer:
+        """What cuts and joins sentences."""
+        return Tokenizer(self.json)
+
+    @cached_property
+    def _vocabulary(self) -> int:
+        return len(self.tokenizer)
+
+    def check_form(self, x: Tensor) -> None:
+        is_ids = isinstance(x, Tensor) and x.ndim == 2 and x.dtype == torch.int64
+        if not is_ids or x.shape[1] > self.shape[0]:
+            raise DataError(
+                f"expected ids int64 of shape (batch, at most {self.shape[0]}), "
+                f"got {described(x)}; read(sentences) makes them"
+            )
+
+    def check_values(self, x: Tensor, kind: InputKind = "tokens") -> None:
+        """Ids of the vocabulary, each sentence ended and then padded.
+
+        One without an end is whole only where it has all the tokens that it may have.
+        """
+        self._check_vocabulary(x)
+        broken = ((x == PAD) != behind_end(x)).any(1)
+        if x.shape[1] < self.shape[0]:
+            broken |= ~(x == END).any(1)
+        if broken.any():
+            raise DataError(
+                f"sentence {1 + int(broken.int().argmax())} of the ids is not tokens, then an end "
+                f"({END}), then padding ({PAD}) alone; read(sentences) makes such"
+            )
+
+    def _check_vocabulary(self, x: Tensor) -> None:
+        low, high = host_values(*x.aminmax()) if x.numel() else (0, 0)
+        if low < 0 or high >= self._vocabulary:
+            raise DataError(
+                f"ids must be 0 to {self._vocabulary - 1}, got {low} to {high}; read(sentences) "
+                "makes those of this model's vocabulary"
+            )
+
+    def read(self, sentences: Sequence[str]) -> Tensor:
+        """The ids int64 (B, T) of sentences.
+
+        White space around a sentence is no part of it, as in a corpus. Raises DataError for a
+        sentence that is empty, too long or has unknown tokens.
+        """
+        several = isinstance(sentences, Iterable) and not isinstance(sentences, str)
+        listed = list(sentences) if several else []
+        if not several or not all(isinstance(each, str) for each in listed):
+            raise DataError(
+                f"give a list of sentences, for one as [sentence], got {shortened(sentences)}"
+            )
+        listed = [each.strip() for each in listed]
+        ids = self.tokenizer.ids(listed, strict=True)
+        if ids.shape[1] > self.shape[0]:  # said for the sentence that is too long
+            self.tokenizer.ids(listed, self.shape[0])
+        return ids
+
+    def write(self, x: Tensor) -> list[str]:
+        """The sentences of ids (B, T), each up to its end."""
+        self.check_form(x)
+        self._check_vocabulary(x)
+        return self.tokenizer.text(x)
+
+    def describe(self, count: int, kind: InputKind, seed: int, resized: bool = False) -> str:
+        return f"{count} sentences"
+
+    def protocol(self, kind: InputKind, split: str, seed: int) -> str:
+        return f"{split} sentences with their ends, noise seeded with {seed}"
+
+
+def behind_end(ids: Tensor) -> Tensor:
+    """Which of the ids (B, T) stand behind the first end."""
+    ends = (ids == END).long()
+    return ends.cumsum(1) > ends
