@@ -34,7 +34,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from zoo.distributions.constants import constant
+from zoo.distributions.constants import constant, constant_in_graphs
 
 Array = NDArray[np.floating[Any]]
 DEGREE = 96
@@ -200,7 +200,7 @@ def _sum(coefficients: Tensor, cosines: Tensor) -> Tensor:
     return (cosines[..., : len(coefficients)] * coefficients).sum(-1)
 
 
-@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+@constant_in_graphs
 def series(m: int, dtype: torch.dtype, device: torch.device) -> Series:
     """The series of R^m, m >= 2, cut off where the dtype no longer sees the rest."""
     tolerance = max(torch.finfo(dtype).eps / 8, 1e-15)  # 1e-15: what the solver's rounding leaves

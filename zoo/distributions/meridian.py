@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from zoo.distributions.bessel_ratio import locate, mean_resultant_complement
-from zoo.distributions.constants import constant
+from zoo.distributions.constants import constant, constant_in_graphs
 from zoo.distributions.polar import angle_at
 
 Array = NDArray[np.floating[Any]]
@@ -57,7 +57,7 @@ def _chebyshev(position: Tensor, count: int) -> Tensor:
     return (angle.unsqueeze(-1) * orders).cos_()
 
 
-@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+@constant_in_graphs
 def fitted(m: int, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, float]:
     """The coefficients of :func:`_fit` on a device, and the largest fourth root."""
     coefficients, reach = _fit(m)
@@ -128,7 +128,7 @@ def _by_quadrature(gap: Tensor, sine: Tensor, k: Tensor, m: int) -> Tensor:
     return torch.where(inner, integral, -integral)
 
 
-@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+@constant_in_graphs
 def gauss_legendre(nodes: int, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
     """Positions and weights (nodes,) on [0, 1]."""
     position, weight = _gauss_legendre(nodes)

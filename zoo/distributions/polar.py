@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from zoo.distributions.bessel_ratio import Point, locate
-from zoo.distributions.constants import constant
+from zoo.distributions.constants import constant, constant_in_graphs
 from zoo.distributions.noise import standard_normal, uniform
 
 Array = NDArray[np.float64]
@@ -113,7 +113,7 @@ def draw_tabulated(table: Tensor, shape: torch.Size, generator: torch.Generator 
     return 2 * torch.sin(0.5 * angle).square()
 
 
-@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+@constant_in_graphs
 def angle_table(k: float, m: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     """The angle arccos w as a function of a standard normal variate, at equal steps.
 
