@@ -14,6 +14,7 @@ from zoo.errors import ConfigError, did_you_mean
 from zoo.registry import registry
 from zoo.settings import Settings, merge
 from zoo.training.start import StartingPoint, starting_point
+from zoo.yaml_files import parse_text
 
 
 class ElboObjective(Settings):
@@ -187,10 +188,8 @@ def route(
 
 def read_experiment(text: str, where: str) -> Experiment:
     """Parse a ``config.yaml``; ConfigError says what does not fit."""
-    import yaml
-
+    content = parse_text(text, f"{where}: not a run's configuration")
     try:
-        data = yaml.safe_load(text)
-        return TypeAdapter(Experiment).validate_python(data)
-    except (yaml.YAMLError, ValidationError) as error:
+        return TypeAdapter(Experiment).validate_python(content)
+    except ValidationError as error:
         raise ConfigError(f"{where}: not a run's configuration: {error}") from error
