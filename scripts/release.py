@@ -34,6 +34,7 @@ from zoo.core.model import LatentVariableModel
 from zoo.registry import packaged_root, registry
 from zoo.report.figures import enlargement, save_grid
 from zoo.variants.univae import UniVAE
+from zoo.yaml_files import dump
 
 ROOT = packaged_root()
 RECIPES = Path(__file__).with_name("recipes.yaml")
@@ -228,7 +229,7 @@ def write_entry(name: str, entry: dict[str, Any]) -> None:
         head, _, _ = text.partition("\ncheckpoints:")
         entries = {**(yaml.safe_load(text)["checkpoints"] or {}), name: entry}
         section = {"checkpoints": dict(sorted(entries.items()))}
-        tail = yaml.safe_dump(section, sort_keys=False, width=96)
+        tail = dump(section, width=96)
         write_atomically(path, f"{head}\n{tail}".encode())
 
 

@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import torch
+
+ROOT = Path(__file__).parents[1]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make warnings errors that are given by, or point at, the package, a test or a script."""
+    names = [file.stem for folder in ("tests", "scripts") for file in (ROOT / folder).glob("*.py")]
+    ours = "|".join([r"zoo(\..*)?", *names])
+    config.addinivalue_line("filterwarnings", f"error:::({ours})$")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from pydantic import Field
 from typing_extensions import Self
 
@@ -18,6 +17,7 @@ from zoo.registry import registry
 from zoo.settings import Settings, merge
 from zoo.training.start import StartingPoint, starting_point
 from zoo.variants import Variant
+from zoo.yaml_files import parse_text
 
 
 class TrainingConfig(Settings):
@@ -114,10 +114,7 @@ def _from_anywhere(dataset: str) -> str:
 
 def read_experiment(text: str, where: str) -> Experiment:
     """Parse a ``config.yaml``; ConfigError says what does not fit."""
-    try:
-        data = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{where}: not a run's configuration: {error}") from error
+    data = parse_text(text, where)
     if not isinstance(data, dict):
         raise ConfigError(f"{where}: not a run's configuration: expected a mapping")
     return Experiment.parse(data, f"{where}: not a run's configuration")

@@ -13,13 +13,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import yaml
 from filelock import FileLock, Timeout
 
 from zoo.errors import ConfigError, TrainingError
 from zoo.files import write_atomically
 from zoo.settings import differences, shortened
 from zoo.training.config import Experiment, read_experiment
+from zoo.yaml_files import dump, read_text
 
 
 class RunDirectory:
@@ -79,14 +79,14 @@ class RunDirectory:
 
     def write_config(self, experiment: Experiment) -> None:
         """Write the configuration; only for the holder of the lock."""
-        text = yaml.safe_dump(experiment.model_dump(mode="json"), sort_keys=False)
+        text = dump(experiment.model_dump(mode="json"))
         write_atomically(self.config, text.encode())
 
     def read_config(self) -> Experiment:
         """The experiment of the run that lives here."""
         if not self.config.exists():
             raise TrainingError(f"no run in {self.path}: it has no config.yaml")
-        return read_experiment(self.config.read_text(encoding="utf-8"), str(self.config))
+        return read_experiment(read_text(self.config, "the configuration"), str(self.config))
 
     def clear_leftovers(self) -> None:
         """Remove files that a kill left half-written; only for the holder of the lock."""
