@@ -17,7 +17,6 @@ from same_run import assert_same_run
 from typer.testing import CliRunner
 
 import zoo
-from zoo import checkpoint
 from zoo.cli import app
 from zoo.cli_support import parse_decoding
 from zoo.data import load_dataset
@@ -25,6 +24,7 @@ from zoo.data.tokenizer import Tokenizer
 from zoo.errors import CheckpointError, ConfigError, DataError, TrainingError
 from zoo.nn.decoding import Decoding
 from zoo.randomness import seeded
+from zoo.storage import checkpoint
 from zoo.training.config import Experiment
 from zoo.training.trainer import train_experiment
 from zoo.variants.univae import UniVAE

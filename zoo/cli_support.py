@@ -154,10 +154,10 @@ def batch_size(model: VariationalAutoencoder) -> int:
 
 def open_source(source: str) -> tuple[VariationalAutoencoder, Path]:
     """The model that ``source`` means, on the CPU, and the file it came from."""
-    from zoo import hub
+    from zoo.storage import hub
 
     path = hub.locate(source)  # before torch is imported: a wrong name is answered at once
-    from zoo import checkpoint
+    from zoo.storage import checkpoint
 
     return checkpoint.load(path), path
 
@@ -171,8 +171,8 @@ def examples_for(
     data_root: str | None,
 ) -> Examples:
     """The examples a model is shown: its dataset's unless told, as it reads them."""
-    from zoo import checkpoint
     from zoo.data import load_for_model
+    from zoo.storage import checkpoint
 
     metadata = checkpoint.read_metadata(path)
     trained_on = metadata.data if dataset is None else None

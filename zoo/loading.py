@@ -6,9 +6,9 @@ from pathlib import Path
 
 import torch
 
-from zoo import checkpoint
-from zoo.hub import locate
 from zoo.model import VariationalAutoencoder
+from zoo.storage import checkpoint
+from zoo.storage.hub import locate
 
 
 def load(source: str | Path, *, device: str | torch.device = "cpu") -> VariationalAutoencoder:

@@ -9,9 +9,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from zoo import checkpoint
 from zoo.errors import CheckpointError, TrainingError
 from zoo.model import VariationalAutoencoder
+from zoo.storage.tensors import read_tensors, write_tensors
 from zoo.training.optim import GradientGuard, MovingAverage
 
 LAYOUT = "zoo-run-4"
@@ -64,14 +64,14 @@ class RunState:
         for index, moments in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{index}.{name}": value for name, value in moments.items()}
         content = {"progress": asdict(progress), "data": self.data_digest}
-        checkpoint.write_tensors(path, tensors, {LAYOUT: json.dumps(content)})
+        write_tensors(path, tensors, {LAYOUT: json.dumps(content)})
 
     def restore(self, path: Path) -> Progress:
         """Put everything back in place.
 
         Raises CheckpointError for another version's file, TrainingError when the data changed.
         """
-        tensors, metadata = checkpoint.read_tensors(path, device=self.device)
+        tensors, metadata = read_tensors(path, device=self.device)
         if LAYOUT not in metadata:
             raise CheckpointError(
                 f"{path} is not the state of a run of this version of zoo; go on with the version "

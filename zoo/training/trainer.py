@@ -13,13 +13,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from zoo import checkpoint
 from zoo.data import Dataset, load_dataset
 from zoo.data.text import TextFormat, vocabulary_warning
 from zoo.errors import ConfigError, TrainingError
 from zoo.memory import keep_freed_memory
 from zoo.model import VariationalAutoencoder
 from zoo.randomness import seeded
+from zoo.storage import checkpoint
 from zoo.training.config import Experiment, IwaeObjective, TrainingConfig
 from zoo.training.device import (
     autocast,

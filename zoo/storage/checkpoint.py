@@ -10,30 +10,24 @@ memory is spent on them.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
-from typing import Annotated, Any, Literal, NoReturn
+from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import StringConstraints
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save as serialize
 from torch import Tensor, nn
 
 import zoo
 from zoo.errors import CheckpointError, ConfigError, ZooError
-from zoo.files import write_atomically
 from zoo.model import ModelConfig, VariationalAutoencoder
 from zoo.registry import BARE_FILE_NAME
 from zoo.settings import Settings
+from zoo.storage.tensors import HEADER_CAP, opened, write_tensors
 from zoo.variants import model_class
 
 SCHEMA_VERSION = 1
-HEADER_CAP = 4 * 2**20
-"""The longest header accepted, in bytes: names and metadata. Far above any real file's."""
 CONFIG_CAP = HEADER_CAP * 3 // 4
 """The most of it that a model's configuration takes; the rest is for the names of its tensors."""
 
@@ -51,14 +45,6 @@ _STORED = {
     torch.uint8: "U8",
     torch.bool: "BOOL",
     torch.complex64: "C64",
-}
-_BEGINNINGS = {
-    b"PK\x03\x04": "is a zip archive, as torch.save writes; it holds pickles, which can run code "
-    "when opened, so zoo never reads them. Load it with the tool that wrote it, then zoo's save",
-    b"\x80": "is a pickle, which can run code when opened, so zoo never reads it. "
-    "Load it with the tool that wrote it, then zoo's save",
-    b"version https://git-lfs": "is a Git LFS pointer, not the file itself; run 'git lfs pull'",
-    b"<": "is a web page, not a checkpoint; check the address it was downloaded from",
 }
 
 
@@ -141,7 +127,7 @@ def read_metadata(path: str | Path) -> CheckpointMetadata:
 
     Raises CheckpointError when there is no such file, or when it is not a checkpoint of zoo.
     """
-    with _opened(Path(path)) as file:
+    with opened(Path(path)) as file:
         return _metadata_of(file, Path(path))
 
 
@@ -156,7 +142,7 @@ def load(path: str | Path, *, device: str | torch.device = "cpu") -> Variational
     not registered here, or when its tensors are not those its configuration calls for.
     """
     path = Path(path)
-    with _opened(path) as file:
+    with opened(path) as file:
         metadata = _metadata_of(file, path)
         try:
             cls = model_class(metadata.variant)
@@ -175,46 +161,6 @@ def load(path: str | Path, *, device: str | torch.device = "cpu") -> Variational
     return _moved(model, device).eval()
 
 
-def write_tensors(
-    path: str | Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]
-) -> None:
-    """Write a safetensors file so that ``path`` is at every moment the old file or the new one.
-
-    Raises CheckpointError when the folder does not exist or cannot be written, and for a header
-    that :func:`read_tensors` would refuse.
-
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     write_tensors(Path(folder) / "x.safetensors", {"x": torch.arange(3)}, {"unit": "m"})
-    ...     read_tensors(Path(folder) / "x.safetensors")
-    ({'x': tensor([0, 1, 2])}, {'unit': 'm'})
-    """
-    path = Path(path)
-    try:
-        # safetensors' own save_file makes files that no other user may read, whatever the umask.
-        content = serialize(_separated(tensors), dict(metadata))
-        _check_header(content, path)
-        write_atomically(path, content)
-    except (OSError, SafetensorError) as error:
-        raise CheckpointError(
-            f"cannot write {path}: {error}; choose an existing folder you may write to, with "
-            f"room on its disk"
-        ) from error
-
-
-def read_tensors(
-    path: str | Path, device: str | torch.device = "cpu"
-) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """All tensors of a safetensors file, on ``device``, and its string metadata.
-
-    Raises CheckpointError when the file is missing, damaged or something else.
-    """
-    with _opened(Path(path)) as file:
-        # A copy, so that nothing that later happens to the mapped file reaches the tensors.
-        tensors = {name: file.get_tensor(name).to(device, copy=True) for name in file.keys()}  # noqa: SIM118
-        return tensors, file.metadata() or {}
-
-
 def _first_names(model: nn.Module) -> dict[str, str]:
     """Each name in the state dict -> the first name of the same tensor (tied weights share it)."""
     first: dict[int, str] = {}
@@ -231,15 +177,6 @@ def _halved(name: str, tensor: Tensor) -> Tensor:
     return stored
 
 
-def _check_header(content: bytes, path: Path) -> None:
-    length = int.from_bytes(content[:8], "little")
-    if length > HEADER_CAP:
-        raise CheckpointError(
-            f"cannot write {path}: its header of names and metadata has {length} bytes, only "
-            f"{HEADER_CAP} are read; shorten what is said of the training, or merge tensors"
-        )
-
-
 def _to_json(metadata: Mapping[str, Any], path: Path) -> str:
     try:
         CheckpointMetadata.parse(metadata, f"cannot write {path}")
@@ -251,68 +188,6 @@ def _to_json(metadata: Mapping[str, Any], path: Path) -> str:
             f"cannot write {path}: its metadata is not plain JSON ({error}); keep to numbers "
             f"other than NaN and infinity, strings, lists and dicts"
         ) from error
-
-
-def _separated(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """CPU copies where needed: safetensors takes contiguous tensors that share no storage."""
-    seen: set[int] = set()
-    result = {}
-    for name, tensor in tensors.items():
-        own = tensor.detach().cpu().contiguous()
-        if own.untyped_storage().data_ptr() in seen:
-            own = own.clone()
-        seen.add(own.untyped_storage().data_ptr())
-        result[name] = own
-    return result
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[Any]:
-    """The memory-mapped file, once its beginning was seen to be sound."""
-    _check_beginning(path)
-    try:
-        with safe_open(path, framework="pt") as file:
-            yield file
-    except SafetensorError as error:
-        raise CheckpointError(
-            f"{path} is damaged or was cut short ({error}); fetch or copy it again"
-        ) from error
-
-
-def _check_beginning(path: Path) -> None:
-    """Refuse what is no safetensors file, before any of it is parsed."""
-    try:
-        if path.is_dir():
-            raise CheckpointError(f"{path} is a folder; name a .safetensors file in it")
-        if path.exists() and not path.is_file():
-            raise CheckpointError(f"{path} is not a regular file; name a .safetensors file")
-        with path.open("rb") as file:
-            beginning, size = file.read(64), os.fstat(file.fileno()).st_size
-    except FileNotFoundError as error:
-        raise CheckpointError(f"there is no file {path}; check the path") from error
-    except OSError as error:
-        raise CheckpointError(f"cannot read {path}: {error.strerror}") from error
-    header = int.from_bytes(beginning[:8], "little")
-    if beginning[8:9] != b"{" or header > HEADER_CAP or 8 + header > size:
-        _refuse_beginning(path, beginning, size, header)
-
-
-def _refuse_beginning(path: Path, beginning: bytes, size: int, header: int) -> NoReturn:
-    again = "fetch or copy it again"
-    if size < 9:
-        raise CheckpointError(f"{path} has only {size} bytes: it was cut short; {again}")
-    if beginning[8:9] == b"{":
-        cause = (
-            f"more than the {HEADER_CAP} allowed" if header > HEADER_CAP else f"the file has {size}"
-        )
-        raise CheckpointError(
-            f"{path} is damaged or was cut short: it announces a header of {header} bytes, "
-            f"{cause}; {again}"
-        )
-    for start, what in _BEGINNINGS.items():
-        if beginning.startswith(start):
-            raise CheckpointError(f"{path} {what}.")
-    raise CheckpointError(f"{path} is not a safetensors file; name one that zoo saved")
 
 
 def _metadata_of(file: Any, path: Path) -> CheckpointMetadata:
