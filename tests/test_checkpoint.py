@@ -25,6 +25,7 @@ from zoo.errors import CheckpointError, UnknownNameError
 from zoo.model import ElboTerms, InputKind, ModelConfig, VariationalAutoencoder
 from zoo.registry import Registry, VariantSpec
 from zoo.storage import checkpoint
+from zoo.storage.blueprint import STORED
 from zoo.storage.tensors import read_tensors, write_tensors
 
 
@@ -307,9 +308,10 @@ def run_python(script: str, *arguments: str) -> subprocess.CompletedProcess[str]
         ({"variant": "tinny"}, ["unknown variant 'tinny'", "did you mean 'tiny'?"]),
         ({"variant": "gone"}, ["does not resolve"]),
         ({"variant": ["tiny"]}, ["variant"]),
-        ({"schema_version": 2}, ["format 2", "upgrade zoo"]),
+        ({"schema_version": 3}, ["format 3", "upgrade zoo"]),
         ({"schema_version": 0}, ["schema_version"]),
         ({"schema_version": "1"}, ["schema_version"]),
+        ({"schema_version": True}, ["schema_version"]),
         ({"extra": 1}, ["unknown key 'extra'"]),
         ({"config": {"input_shape": [1, 2, 2], "latent_dims": 2}}, ["did you mean 'latent_dim'?"]),
         ({"config": {"input_shape": [1, 2, 2], "latent_dim": -1}}, []),
@@ -485,7 +487,7 @@ def test_others_may_read_a_saved_file_as_the_umask_says(saved: Path) -> None:
     assert saved.stat().st_mode == ordinary.stat().st_mode
 
 
-DTYPES = [*checkpoint._STORED]
+DTYPES = [*STORED]
 
 
 @settings(max_examples=60, deadline=None)

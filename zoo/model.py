@@ -10,6 +10,7 @@ from numbers import Integral, Real
 from typing import ClassVar, Literal
 
 import torch
+from pydantic import field_validator
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
@@ -39,10 +40,21 @@ class ElboTerms:
         return self.log_likelihood - self.kl.sum(-1)
 
 
+MOST_NUMBERS = 2**24
+"""Of one example, in all: no file makes a model of more."""
+
+
 class ModelConfig(Settings):
     """What every variant's configuration holds; a variant extends it with fields of its own."""
 
     input_shape: tuple[int, ...]
+
+    @field_validator("input_shape")
+    @classmethod
+    def _has_a_size(cls, shape: tuple[int, ...]) -> tuple[int, ...]:
+        if min(shape, default=0) < 1 or math.prod(shape) > MOST_NUMBERS:
+            raise ValueError(f"each side is at least 1, and their product at most {MOST_NUMBERS}")
+        return shape
 
 
 class VariationalAutoencoder(nn.Module, ABC):
@@ -55,6 +67,8 @@ class VariationalAutoencoder(nn.Module, ABC):
     Config: ClassVar[type[ModelConfig]] = ModelConfig
     has_evidence: ClassVar[bool] = True
     """Whether log p(x) is defined: False for a deterministic autoencoder."""
+    variant: str | None = None
+    """The registered name this model was made under, where it was made by name."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()

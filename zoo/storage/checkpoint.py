@@ -1,59 +1,57 @@
 """The checkpoint format: one safetensors file that describes itself, written whole or not at all.
 
-The file's string metadata has one key, ``"zoo"``: the JSON of :class:`CheckpointMetadata`, with the
+The file's string metadata has the key ``"zoo"``: the JSON of :class:`CheckpointMetadata`, with the
 variant's name and full configuration, so a file that was renamed or moved still loads. Nothing in a
-file is trusted. It holds numbers and text, never code; the class comes from this machine's registry
-alone; and every name, shape and type is compared with what the configuration calls for before any
-memory is spent on them.
+file is trusted. It holds numbers and text and names its components, never code; what the names mean
+comes from this machine's registry alone; and every name, shape and type is compared with what the
+configuration calls for before any memory is spent on them.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from itertools import chain
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import StringConstraints
-from torch import Tensor, nn
+from torch import Tensor
 
 import zoo
-from zoo.errors import CheckpointError, ConfigError, ZooError
+from zoo.errors import CheckpointError, ConfigError, UnknownNameError, ZooError
 from zoo.model import ModelConfig, VariationalAutoencoder
-from zoo.registry import BARE_FILE_NAME
+from zoo.registry import BARE_FILE_NAME, registry
 from zoo.settings import Settings
+from zoo.storage.blueprint import (
+    blueprint,
+    construct,
+    first_names,
+    has_meta,
+    read_state,
+    refuse_unsound,
+)
+from zoo.storage.migrations import SCHEMA_VERSION, migrate
 from zoo.storage.tensors import HEADER_CAP, opened, write_tensors
 from zoo.variants import model_class
 
-SCHEMA_VERSION = 1
 CONFIG_CAP = HEADER_CAP * 3 // 4
-"""The most of it that a model's configuration takes; the rest is for the names of its tensors."""
+"""The most of a header that a model's configuration takes; the rest is for names of tensors."""
 
 _KEY = "zoo"
-_SHOWN = 3  # problems listed in full before "and N more"
-_STORED = {
-    torch.float64: "F64",
-    torch.float32: "F32",
-    torch.float16: "F16",
-    torch.bfloat16: "BF16",
-    torch.int64: "I64",
-    torch.int32: "I32",
-    torch.int16: "I16",
-    torch.int8: "I8",
-    torch.uint8: "U8",
-    torch.bool: "BOOL",
-    torch.complex64: "C64",
-}
 
 
 class CheckpointMetadata(Settings):
-    """What a checkpoint says of itself. ``training`` is informative: free JSON, or None."""
+    """What a checkpoint says of itself. ``training`` is informative: free JSON, or None.
 
-    schema_version: Literal[1] = 1
+    ``dtype`` is that of the model's floats; those of a constructor count as float32.
+    """
+
+    schema_version: Literal[2] = 2
     variant: Annotated[str, StringConstraints(pattern=BARE_FILE_NAME, max_length=128)]
     config: dict[str, Any]
+    dtype: Literal["float64", "float32", "float16", "bfloat16"] = "float32"
     dataset: str | None
     zoo_version: str
     training: dict[str, Any] | None = None
@@ -69,41 +67,43 @@ def save(
     path: str | Path,
     model: VariationalAutoencoder,
     *,
-    variant: str,
-    dataset: str | None,
+    variant: str | None = None,
+    dataset: str | None = None,
     training: dict[str, Any] | None = None,
     half: bool = False,
 ) -> None:
     """Write ``model`` to ``path``, whole or not at all; a tensor with several names once.
 
-    With ``half``, float tensors are stored as float16, which halves a released file; loading
-    makes them float32 again, with about three of their significant digits.
+    ``variant`` is the registered name of what the model is, and may be left out for models that
+    were created, trained or loaded by name. With ``half``, float tensors are stored as float16,
+    which halves a released file; loading makes them what they were, with about three of their
+    significant digits.
 
-    Raises UnknownNameError for an unregistered variant, and CheckpointError when ``model`` is not
-    of that variant, when ``training`` is not JSON, when a weight is beyond the range of float16,
-    when the description is longer than reading accepts, or when the file cannot be written.
+    Raises ConfigError when the variant is not known, UnknownNameError for an unregistered one, and
+    CheckpointError when ``model`` is not of that variant, when its weights are NaN or infinite or
+    beyond the range of float16, when its floats are of several types, when ``training`` is not
+    JSON, when the description is longer than reading accepts, or when the file cannot be written.
     """
-    cls = model_class(variant)
-    if not isinstance(model, cls):
-        raise CheckpointError(
-            f"the variant {variant!r} is a {cls.__name__}, got a {type(model).__name__}; "
-            f"save the model itself, not a compiled or distributed wrapper of it"
-        )
+    path = Path(path)
+    variant = variant or _variant_of(model)
+    _check_class(model, variant)
     config = model.config.model_dump(mode="json")
     check_config(config, f"cannot write {path}")
-    metadata = {
-        "schema_version": SCHEMA_VERSION,
-        "variant": variant,
-        "config": config,
-        "dataset": dataset,
-        "zoo_version": zoo.__version__,
-        "training": training,
-    }
     state = model.state_dict()
-    tensors = {name: state[name] for name in set(_first_names(model).values())}
-    if half:
-        tensors = {name: _halved(name, tensor) for name, tensor in tensors.items()}
-    write_tensors(path, tensors, {_KEY: _to_json(metadata, Path(path))})
+    tensors = {name: state[name] for name in dict.fromkeys(first_names(model).values())}
+    with _about(f"cannot write {path}"):
+        refuse_unsound(tensors)
+        metadata = {
+            "schema_version": SCHEMA_VERSION,
+            "variant": variant,
+            "config": config,
+            "dtype": _dtype_name(model, state),
+            "dataset": dataset,
+            "zoo_version": zoo.__version__,
+            "training": training,
+        }
+        stored = {name: _halved(name, t) for name, t in tensors.items()} if half else tensors
+    write_tensors(path, stored, {_KEY: _to_json(metadata, path)})
 
 
 def check_config(config: Mapping[str, Any], where: str) -> None:
@@ -127,8 +127,8 @@ def read_metadata(path: str | Path) -> CheckpointMetadata:
 
     Raises CheckpointError when there is no such file, or when it is not a checkpoint of zoo.
     """
-    with opened(Path(path)) as file:
-        return _metadata_of(file, Path(path))
+    with opened(Path(path), verify=False) as file:
+        return _metadata_of(file, Path(path))[0]
 
 
 def load(path: str | Path, *, device: str | torch.device = "cpu") -> VariationalAutoencoder:
@@ -139,33 +139,73 @@ def load(path: str | Path, *, device: str | torch.device = "cpu") -> Variational
     it creates, unless it creates them under ``with torch.device("cpu")``.
 
     Raises CheckpointError when the file is missing, damaged, made by a newer zoo or for a variant
-    not registered here, or when its tensors are not those its configuration calls for.
+    not registered here, when its tensors are not those its configuration calls for, or when they
+    are NaN or infinite.
     """
     path = Path(path)
     with opened(path) as file:
-        metadata = _metadata_of(file, path)
-        try:
-            cls = model_class(metadata.variant)
-            config = cls.Config.parse(metadata.config, f"{path}: config")
-        except ZooError as error:  # an unknown variant, a plugin that is gone, a wrong setting
-            raise CheckpointError(f"{path} cannot be loaded here: {error}") from error
-        model = _blueprint(cls, config, path)
-        state = _read_state(file, model, path)
+        metadata, renames = _metadata_of(file, path)
+        cls, config = _resolved(metadata, path)
+        dtype = getattr(torch, metadata.dtype)
+        with _about(str(path)):
+            model = blueprint(cls, config, dtype, stored=len(file.keys()))
+            state = read_state(file, model, renames)
     model.load_state_dict(state, assign=True)
-    if _has_meta(model):
+    if has_meta(model):
         # Buffers outside the state dict hold values only after a real construction, whose size is
         # now known to be that of the file. Its random initialisation must not disturb the caller.
         with torch.device("cpu"), torch.random.fork_rng(devices=[]):
-            model = cls(config)
+            model = construct(cls, config, dtype)
         model.load_state_dict(state, assign=True)
+    model.variant = metadata.variant
     return _moved(model, device).eval()
 
 
-def _first_names(model: nn.Module) -> dict[str, str]:
-    """Each name in the state dict -> the first name of the same tensor (tied weights share it)."""
-    first: dict[int, str] = {}
-    state = model.state_dict(keep_vars=True)
-    return {name: first.setdefault(id(tensor), name) for name, tensor in state.items()}
+def _variant_of(model: VariationalAutoencoder) -> str:
+    variant = getattr(model, "variant", None)
+    if isinstance(variant, str):
+        return variant
+    fitting = _variants_of(type(model))
+    example = fitting[0] if fitting else "my-vae"
+    raise ConfigError(
+        f"cannot tell which variant this {type(model).__name__} is; say it, as in "
+        f"save(path, model, variant={example!r})" + _listed(fitting, "; of its class are {}")
+    )
+
+
+def _check_class(model: VariationalAutoencoder, variant: str) -> None:
+    """Refuse also a subclass: it would load as what it is not."""
+    cls = model_class(variant)
+    if type(model) is cls:
+        return
+    fitting = _listed(_variants_of(type(model)), "save it as {}")
+    raise CheckpointError(
+        f"the variant {variant!r} is a {cls.__name__}, got a {type(model).__name__}; "
+        + (fitting or "save the model itself, not a compiled or distributed wrapper of it")
+    )
+
+
+def _variants_of(cls: type) -> list[str]:
+    path = f"{cls.__module__}:{cls.__qualname__}"
+    return [name for name, spec in registry().variants.items() if spec.model == path]
+
+
+def _listed(names: list[str], sentence: str) -> str:
+    return sentence.format(" or ".join(map(repr, names))) if names else ""
+
+
+def _dtype_name(model: VariationalAutoencoder, state: Mapping[str, Tensor]) -> str:
+    """The type that all floats have, float32 for those of which a constructor mixes several."""
+    kinds = {tensor.dtype for tensor in state.values() if tensor.is_floating_point()}
+    if len(kinds) == 1:
+        return str(kinds.pop()).removeprefix("torch.")
+    made = blueprint(type(model), model.config, torch.float32, stored=len(state)).state_dict()
+    if changed := [name for name, tensor in state.items() if tensor.dtype != made[name].dtype]:
+        raise CheckpointError(
+            f"{changed[0]} is {state[changed[0]].dtype} where the model has several types of "
+            f"floats; convert all of it, for instance by model.float()"
+        )
+    return "float32"
 
 
 def _halved(name: str, tensor: Tensor) -> Tensor:
@@ -183,14 +223,30 @@ def _to_json(metadata: Mapping[str, Any], path: Path) -> str:
         return json.dumps(metadata, allow_nan=False)
     except ConfigError as error:
         raise CheckpointError(str(error)) from error
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise CheckpointError(
             f"cannot write {path}: its metadata is not plain JSON ({error}); keep to numbers "
             f"other than NaN and infinity, strings, lists and dicts"
         ) from error
 
 
-def _metadata_of(file: Any, path: Path) -> CheckpointMetadata:
+def _metadata_of(file: Any, path: Path) -> tuple[CheckpointMetadata, dict[str, str]]:
+    """What the file says of itself, as of today's version, and old -> new names of its tensors."""
+    content = _description_of(file, path)
+    newer = content.get("schema_version")
+    if isinstance(newer, int) and newer > SCHEMA_VERSION:
+        raise CheckpointError(
+            f"{path} was written in format {newer}; this zoo reads up to {SCHEMA_VERSION}: "
+            f"upgrade zoo (pip install --upgrade zoo)"
+        )
+    description, renames = migrate(content, file.keys())
+    try:
+        return CheckpointMetadata.parse(description, f"{path}: its description"), renames
+    except ConfigError as error:
+        raise CheckpointError(str(error)) from error
+
+
+def _description_of(file: Any, path: Path) -> dict[str, Any]:
     text = (file.metadata() or {}).get(_KEY)
     if text is None:
         raise CheckpointError(
@@ -203,64 +259,31 @@ def _metadata_of(file: Any, path: Path) -> CheckpointMetadata:
         raise CheckpointError(f"{path}: its description is not valid JSON: {error}") from error
     if not isinstance(content, dict):
         raise CheckpointError(f"{path}: its description is not a JSON object")
-    newer = content.get("schema_version")
-    if isinstance(newer, int) and newer > SCHEMA_VERSION:
-        raise CheckpointError(
-            f"{path} was written in format {newer}; this zoo reads up to {SCHEMA_VERSION}: "
-            f"upgrade zoo (pip install --upgrade zoo)"
-        )
-    try:
-        return CheckpointMetadata.parse(content, f"{path}: its description")
-    except ConfigError as error:
-        raise CheckpointError(str(error)) from error
+    return content
 
 
-def _blueprint(
-    cls: type[VariationalAutoencoder], config: ModelConfig, path: Path
-) -> VariationalAutoencoder:
+def _resolved(
+    metadata: CheckpointMetadata, path: Path
+) -> tuple[type[VariationalAutoencoder], ModelConfig]:
+    """The class and the configuration that the file's names mean on this machine."""
     try:
-        with torch.device("meta"):
-            return cls(config)
-    except (ZooError, ArithmeticError, RuntimeError, TypeError, ValueError) as error:
-        # What a constructor raises for sizes no tensor can have, or that do not fit each other.
+        cls = model_class(metadata.variant)
+        return cls, cls.Config.parse(metadata.config, f"{path}: config")
+    except UnknownNameError as error:
         raise CheckpointError(
-            f"{path}: no {cls.__name__} can be built from the file's configuration: {error}"
+            f"{path} cannot be loaded here: {error} If a plug-in brings it, install that package, "
+            f"or name its registry file by zoo.use_registry(FILE) or ZOO_REGISTRY."
         ) from error
+    except ZooError as error:  # a plug-in that is broken, a wrong setting
+        raise CheckpointError(f"{path} cannot be loaded here: {error}") from error
 
 
-def _read_state(file: Any, blueprint: nn.Module, path: Path) -> dict[str, Tensor]:
-    """The file's tensors under all their names, once all are what the blueprint calls for."""
-    first = _first_names(blueprint)
-    state = blueprint.state_dict(keep_vars=True)
-    expected = {name: state[name] for name in first.values()}
-    if problems := list(_mismatches(file, expected)):
-        listed = "; ".join(problems[:_SHOWN])
-        more = f"; and {len(problems) - _SHOWN} more" if len(problems) > _SHOWN else ""
-        raise CheckpointError(f"{path} does not fit its own configuration: {listed}{more}")
-    tensors: dict[str, Tensor] = {}
-    for name, wanted in expected.items():
-        # A copy, so that nothing that later happens to the mapped file reaches the model.
-        tensor = file.get_tensor(name).to(wanted.dtype, copy=True)
-        is_parameter = isinstance(wanted, nn.Parameter)
-        tensors[name] = nn.Parameter(tensor, wanted.requires_grad) if is_parameter else tensor
-    return {name: tensors[source] for name, source in first.items()}
-
-
-def _mismatches(file: Any, expected: Mapping[str, Tensor]) -> Iterator[str]:
-    present = set(file.keys())
-    for name, wanted in expected.items():
-        if name not in present:
-            yield f"{name} is missing"
-            continue
-        stored = file.get_slice(name)
-        shape, dtype = tuple(stored.get_shape()), stored.get_dtype()
-        if shape != tuple(wanted.shape):
-            yield f"{name} has shape {shape} instead of {tuple(wanted.shape)}"
-        halved = wanted.is_floating_point() and dtype in ("F16", "BF16")
-        if dtype != _STORED.get(wanted.dtype) and not halved:
-            yield f"{name} is stored as {dtype}, which is no {wanted.dtype}"
-    for name in sorted(present - expected.keys()):
-        yield f"{name[:100]!r} is unexpected"
+@contextmanager
+def _about(where: str) -> Iterator[None]:
+    try:
+        yield
+    except CheckpointError as error:
+        raise CheckpointError(f"{where}: {error}") from error
 
 
 def _moved(model: VariationalAutoencoder, device: str | torch.device) -> VariationalAutoencoder:
@@ -271,10 +294,3 @@ def _moved(model: VariationalAutoencoder, device: str | torch.device) -> Variati
             f"cannot move the model to the device {str(device)!r}: {error}; use 'cpu', or a device "
             f"that torch finds on this machine"
         ) from error
-
-
-def _has_meta(model: nn.Module) -> bool:
-    """Whether a buffer, or a tensor that is a plain attribute, has no values yet."""
-    attributes = chain.from_iterable(vars(module).values() for module in model.modules())
-    tensors = chain(model.buffers(), (value for value in attributes if isinstance(value, Tensor)))
-    return any(tensor.is_meta for tensor in tensors)

@@ -36,7 +36,10 @@ class MirrorError(Exception):
 
 
 def from_mirror(url: str, spec: CheckpointSpec, target: Path) -> None:
-    """Put the file at ``target``, tried again where that may help. Raises MirrorError or OSError."""
+    """Put the file at ``target``, trying again where that may help.
+
+    Raises MirrorError, or OSError when it cannot be written.
+    """
     for attempt in itertools.count():
         try:
             _attempt(url, spec, target)

@@ -1,8 +1,16 @@
-"""Safetensors files: written whole or not at all, and opened only when their beginning is sound."""
+"""Safetensors files with a digest of themselves: written whole or not at all, read only if sound.
+
+A file's string metadata begins with ``"zoo.digest"``: the SHA-256 of every other byte of the file,
+so a bit that flips anywhere is noticed. Files that other tools or earlier versions wrote have none;
+they are read as they are.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +26,13 @@ from zoo.files import write_atomically
 
 HEADER_CAP = 4 * 2**20
 """The longest header accepted, in bytes: names and metadata. Far above any real file's."""
+
+_DIGEST_KEY = "zoo.digest"
+_LENGTH_BYTES = 8  # of the header, first in the file
+_UNSET = "sha256:" + "0" * 64  # as long as every digest
+# By its key or by its form: a bit may flip in either. Quotes within strings are escaped, so nothing
+# that a description says is taken for the digest.
+_DIGEST = re.compile(rb'"zoo\.digest":"(?P<keyed>[^"]*)"|"(?P<formed>sha256:[0-9a-f]{64})"')
 _BEGINNINGS = {
     b"PK\x03\x04": "is a zip archive, as torch.save writes; it holds pickles, which can run code "
     "when opened, so zoo never reads them. Load it with the tool that wrote it, then zoo's save",
@@ -45,9 +60,7 @@ def write_tensors(
     path = Path(path)
     try:
         # safetensors' own save_file makes files that no other user may read, whatever the umask.
-        content = serialize(_separated(tensors), dict(metadata))
-        _check_header(content, path)
-        write_atomically(path, content)
+        write_atomically(path, _sealed(serialize(_separated(tensors)), metadata, path))
     except (OSError, SafetensorError) as error:
         raise CheckpointError(
             f"cannot write {path}: {error}; choose an existing folder you may write to, with "
@@ -65,16 +78,43 @@ def read_tensors(
     with opened(Path(path)) as file:
         # A copy, so that nothing that later happens to the mapped file reaches the tensors.
         tensors = {name: file.get_tensor(name).to(device, copy=True) for name in file.keys()}  # noqa: SIM118
-        return tensors, file.metadata() or {}
+        metadata = file.metadata() or {}
+    return tensors, {key: value for key, value in metadata.items() if key != _DIGEST_KEY}
 
 
-def _check_header(content: bytes, path: Path) -> None:
-    length = int.from_bytes(content[:8], "little")
-    if length > HEADER_CAP:
+@contextmanager
+def opened(path: Path, *, verify: bool = True) -> Iterator[Any]:
+    """The memory-mapped file, once its beginning and, with ``verify``, its digest are sound."""
+    _check_beginning(path)
+    try:
+        if verify:
+            _check_digest(path)
+        with safe_open(path, framework="pt") as file:
+            yield file
+    except (OSError, SafetensorError) as error:
         raise CheckpointError(
-            f"cannot write {path}: its header of names and metadata has {length} bytes, only "
+            f"{path} is damaged or was cut short ({error}); fetch or copy it again"
+        ) from error
+
+
+def _sealed(content: bytes, metadata: Mapping[str, str], path: Path) -> bytes:
+    """The serialised tensors with the digest and ``metadata``, in this order."""
+    start = _LENGTH_BYTES + int.from_bytes(content[:_LENGTH_BYTES], "little")
+    described = {"__metadata__": {_DIGEST_KEY: _UNSET, **metadata}}
+    entries = described | json.loads(content[_LENGTH_BYTES:start])
+    header = json.dumps(entries, ensure_ascii=False, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 8)  # so that tensors stay aligned
+    if len(header) > HEADER_CAP:
+        raise CheckpointError(
+            f"cannot write {path}: its header of names and metadata has {len(header)} bytes, only "
             f"{HEADER_CAP} are read; shorten what is said of the training, or merge tensors"
         )
+    before, _, after = header.partition(_UNSET.encode())
+    before = len(header).to_bytes(_LENGTH_BYTES, "little") + before
+    body = memoryview(content)[start:]
+    digest = hashlib.sha256(before + after)
+    digest.update(body)
+    return b"".join((before, f"sha256:{digest.hexdigest()}".encode(), after, body))
 
 
 def _separated(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -90,17 +130,23 @@ def _separated(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return result
 
 
-@contextmanager
-def opened(path: Path) -> Iterator[Any]:
-    """The memory-mapped file, once its beginning was seen to be sound."""
-    _check_beginning(path)
-    try:
-        with safe_open(path, framework="pt") as file:
-            yield file
-    except SafetensorError as error:
+def _check_digest(path: Path) -> None:
+    """Raise CheckpointError when the file has a digest that is not that of its other bytes."""
+    with path.open("rb") as file:
+        length = file.read(_LENGTH_BYTES)
+        header = file.read(int.from_bytes(length, "little"))
+        found = _DIGEST.search(header)
+        if found is None:
+            return
+        start, end = found.span("keyed" if found["keyed"] is not None else "formed")
+        digest = hashlib.sha256(length + header[:start] + header[end:])
+        while chunk := file.read(2**20):
+            digest.update(chunk)
+    if header[start:end] != f"sha256:{digest.hexdigest()}".encode():
         raise CheckpointError(
-            f"{path} is damaged or was cut short ({error}); fetch or copy it again"
-        ) from error
+            f"{path} is damaged: its content is not what was written, by the SHA-256 it carries; "
+            f"fetch or copy it again"
+        )
 
 
 def _check_beginning(path: Path) -> None:
@@ -116,8 +162,8 @@ def _check_beginning(path: Path) -> None:
         raise CheckpointError(f"there is no file {path}; check the path") from error
     except OSError as error:
         raise CheckpointError(f"cannot read {path}: {error.strerror}") from error
-    header = int.from_bytes(beginning[:8], "little")
-    if beginning[8:9] != b"{" or header > HEADER_CAP or 8 + header > size:
+    header = int.from_bytes(beginning[:_LENGTH_BYTES], "little")
+    if beginning[8:9] != b"{" or header > HEADER_CAP or _LENGTH_BYTES + header > size:
         _refuse_beginning(path, beginning, size, header)
 
 

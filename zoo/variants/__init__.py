@@ -7,6 +7,7 @@ from typing import Any
 
 from zoo.errors import ConfigError
 from zoo.model import VariationalAutoencoder
+from zoo.precision import float32_by_default
 from zoo.registry import registry, resolve
 from zoo.settings import merge
 
@@ -56,4 +57,8 @@ def complete_config(
 def build(variant: str, config: Mapping[str, Any]) -> VariationalAutoencoder:
     """A freshly initialised model from a complete configuration."""
     cls = model_class(variant)
-    return cls(cls.Config.parse(config, f"model {variant!r}"))
+    settings = cls.Config.parse(config, f"model {variant!r}")
+    with float32_by_default():
+        model = cls(settings)
+    model.variant = variant
+    return model
