@@ -24,10 +24,10 @@ import torch
 from torch import Tensor
 
 import zoo
-from zoo import checkpoint, hub
 from zoo.data.loading import load_for_model
 from zoo.nn.decoding import Draw
 from zoo.report.figures import save_grid
+from zoo.storage import checkpoint, hub
 from zoo.variants.nvae_lite import NVAELite
 from zoo.variants.univae import UniVAE
 

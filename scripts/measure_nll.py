@@ -24,13 +24,13 @@ from filelock import FileLock
 from torch import Tensor
 
 import zoo
-from zoo import checkpoint
 from zoo.data import Examples, load_for_model
 from zoo.files import sha256
-from zoo.hub import locate
 from zoo.memory import keep_freed_memory
 from zoo.core.model import LatentVariableModel
 from zoo.randomness import seeded
+from zoo.storage import checkpoint
+from zoo.storage.hub import locate
 
 OUTPUT = Path(__file__).with_name("results") / "nll.json"
 TEST_SEED = 0

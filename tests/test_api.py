@@ -10,9 +10,9 @@ import pytest
 import torch
 
 import zoo
-from zoo import checkpoint
 from zoo.errors import CheckpointError, ConfigError, DataError, UnknownNameError, ZooError
 from zoo.registry import registry
+from zoo.storage import checkpoint
 from zoo.training.config import (
     BetaObjective,
     ElboObjective,

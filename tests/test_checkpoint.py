@@ -20,11 +20,13 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.distributions import Bernoulli, Distribution, Independent
 
-import zoo.checkpoint as checkpoint
 import zoo.variants as variants
 from zoo.errors import CheckpointError, UnknownNameError
 from zoo.core.model import ElboTerms, InputKind, ModelConfig, LatentVariableModel
 from zoo.registry import Registry, VariantSpec
+from zoo.storage import checkpoint
+from zoo.storage.blueprint import STORED
+from zoo.storage.tensors import read_tensors, write_tensors
 
 
 class TinyConfig(ModelConfig):
@@ -131,7 +133,7 @@ def saved(tmp_path: Path) -> Path:
 
 def rewrite(path: Path, tensors: dict[str, Tensor] | None = None, **changes: Any) -> None:
     """Forge the file: its tensors, or fields of what it says of itself."""
-    old, metadata = checkpoint.read_tensors(path)
+    old, metadata = read_tensors(path)
     content = {**json.loads(metadata["zoo"]), **changes}
     save_file(old if tensors is None else tensors, path, {"zoo": json.dumps(content)})
 
@@ -235,7 +237,7 @@ def test_half_storage_refuses_values_it_would_make_infinite(tmp_path: Path) -> N
 
 
 def test_bfloat16_is_read_and_other_types_are_refused(saved: Path) -> None:
-    tensors, _ = checkpoint.read_tensors(saved)
+    tensors, _ = read_tensors(saved)
     weight = tensors["out.weight"]
     rewrite(saved, {**tensors, "out.weight": weight.bfloat16()})
     assert torch.equal(
@@ -250,7 +252,7 @@ def test_bfloat16_is_read_and_other_types_are_refused(saved: Path) -> None:
 
 
 def test_missing_unexpected_and_misshapen_tensors_are_named(saved: Path) -> None:
-    tensors, _ = checkpoint.read_tensors(saved)
+    tensors, _ = read_tensors(saved)
     changed = {name: tensor for name, tensor in tensors.items() if name != "frozen"}
     changed |= {"extra": torch.zeros(1), "out.bias": torch.zeros(9)}
     rewrite(saved, changed)
@@ -268,7 +270,7 @@ def test_sizes_no_memory_could_hold_are_refused(saved: Path, size: int) -> None:
 
 
 LOAD_AND_MEASURE = """
-import resource, zoo.checkpoint as c, zoo.variants, test_checkpoint as t
+import resource, zoo.storage.checkpoint as c, zoo.variants, test_checkpoint as t
 zoo.variants.registry = lambda: t.REGISTRY
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 try:
@@ -306,9 +308,10 @@ def run_python(script: str, *arguments: str) -> subprocess.CompletedProcess[str]
         ({"variant": "tinny"}, ["unknown variant 'tinny'", "did you mean 'tiny'?"]),
         ({"variant": "gone"}, ["does not resolve"]),
         ({"variant": ["tiny"]}, ["variant"]),
-        ({"schema_version": 2}, ["format 2", "upgrade zoo"]),
+        ({"schema_version": 3}, ["format 3", "upgrade zoo"]),
         ({"schema_version": 0}, ["schema_version"]),
         ({"schema_version": "1"}, ["schema_version"]),
+        ({"schema_version": True}, ["schema_version"]),
         ({"extra": 1}, ["unknown key 'extra'"]),
         ({"config": {"input_shape": [1, 2, 2], "latent_dims": 2}}, ["did you mean 'latent_dim'?"]),
         ({"config": {"input_shape": [1, 2, 2], "latent_dim": -1}}, []),
@@ -336,7 +339,7 @@ def test_lies_in_the_description(saved: Path, changes: dict[str, Any], parts: li
     ],
 )
 def test_a_description_that_is_no_json_object(saved: Path, text: str) -> None:
-    tensors, _ = checkpoint.read_tensors(saved)
+    tensors, _ = read_tensors(saved)
     save_file(tensors, saved, {"zoo": text})
     assert_refused(saved, "description")
 
@@ -355,7 +358,7 @@ def test_a_file_cut_short_anywhere_is_refused(saved: Path) -> None:
         with pytest.raises(CheckpointError):
             checkpoint.read_metadata(saved)
         with pytest.raises(CheckpointError):
-            checkpoint.read_tensors(saved)
+            read_tensors(saved)
     saved.write_bytes(content + b"\0")
     assert_refused(saved, "damaged")
 
@@ -400,7 +403,7 @@ def test_what_reading_would_refuse_is_not_written(saved: Path) -> None:
             saved, tiny(), variant="tiny", dataset="digits", training={"note": "x" * 2**22}
         )
     with pytest.raises(CheckpointError, match=said):
-        checkpoint.write_tensors(saved, {"x": torch.zeros(1)}, {"note": "x" * 2**22})
+        write_tensors(saved, {"x": torch.zeros(1)}, {"note": "x" * 2**22})
     assert saved.read_bytes() == before
     longest = {"note": "x" * (2**22 - 1000)}
     checkpoint.save(saved, tiny(), variant="tiny", dataset="digits", training=longest)
@@ -484,7 +487,7 @@ def test_others_may_read_a_saved_file_as_the_umask_says(saved: Path) -> None:
     assert saved.stat().st_mode == ordinary.stat().st_mode
 
 
-DTYPES = [*checkpoint._STORED]
+DTYPES = [*STORED]
 
 
 @settings(max_examples=60, deadline=None)
@@ -501,8 +504,8 @@ def test_tensors_round_trip(dtype: torch.dtype, shape: list[int], device: str) -
         views["expanded"] = whole.expand(3, *shape)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "x.safetensors"
-        checkpoint.write_tensors(path, views, {"note": "é"})
-        read, metadata = checkpoint.read_tensors(path, device)
+        write_tensors(path, views, {"note": "é"})
+        read, metadata = read_tensors(path, device)
     assert metadata == {"note": "é"}
     assert read.keys() == views.keys()
     for name, tensor in read.items():
@@ -514,7 +517,7 @@ def test_tensors_round_trip(dtype: torch.dtype, shape: list[int], device: str) -
 KILLED_WRITERS = """
 import os, random, signal, time
 from pathlib import Path
-import torch, zoo.checkpoint as c
+import torch, zoo.storage.tensors as c
 path = Path(sys.argv[1])
 def write_for_ever(value):
     while True:

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 import zoo
-from zoo.data.tokenizer import Tokenizer
+from zoo.modalities.tokenizer import Tokenizer
 from zoo.errors import ConfigError
 from zoo.training.config import TrainingConfig
 from zoo.variants.univae import UniVAEConfig

@@ -29,8 +29,8 @@ from zoo.data import Dataset, Split, load_dataset, loading, torchvision_sets
 from zoo.data.images import resize_and_crop
 from zoo.data.roots import cache_folder, data_roots
 from zoo.data.torchvision_compat import torchvision_datasets
+from zoo.environment import offline
 from zoo.errors import DataError
-from zoo.hub import offline
 from zoo.registry import Registry, registry
 
 RNG = np.random.default_rng(0)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from zoo.data.tokenizer import END, PAD, UNKNOWN, Tokenizer
+from zoo.modalities.tokenizer import END, PAD, UNKNOWN, Tokenizer
 from zoo.errors import UnsupportedError
 from zoo.nn.decoding import Beam, Beams, Draw, Greedy, _search, generate, nucleus
 from zoo.variants.univae import Growing, UniVAE, UniVAEConfig

@@ -17,11 +17,11 @@ from same_run import assert_same_run
 from typer.testing import CliRunner
 
 import zoo
-from zoo import checkpoint
 from zoo.cli import app
 from zoo.errors import CheckpointError, ConfigError, TrainingError, UnknownNameError, ZooError
 from zoo.files import sha256
 from zoo.registry import registry
+from zoo.storage import checkpoint
 from zoo.training.config import Experiment
 from zoo.training.launch import Run, train_experiment
 

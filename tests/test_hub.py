@@ -16,9 +16,10 @@ from typing import Any
 
 import pytest
 
-from zoo import hub
+from zoo.environment import cache_folder
 from zoo.errors import CheckpointError, UnknownNameError
 from zoo.registry import CheckpointSpec, RecipeSpec, Registry, VariantSpec
+from zoo.storage import download, hub
 
 CONTENT = bytes(range(256)) * 300
 FILE = "tiny-digits.safetensors"
@@ -54,9 +55,9 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("ZOO_HOME", str(tmp_path / "home"))
     monkeypatch.setattr(hub, "packaged_root", lambda: tmp_path / "package")
     monkeypatch.setattr(hub, "registry", registry_with)
-    monkeypatch.setattr(hub, "BACKOFF_SECONDS", 0.01)
-    monkeypatch.setattr(hub, "STALL_SECONDS", 0.5)
-    monkeypatch.setattr(hub, "SLOWEST_BYTES_PER_SECOND", 10**6)
+    monkeypatch.setattr(download, "BACKOFF_SECONDS", 0.01)
+    monkeypatch.setattr(download, "STALL_SECONDS", 0.5)
+    monkeypatch.setattr(download, "SLOWEST_BYTES_PER_SECOND", 10**6)
     return tmp_path / "home" / "checkpoints" / FILE
 
 
@@ -387,10 +388,10 @@ def test_only_bare_file_names(file: str, place: Path, monkeypatch: pytest.Monkey
 def test_the_default_cache_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("ZOO_HOME")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert hub.cache_folder() == tmp_path / "zoo"
+    assert cache_folder() == tmp_path / "zoo"
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert hub.cache_folder() == tmp_path / ".cache" / "zoo"
+    assert cache_folder() == tmp_path / ".cache" / "zoo"
 
 
 class Terminal(io.StringIO):
@@ -417,7 +418,8 @@ PROCESS = """
 import sys
 sys.path[:0] = eval(sys.argv[1])
 from pathlib import Path
-from zoo import hub
+from zoo.environment import cache_folder
+from zoo.storage import hub
 from zoo.registry import Registry
 known = Registry.model_validate_json(sys.argv[2])
 hub.registry = lambda: known

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from zoo.data.tokenizer import Tokenizer
+from zoo.modalities.tokenizer import Tokenizer
 from zoo.errors import ConfigError, DataError, UnsupportedError
 from zoo.modalities import Images, Modality, Text, Vectors, modality_of
 from zoo.likelihoods.base import InputKind

@@ -12,7 +12,7 @@ import pytest
 
 import zoo
 from zoo import registry as registry_module
-from zoo.data.tokenizer import Tokenizer
+from zoo.modalities.tokenizer import Tokenizer
 from zoo.errors import ConfigError, UnknownNameError, ZooError
 from zoo.core.model import LatentVariableModel
 from zoo.registry import (
@@ -391,7 +391,7 @@ class TestPluginsInProcesses:
             decorator='@zoo.register("my-vae", config={"latent_dim": 3, '
             '"backbone": {"name": "mlp", "hidden": [8]}}, training={"epochs": 1})'
         ) + (
-            "from zoo import checkpoint\n"
+            "from zoo.storage import checkpoint\n"
             "assert zoo.create('my-vae').code_dim == 3\n"
             "run = zoo.train('my-vae', directory='run', progress=False)\n"
             "assert type(run.model) is MyVAE and run.metrics['epoch'] == 1, run\n"

@@ -22,7 +22,6 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import zoo
-from zoo import checkpoint
 from zoo.errors import ConfigError, DataError
 from zoo.evaluation import Comparison, Estimate, Evaluation
 from zoo.registry import CheckpointSpec, MetricSpec, RecipeSpec
@@ -36,6 +35,7 @@ from zoo.report import (
     save_grid,
     write_page,
 )
+from zoo.storage import checkpoint
 
 
 @settings(max_examples=60, deadline=None)

@@ -12,10 +12,10 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 import zoo
-from zoo import checkpoint
 from zoo.distributions import PowerSpherical, TabulatedVonMisesFisher, VonMisesFisher
 from zoo.distributions.bessel_ratio import kl_from_uniform, log_surface_area
 from zoo.errors import ConfigError, UnsupportedError
+from zoo.storage import checkpoint
 from zoo.variants.spherical import VMFVAE, FixedVMFVAE
 
 VARIANTS = ["vmf-vae", "vmf-vae-fixed", "power-spherical-vae"]

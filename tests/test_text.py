@@ -19,12 +19,13 @@ from tokenizers import models, pre_tokenizers
 from torch import Tensor
 
 import zoo
-from zoo import checkpoint
 from zoo.data import Dataset, load_dataset, load_for_model
 from zoo.data.text import TextSplit, kind_of
-from zoo.data.tokenizer import END, PAD, UNKNOWN, Kind, Tokenizer
+from zoo.modalities.tokenizer import END, PAD, UNKNOWN, Kind, Tokenizer
 from zoo.errors import CheckpointError, ConfigError, DataError, UnsupportedError
 from zoo.nn.decoding import Greedy
+from zoo.storage import checkpoint
+from zoo.storage.tensors import read_tensors, write_tensors
 from zoo.variants.univae import UniVAE, UniVAEConfig
 
 WORDS = ["the cat sat", "a dog ran far away", "the dog sat", "a cat ran"]
@@ -167,10 +168,10 @@ class TestTokenizer:
     def test_a_checkpoint_with_such_a_tokeniser_is_named(self, tmp_path: Path) -> None:
         path = tmp_path / "x.safetensors"
         checkpoint.save(path, build(WORDS).float(), variant="univae", dataset=None)
-        tensors, metadata = checkpoint.read_tensors(path)
+        tensors, metadata = read_tensors(path)
         content = json.loads(metadata["zoo"])
         content["config"]["tokenizer"] = with_hole()
-        checkpoint.write_tensors(path, tensors, {"zoo": json.dumps(content)})
+        write_tensors(path, tensors, {"zoo": json.dumps(content)})
         with pytest.raises(CheckpointError, match=f"{path}: .* no token has the id 5"):
             checkpoint.load(path)
 

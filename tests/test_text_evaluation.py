@@ -13,7 +13,7 @@ from torch import Tensor
 import zoo
 from zoo.data import load_dataset
 from zoo.data.text import TextSplit
-from zoo.data.tokenizer import PAD, Tokenizer
+from zoo.modalities.tokenizer import PAD, Tokenizer
 from zoo.errors import DataError, ZooError
 from zoo.evaluation import Comparison, evaluate_model
 from zoo.evaluation.text import (

@@ -17,14 +17,14 @@ from same_run import assert_same_run
 from typer.testing import CliRunner
 
 import zoo
-from zoo import checkpoint
 from zoo.cli import app
 from zoo.cli_support import parse_decoding
 from zoo.data import load_dataset
-from zoo.data.tokenizer import Tokenizer
+from zoo.modalities.tokenizer import Tokenizer
 from zoo.errors import CheckpointError, ConfigError, DataError, TrainingError
 from zoo.nn.decoding import Decoding
 from zoo.randomness import seeded
+from zoo.storage import checkpoint
 from zoo.training.config import Experiment
 from zoo.training.launch import train_experiment
 from zoo.variants.univae import UniVAE
@@ -399,11 +399,11 @@ def test_a_line_far_longer_than_others_is_named(
     path.write_text("\n".join(lines) + "\n")
     (tmp_path / "tokenizer.json").write_text(Tokenizer.learn(lines, "words").json)
     assert load_dataset(path).train.shape == (101,)
-    monkeypatch.setattr("zoo.data.tokenizer.MOST_PLACES", 19_000)
+    monkeypatch.setattr("zoo.modalities.tokenizer.MOST_PLACES", 19_000)
     said = "long.txt: line 151 has 100 tokens, a sentence 2.5 on average; so many places for each"
     with pytest.raises(DataError, match=said):
         load_dataset(path)
-    monkeypatch.setattr("zoo.data.tokenizer.MOST_PLACES", 20_000)
+    monkeypatch.setattr("zoo.modalities.tokenizer.MOST_PLACES", 20_000)
     load_dataset(path)
 
 
@@ -416,7 +416,7 @@ def test_a_long_line_of_one_file_pads_those_of_all(
     ):  # fmt: skip
         (tmp_path / "ptb" / f"{part}.txt").write_text("\n".join(lines) + "\n")
     assert load_dataset("ptb", root=tmp_path).train.shape == (101,)
-    monkeypatch.setattr("zoo.data.tokenizer.MOST_PLACES", 20_000)
+    monkeypatch.setattr("zoo.modalities.tokenizer.MOST_PLACES", 20_000)
     said = "ptb: test.txt, line 2 has 100 tokens, a sentence 2.5 on average; .* each of 203 sent"
     with pytest.raises(DataError, match=said):
         load_dataset("ptb", root=tmp_path)

@@ -20,10 +20,9 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 import zoo
-from zoo import checkpoint
 from zoo.data import Dataset, load_dataset
 from zoo.errors import ConfigError, TrainingError
-from zoo.core.model import ElboTerms
+from zoo.storage.tensors import read_tensors
 from zoo.training.config import Experiment, TrainingConfig
 from zoo.training.optim import GradientGuard, MovingAverage, build_optimizer, learning_rate
 from zoo.training.run import RunDirectory
@@ -240,8 +239,8 @@ def test_moving_average_matches_its_definition() -> None:
 
 def test_the_moving_average_is_what_is_validated_and_released(tmp_path: Path) -> None:
     train(tmp_path, ema_decay=0.9)
-    state, _ = checkpoint.read_tensors(tmp_path / "last.safetensors")
-    best, _ = checkpoint.read_tensors(tmp_path / "best.safetensors")
+    state, _ = read_tensors(tmp_path / "last.safetensors")
+    best, _ = read_tensors(tmp_path / "best.safetensors")
     name = "decoder.layers.0.weight"
     assert torch.equal(best[name], state[f"average.{name}"])
     assert not torch.equal(best[name], state[f"model.{name}"])

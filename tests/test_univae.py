@@ -14,7 +14,7 @@ from torch.nn.functional import pad
 
 import zoo
 from zoo.data import Split
-from zoo.data.tokenizer import PAD, Tokenizer
+from zoo.modalities.tokenizer import PAD, Tokenizer
 from zoo.errors import ConfigError, DataError, UnsupportedError
 from zoo.evaluation import evaluate_model
 from zoo.nn.decoding import Greedy

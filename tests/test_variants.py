@@ -16,11 +16,11 @@ import torch
 from torch import Tensor
 
 import zoo
-from zoo import checkpoint
 from zoo.errors import ConfigError, DataError, UnsupportedError
 from zoo.core.model import LatentVariableModel
 from zoo.registry import packaged_root, read_registry
 from zoo.settings import merge
+from zoo.storage import checkpoint
 from zoo.training.config import BetaObjective, ElboObjective, IwaeObjective, TrainingConfig
 from zoo.variants import build, complete_config, model_class
 from zoo.variants.autoencoder import Autoencoder, AutoencoderConfig

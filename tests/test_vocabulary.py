@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn.functional import cross_entropy, linear
 
-from zoo.data.tokenizer import PAD
+from zoo.modalities.tokenizer import PAD
 from zoo.nn.tokens import TextTokens
 from zoo.nn.vocabulary import ROWS, token_log_prob
 

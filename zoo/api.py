@@ -9,8 +9,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
-from zoo import checkpoint, hub
-from zoo.checkpoint import CheckpointMetadata
 from zoo.data import load_dataset, load_for_model
 from zoo.errors import ConfigError
 from zoo.evaluation import (
@@ -25,6 +23,8 @@ from zoo.evaluation import (
 from zoo.core.model import LatentVariableModel
 from zoo.registry import BenchmarkSpec, registry
 from zoo.settings import merge
+from zoo.storage import checkpoint, hub
+from zoo.storage.checkpoint import CheckpointMetadata
 from zoo.training.config import Experiment
 from zoo.training.launch import Run, train_experiment
 from zoo.training.options import route

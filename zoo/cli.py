@@ -163,7 +163,7 @@ def info(
 def load(source: SourceArgument, as_json: JsonOption = False) -> None:
     """Fetch and check a checkpoint, and show what it is and where it lies."""
     model, path = open_source(source)
-    from zoo import checkpoint
+    from zoo.storage import checkpoint
 
     parameters = sum(parameter.numel() for parameter in model.parameters())
     metadata = checkpoint.read_metadata(path).model_dump(mode="json")

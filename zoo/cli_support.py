@@ -154,10 +154,10 @@ def batch_size(model: LatentVariableModel) -> int:
 
 def open_source(source: str) -> tuple[LatentVariableModel, Path]:
     """The model that ``source`` means, on the CPU, and the file it came from."""
-    from zoo import hub
+    from zoo.storage import hub
 
     path = hub.locate(source)  # before torch is imported: a wrong name is answered at once
-    from zoo import checkpoint
+    from zoo.storage import checkpoint
 
     return checkpoint.load(path), path
 
@@ -171,8 +171,8 @@ def examples_for(
     data_root: str | None,
 ) -> Examples:
     """The examples a model is shown: its dataset's unless told, as it reads them."""
-    from zoo import checkpoint
     from zoo.data import load_for_model
+    from zoo.storage import checkpoint
 
     metadata = checkpoint.read_metadata(path)
     trained_on = metadata.data if dataset is None else None
@@ -249,7 +249,7 @@ def without_vocabulary(config: Mapping[str, Any]) -> dict[str, Any]:
     """A model's settings as a reader wants them: of a tokeniser, pages long, only its size."""
     if (tokenizer := config.get("tokenizer")) is None:
         return dict(config)
-    from zoo.data.tokenizer import Tokenizer
+    from zoo.modalities.tokenizer import Tokenizer
 
     return {**config, "tokenizer": f"{len(Tokenizer(tokenizer)):,} tokens"}
 

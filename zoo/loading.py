@@ -6,8 +6,8 @@ from pathlib import Path
 
 import torch
 
-from zoo import checkpoint
-from zoo.hub import locate
+from zoo.storage import checkpoint
+from zoo.storage.hub import locate
 from zoo.core.model import LatentVariableModel
 
 

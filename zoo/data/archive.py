@@ -12,8 +12,8 @@ from typing import TypeAlias
 from filelock import FileLock
 
 from zoo.data.roots import cache_folder, data_roots
+from zoo.environment import offline
 from zoo.errors import DataError
-from zoo.hub import offline
 from zoo.registry import DatasetSpec
 
 Find: TypeAlias = Callable[[Path], "Path | None"]

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from zoo import hub
+from zoo import environment
 
 
 def cache_folder() -> Path:
     """The folder downloads go to: ``data`` in zoo's cache folder."""
-    return hub.cache_folder() / "data"
+    return environment.cache_folder() / "data"
 
 
 def data_roots(root: str | Path | None) -> list[Path]:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from zoo.data.text import TextSplit, kind_of
-from zoo.data.tokenizer import SPECIAL, UNKNOWN
+from zoo.modalities.tokenizer import SPECIAL, UNKNOWN
 from zoo.errors import ZooError
 from zoo.evaluation.results import Estimate, TextFigures, mean_of
 from zoo.core.model import LatentVariableModel

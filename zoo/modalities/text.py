@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from zoo.data.tokenizer import END, PAD, Tokenizer
+from zoo.modalities.tokenizer import END, PAD, Tokenizer
 from zoo.errors import DataError
 from zoo.modalities.base import Modality, described, host_values
 from zoo.settings import shortened

@@ -11,7 +11,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from zoo.data.tokenizer import PAD
+from zoo.modalities.tokenizer import PAD
 from zoo.errors import UnsupportedError
 
 WIDEST = 1024

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, linear, pad
 
-from zoo.data.tokenizer import END, PAD
+from zoo.modalities.tokenizer import END, PAD
 from zoo.distributions.precision import full_precision
 from zoo.errors import DataError, UnsupportedError
 from zoo.likelihoods.base import InputKind

@@ -78,7 +78,7 @@ def resume(directory: str | Path, progress: bool = True, epochs: int | None = No
 
 def complete(experiment: Experiment, data: Dataset) -> Experiment:
     """Fill in what the data decides (input shape, likelihood) and check the model's settings."""
-    from zoo import checkpoint
+    from zoo.storage import checkpoint
 
     if experiment.start_from is not None:
         _check_start(experiment, experiment.start_from.source, data)

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from zoo import checkpoint
+from zoo.storage import checkpoint
 from zoo.core.model import LatentVariableModel
 from zoo.errors import TrainingError
 from zoo.training.config import Experiment

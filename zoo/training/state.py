@@ -9,9 +9,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from zoo import checkpoint
 from zoo.errors import CheckpointError, TrainingError
 from zoo.core.model import LatentVariableModel
+from zoo.storage.tensors import read_tensors, write_tensors
 from zoo.training.config import Experiment
 from zoo.training.optim import GradientGuard, MovingAverage
 from zoo.training.run import refuse_difference
@@ -72,7 +72,7 @@ class RunState:
             "data": self.data_digest,
             "experiment": self.experiment.model_dump(mode="json"),
         }
-        checkpoint.write_tensors(path, tensors, {LAYOUT: json.dumps(content)})
+        write_tensors(path, tensors, {LAYOUT: json.dumps(content)})
 
     def restore(self, path: Path) -> Progress:
         """Put everything back in place.
@@ -80,7 +80,7 @@ class RunState:
         Raises CheckpointError for another version's file, TrainingError when the data changed,
         ConfigError when settings did.
         """
-        tensors, metadata = checkpoint.read_tensors(path, device=self.device)
+        tensors, metadata = read_tensors(path, device=self.device)
         if LAYOUT not in metadata:
             raise CheckpointError(
                 f"{path} is not the state of a run of this version of zoo; go on with the version "

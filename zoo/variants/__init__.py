@@ -12,6 +12,7 @@ from pydantic_core import core_schema
 from zoo.core.component import component_class
 from zoo.core.model import LatentVariableModel, ModelConfig
 from zoo.errors import ConfigError
+from zoo.precision import float32_by_default
 from zoo.registry import VariantSpec, registry
 from zoo.settings import merge
 
@@ -103,7 +104,9 @@ class Variant:
 
     def build(self, config: Mapping[str, Any]) -> LatentVariableModel:
         """A freshly initialised model from a complete configuration."""
-        model = self.model(self.parse(config))
+        settings = self.parse(config)
+        with float32_by_default():
+            model = self.model(settings)
         model.variant = self.name
         return model
 

@@ -15,7 +15,7 @@ from torch.distributions import Distribution, kl_divergence
 from torch.nn.functional import pad
 from typing_extensions import Self
 
-from zoo.data.tokenizer import Tokenizer
+from zoo.modalities.tokenizer import Tokenizer
 from zoo.distributions.autoregressive import (
     Autoregressive,
     AutoregressiveDensity,

@@ -10,59 +10,22 @@ The packaged copy is looked at first, then the cache, then the mirrors. The envi
 
 from __future__ import annotations
 
-import hashlib
-import itertools
 import os
 import re
 import stat
-import sys
-import time
-import uuid
-from collections.abc import Callable, Generator, Iterator
-from contextlib import closing, contextmanager
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
-from urllib.parse import quote, urlsplit
-from urllib.request import url2pathname
+from urllib.parse import quote
 
+from zoo.environment import cache_folder
 from zoo.errors import CheckpointError, UnknownNameError
 from zoo.files import sha256
 from zoo.registry import BARE_FILE_NAME, CheckpointSpec, packaged_root, registry
 
-if TYPE_CHECKING:
-    import requests
+# What downloads need (requests, filelock, rich) is imported where it is used: loading a packaged
+# checkpoint, the common case, needs none of it, and it would cost more time than all the rest.
 
-# requests, filelock and rich are imported where they are used: loading a packaged checkpoint, the
-# common case, needs none of them and they would cost it more time than all the rest.
-
-ATTEMPTS = 3
-BACKOFF_SECONDS = 0.5
-STALL_SECONDS = 20.0
-SLOWEST_BYTES_PER_SECOND = 10_000
-CHUNK_BYTES = 2**16
 BEST = "best.safetensors"
-
-
-class _MirrorError(Exception):
-    """Why a mirror did not give the file. ``transient``: another attempt may go better."""
-
-    def __init__(self, reason: str, *, transient: bool = False) -> None:
-        super().__init__(reason)
-        self.transient = transient
-
-
-def cache_folder() -> Path:
-    """Where downloads are kept, as the environment says; it may not exist yet."""
-    if home := os.environ.get("ZOO_HOME"):
-        return Path(home).expanduser()
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "zoo"
-
-
-def offline() -> bool:
-    """Whether ZOO_OFFLINE forbids downloads, of checkpoints and of datasets."""
-    return os.environ.get("ZOO_OFFLINE", "").lower() not in ("", "0", "false", "no", "off")
 
 
 def fetch(name: str) -> Path:
@@ -182,13 +145,15 @@ def _download_once(spec: CheckpointSpec, target: Path, reasons: list[str]) -> No
 
 
 def _download(spec: CheckpointSpec, target: Path, reasons: list[str]) -> None:
+    from zoo.storage.download import MirrorError, from_mirror
+
     mirrors = _mirrors(spec)
     for base in mirrors:
         url = f"{base.rstrip('/')}/{quote(spec.file)}"
         try:
-            _from_mirror(url, spec, target)
+            from_mirror(url, spec, target)
             return
-        except _MirrorError as error:
+        except MirrorError as error:
             reasons.append(_without_password(f"{url}: {error}"))
     if not mirrors:
         reasons.append("no mirror is registered; set ZOO_MIRRORS to the address of one")
@@ -208,118 +173,3 @@ def _mirrors(spec: CheckpointSpec) -> list[str]:
 
 def _without_password(text: str) -> str:
     return re.sub(r"//[^/@\s]*@", "//***@", text)
-
-
-def _from_mirror(url: str, spec: CheckpointSpec, target: Path) -> None:
-    for attempt in itertools.count():
-        try:
-            _attempt(url, spec, target)
-            return
-        except _MirrorError as error:
-            if not error.transient or attempt + 1 >= ATTEMPTS:
-                raise
-        time.sleep(BACKOFF_SECONDS * 2**attempt)
-
-
-def _attempt(url: str, spec: CheckpointSpec, target: Path) -> None:
-    """Receive the file under a temporary name; it gets its own only when it is the right one."""
-    part = target.with_name(f".{spec.file}.{uuid.uuid4().hex}.part")
-    digest = hashlib.sha256()
-    received = 0
-    try:
-        with closing(_chunks(url, spec)) as chunks, part.open("wb") as file, _bar(spec) as advance:
-            for chunk in chunks:
-                received += len(chunk)
-                if received > spec.bytes:
-                    raise _MirrorError(f"sends more than the {spec.bytes} bytes registered")
-                digest.update(chunk)
-                file.write(chunk)
-                advance(len(chunk))
-            file.flush()
-            os.fsync(file.fileno())
-        if received < spec.bytes:
-            raise _MirrorError(f"sent only {received} of {spec.bytes} bytes", transient=True)
-        if digest.hexdigest() != spec.sha256:
-            raise _MirrorError(f"sent other content, with SHA-256 {digest.hexdigest()}")
-        part.replace(target)
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def _chunks(url: str, spec: CheckpointSpec) -> Generator[bytes, None, None]:
-    try:
-        parts = urlsplit(url)
-    except ValueError as error:
-        raise _MirrorError(f"not a valid address: {error}") from error
-    if parts.scheme == "file" and parts.netloc in ("", "localhost"):
-        return _file_chunks(Path(url2pathname(parts.path)), spec)
-    if parts.scheme not in ("http", "https"):
-        raise _MirrorError("not an address of the form http://, https:// or file:///")
-    if offline():
-        raise _MirrorError("not tried, for ZOO_OFFLINE is set; unset it to download")
-    return _http_chunks(url, spec)
-
-
-def _file_chunks(path: Path, spec: CheckpointSpec) -> Generator[bytes, None, None]:
-    try:
-        if not path.is_file():
-            raise _MirrorError("there is no such file")
-        _check_size(path.stat().st_size, spec)
-        with path.open("rb") as file:
-            while chunk := file.read(CHUNK_BYTES):
-                yield chunk
-    except OSError as error:
-        raise _MirrorError(str(error)) from error
-
-
-def _http_chunks(url: str, spec: CheckpointSpec) -> Generator[bytes, None, None]:
-    """The body in pieces as they arrive, within STALL_SECONDS of each other.
-
-    pooch, the usual library for this, asks for pieces of a fixed size and so gives no control while
-    a server trickles, nor does it limit an endless body. requests, on which it stands, allows both.
-    """
-    import requests
-    from urllib3.exceptions import HTTPError
-
-    deadline = time.monotonic() + STALL_SECONDS + spec.bytes / SLOWEST_BYTES_PER_SECOND
-    headers = {"Accept-Encoding": "identity"}  # the bytes as they are: their hash is checked
-    try:
-        with requests.get(url, stream=True, timeout=STALL_SECONDS, headers=headers) as response:
-            _check_response(response, spec)
-            while chunk := response.raw.read1(CHUNK_BYTES, decode_content=False):
-                if time.monotonic() > deadline:
-                    raise _MirrorError("too slow", transient=True)
-                yield chunk
-    except (requests.RequestException, HTTPError) as error:
-        # The ValueErrors among them speak of a malformed address, which stays malformed.
-        raise _MirrorError(str(error), transient=not isinstance(error, ValueError)) from error
-
-
-def _check_response(response: requests.Response, spec: CheckpointSpec) -> None:
-    status = response.status_code
-    if status != 200:
-        busy = status in (408, 429) or status >= 500
-        raise _MirrorError(f"answered {status} {response.reason}", transient=busy)
-    announced = response.headers.get("Content-Length", "")
-    if announced.isdecimal():
-        _check_size(int(announced), spec)
-
-
-def _check_size(size: int, spec: CheckpointSpec) -> None:
-    if size != spec.bytes:
-        raise _MirrorError(f"has {size} bytes instead of the {spec.bytes} registered")
-
-
-@contextmanager
-def _bar(spec: CheckpointSpec) -> Iterator[Callable[[int], None]]:
-    """A progress bar on a terminal, and nothing anywhere else."""
-    if not sys.stderr.isatty():
-        yield lambda count: None
-        return
-    from rich.console import Console
-    from rich.progress import DownloadColumn, Progress
-
-    columns = (*Progress.get_default_columns(), DownloadColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task(spec.file, total=spec.bytes)
-        yield lambda count: progress.advance(task, count)

@@ -175,7 +175,7 @@ def _check_ids(backend: Backend) -> None:
     if found != [PAD, END, UNKNOWN]:
         raise DataError(
             f"a tokeniser must have {', '.join(SPECIAL)} as its tokens 0, 1 and 2, this one "
-            f"has them as {found}; make one with zoo.data.tokenizer.Tokenizer.learn"
+            f"has them as {found}; make one with zoo.modalities.tokenizer.Tokenizer.learn"
         )
     ids = set(backend.get_vocab().values())
     size = backend.get_vocab_size()
@@ -185,7 +185,7 @@ def _check_ids(backend: Backend) -> None:
         raise DataError(
             f"a tokeniser of {size} tokens must have the ids 0 to {size - 1}, one for each; in "
             f"this one no token has the id {shown}, and the largest is {max(ids)}; number its "
-            f"tokens anew, or make one with zoo.data.tokenizer.Tokenizer.learn"
+            f"tokens anew, or make one with zoo.modalities.tokenizer.Tokenizer.learn"
         )
 
 
@@ -201,7 +201,7 @@ def _check_unknown(backend: Backend) -> None:
             raise DataError(
                 f"a tokeniser must cut any text, this one fails at {character!r}: {error}; name "
                 f"{SPECIAL[UNKNOWN]} as its unknown token, or make one with "
-                "zoo.data.tokenizer.Tokenizer.learn"
+                "zoo.modalities.tokenizer.Tokenizer.learn"
             ) from error
         again = backend.decode(ids, skip_special_tokens=False).strip()
         if UNKNOWN not in ids and again != character:
@@ -209,7 +209,7 @@ def _check_unknown(backend: Backend) -> None:
                 f"a tokeniser must make {SPECIAL[UNKNOWN]} of what its vocabulary does not have, "
                 f"and join the pieces of anything else again; this one makes {again!r} of "
                 f"{character!r}; name {SPECIAL[UNKNOWN]} as its unknown token, give it a decoder, "
-                "or make one with zoo.data.tokenizer.Tokenizer.learn"
+                "or make one with zoo.modalities.tokenizer.Tokenizer.learn"
             )
 
 
