@@ -11,7 +11,7 @@ from torch import Tensor
 
 from zoo.modalities.tokenizer import Tokenizer
 from zoo.errors import ConfigError, DataError, UnsupportedError
-from zoo.modalities import Images, Modality, Text, Vectors, modality_of
+from zoo.modalities import Modality, modality_of
 from zoo.likelihoods.base import InputKind
 
 WORDS = ["the cat sat", "a red hat"]

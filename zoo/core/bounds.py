@@ -35,7 +35,6 @@ def log_evidence(
             f"{type(model).__name__} has no posterior density, so its likelihood of x is not "
             "defined; compare reconstructions, or use a variational variant such as 'gaussian-vae'"
         )
-    model.prepared(batch)
     at_once = max(1, min(chunk, model.rows) // max(1, len(batch.x)))
     parts = [
         model.infer(batch, part).log_weights.logsumexp(0) for part in _chunks(samples, at_once)

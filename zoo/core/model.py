@@ -12,13 +12,13 @@ from torch.distributions import Distribution
 
 from zoo.core.batch import Batch
 from zoo.core.bounds import log_evidence, log_posteriors
-from zoo.core.checks import check_draws, check_groups, described
+from zoo.core.checks import check_codes, check_draws, check_groups
 from zoo.core.component import Component
 from zoo.core.condition import as_condition
 from zoo.core.draws import Draws
 from zoo.core.latent_space import LatentSpace
-from zoo.errors import DataError
 from zoo.likelihoods.base import InputKind, Likelihood, Measure
+from zoo.modalities import modality_of
 from zoo.randomness import noise_of
 from zoo.settings import Settings
 
@@ -46,9 +46,10 @@ class LatentVariableModel(Component, nn.Module, ABC):
     space: LatentSpace
     likelihood: Likelihood
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: ModelConfig, tokenizer: str | None = None) -> None:
         super().__init__()
         self.config = config
+        self.modality = modality_of(config.input_shape, tokenizer)
 
     @abstractmethod
     def infer(self, batch: Tensor | Batch, samples: int = 1, given: Tensor | None = None) -> Draws:
@@ -111,23 +112,16 @@ class LatentVariableModel(Component, nn.Module, ABC):
         return None
 
     def prepared(self, batch: Tensor | Batch) -> Batch:
-        """A batch of the configured shape.
+        """What was given, as a batch that this model can read.
 
-        Raises DataError for anything else.
+        Raises DataError for examples of another type, shape or range. A look at values makes the
+        host wait: a training's are its own, and what is compiled is called by what has looked.
         """
         batch = Batch.of(batch)
-        self.check_input(batch.x)
+        self.modality.check_form(batch.x)
+        if not (self.training or torch.compiler.is_compiling()):
+            self.modality.check_values(batch.x, self.input_kind)
         return batch
-
-    def check_input(self, x: Tensor) -> None:
-        """Raise DataError when x is not a float batch of the configured shape."""
-        expected = self.config.input_shape
-        is_tensor = isinstance(x, Tensor) and x.is_floating_point()
-        if not is_tensor or tuple(x.shape[1:]) != expected:
-            raise DataError(
-                f"expected a float tensor of shape (batch, {', '.join(map(str, expected))}) with "
-                f"pixels in [0, 1], got {described(x)}"
-            )
 
     def encode(self, batch: Tensor | Batch) -> Tensor:
         """The deterministic code of each example, (B, D)."""
@@ -167,8 +161,9 @@ class LatentVariableModel(Component, nn.Module, ABC):
         """``codes`` (B, D) with the latents of ``groups``, from 0, drawn from the prior."""
         check_groups(groups, len(self.group_widths))
         drawn = self.draw_codes(len(codes), 1.0, generator, condition)
-        parts = zip(codes.split(self.group_widths, -1), drawn.split(self.group_widths, -1), strict=True)
-        return torch.cat([pair[g in groups] for g, pair in enumerate(parts)], dim=-1)
+        kept, new = (each.split(self.group_widths, dim=-1) for each in (codes, drawn))
+        parts = [new[g] if g in groups else kept[g] for g in range(len(kept))]
+        return torch.cat(parts, dim=-1)
 
     @torch.no_grad()
     def sample(
@@ -205,20 +200,18 @@ class LatentVariableModel(Component, nn.Module, ABC):
         with noise_of(generator, codes.device):
             return self.show(codes, batch.condition)
 
-    def write(self, x: Tensor) -> Tensor | list[str]:
-        """Examples (B, ...) as people read them: images as they are, sentences as text."""
-        return x
-
     @torch.no_grad()
     def show(self, z: Tensor, condition: Tensor | None = None) -> Tensor | list[str]:
         """What codes (B, D) look like: of images the means of p(x|z), (B, C, H, W) in [0, 1].
 
         A model whose p(x|z) has no mean in closed form shows something else and says so.
         """
-        return self.write(self.decode(z, condition).mean)
+        return self.modality.write(self.decode(z, condition).mean)
 
     def interpolate(self, start: Tensor, end: Tensor, steps: int) -> Tensor:
         """Codes on the shortest way between two codes (..., D), both included: (steps, ..., D)."""
+        for code in (start, end):
+            check_codes(code, self.code_dim)
         return self.space.interpolate(start, end, steps)
 
     def traverse(self, code: Tensor, direction: Tensor, amounts: Tensor) -> Tensor:
@@ -226,6 +219,8 @@ class LatentVariableModel(Component, nn.Module, ABC):
 
         Distances are Euclidean, on a sphere angles in radians. A direction's length does not count.
         """
+        for each in (code, direction):
+            check_codes(each, self.code_dim)
         return self.space.traverse(code, direction, amounts)
 
     def fit_codes(self, codes: Tensor) -> None:

@@ -6,26 +6,23 @@
 
 from __future__ import annotations
 
+from zoo.core.component import component_class
 from zoo.errors import ConfigError
 from zoo.modalities.base import Modality
-from zoo.modalities.images import Images
-from zoo.modalities.text import Text
-from zoo.modalities.vectors import Vectors
+from zoo.registry import registry
 
-__all__ = ["Images", "Modality", "Text", "Vectors", "modality_of"]
+__all__ = ["Modality", "modality_of"]
 
 
 def modality_of(shape: tuple[int, ...], tokenizer: str | None = None) -> Modality:
-    """What a model of that input shape reads: text where it has a tokenizer, else by its axes.
+    """What a model of that input shape reads: the registered modality that has such examples.
 
-    Raises ConfigError for a shape that no modality has.
+    Raises ConfigError for a shape that none has.
     """
-    if tokenizer is not None and len(shape) == 1:
-        return Text(shape, tokenizer)
-    if tokenizer is None and len(shape) == 3:
-        return Images(shape)
-    if tokenizer is None and len(shape) == 1:
-        return Vectors(shape)
+    for name in registry().modalities:
+        modality: type[Modality] = component_class("modalities", name)
+        if modality.fits(shape, tokenizer):
+            return modality(shape, tokenizer)
     given = "no tokenizer" if tokenizer is None else "a tokenizer"
     raise ConfigError(
         f"no examples have the shape {shape} and {given}; images have (C, H, W), vectors (D,), "

@@ -9,25 +9,35 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 from torch import Tensor
 
+from zoo.core.checks import described
+from zoo.core.component import Component
 from zoo.errors import DataError, UnsupportedError
 
 if TYPE_CHECKING:
     from zoo.likelihoods.base import InputKind
 
 
-class Modality(ABC):
+class Modality(Component, ABC):
     """Examples of one ``shape``: what they may hold, how people read them, and what to call them.
 
-    ``shape`` is that of one example: (C, H, W), (D,), or (T,) for sentences of at most T tokens.
+    ``shape`` is that of one example: (C, H, W), (D,), or (T,) for sentences of at most T tokens,
+    which have a ``tokenizer``, as JSON.
     """
+
+    section = "modalities"
 
     name: ClassVar[str]
     """What the examples are."""
     parts: ClassVar[str]
     """What a log-likelihood is summed over."""
 
-    def __init__(self, shape: tuple[int, ...]) -> None:
+    def __init__(self, shape: tuple[int, ...], tokenizer: str | None = None) -> None:
         self.shape = tuple(shape)
+
+    @classmethod
+    @abstractmethod
+    def fits(cls, shape: tuple[int, ...], tokenizer: str | None) -> bool:
+        """Whether examples of that shape are of this kind."""
 
     @abstractmethod
     def check_form(self, x: Tensor) -> None:
@@ -60,17 +70,6 @@ class Modality(ABC):
     @abstractmethod
     def protocol(self, kind: InputKind, split: str, seed: int) -> str:
         """How a split is read where figures are measured, in words."""
-
-
-def described(x: object) -> str:
-    """What was given where a tensor is expected, as messages say it.
-
-    >>> described(torch.zeros(2, 3)), described([0.5])
-    ('torch.float32 of shape (2, 3)', 'list')
-    """
-    if isinstance(x, Tensor):
-        return f"{x.dtype} of shape {tuple(x.shape)}"
-    return type(x).__name__
 
 
 def check_floats(x: Tensor, shape: tuple[int, ...], what: str) -> None:

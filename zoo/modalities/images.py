@@ -24,6 +24,10 @@ class Images(Modality):
 
     name, parts = "images", "pixels"
 
+    @classmethod
+    def fits(cls, shape: tuple[int, ...], tokenizer: str | None) -> bool:
+        return tokenizer is None and len(shape) == 3
+
     def check_form(self, x: Tensor) -> None:
         check_floats(x, self.shape, "pixels in [0, 1]")
 

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from zoo.modalities.tokenizer import END, PAD, Tokenizer
 from zoo.errors import DataError
-from zoo.modalities.base import Modality, described, host_values
+from zoo.core.checks import described
+from zoo.modalities.base import Modality, host_values
 from zoo.settings import shortened
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 class Text(Modality):
     """Sentences as ids int64 (B, T), each ended and then padded, T at most ``shape[0]``.
 
-    ``json`` is the tokeniser that cuts them.
+    ``tokenizer`` is the JSON of the one that cuts them.
 
     >>> text = Text((6,), Tokenizer.learn(["a cat", "a hat"], "characters").json)
     >>> text.write(text.read(["a hat"]))
@@ -30,9 +31,13 @@ class Text(Modality):
 
     name, parts = "text", "tokens"
 
-    def __init__(self, shape: tuple[int, ...], json: str) -> None:
+    @classmethod
+    def fits(cls, shape: tuple[int, ...], tokenizer: str | None) -> bool:
+        return tokenizer is not None and len(shape) == 1
+
+    def __init__(self, shape: tuple[int, ...], tokenizer: str) -> None:
         super().__init__(shape)
-        self.json = json
+        self.json = tokenizer
 
     @cached_property
     def tokenizer(self) -> Tokenizer:

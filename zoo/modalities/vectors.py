@@ -26,6 +26,10 @@ class Vectors(Modality):
 
     name, parts = "vectors", "numbers"
 
+    @classmethod
+    def fits(cls, shape: tuple[int, ...], tokenizer: str | None) -> bool:
+        return tokenizer is None and len(shape) == 1
+
     def check_form(self, x: Tensor) -> None:
         check_floats(x, self.shape, "real numbers")
 
