@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
@@ -16,15 +16,23 @@ if TYPE_CHECKING:
     from zoo.core.model import LatentVariableModel
 
 
+class Evidence(NamedTuple):
+    """An estimate of log p(x) for each example, and the variance of its Monte Carlo error."""
+
+    log_p: Tensor  # (B,)
+    variance: Tensor  # (B,)
+
+
 @torch.no_grad()
 def log_evidence(
     model: LatentVariableModel, batch: Batch, samples: int, chunk: int = 1024
-) -> Tensor:
-    """The importance-weighted estimate of log p(x), (B,), in bounded memory.
+) -> Evidence:
+    """The importance-weighted estimate of log p(x) in bounded memory.
 
-    log 1/S sum_s p(x, z_s) / q(z_s|x), z_s ~ q(z|x) (Burda et al. 2016, arXiv:1509.00519): a lower
-    bound in expectation, tighter with every sample, equal to the ELBO at S = 1. At most ``chunk``
-    decoded examples are held at a time.
+    log 1/S sum_s w_s, w_s = p(x, z_s) / q(z_s|x), z_s ~ q(z|x) (Burda et al. 2016,
+    arXiv:1509.00519): a lower bound in expectation, tighter with every sample, equal to the ELBO at
+    S = 1. At most ``chunk`` decoded examples are held at a time. Its variance over draws is
+    estimated by the delta method, sum w^2 / (sum w)^2 - 1/S.
 
     Raises UnsupportedError for a model without log p(x), and for no samples.
     """
@@ -36,10 +44,14 @@ def log_evidence(
             "defined; compare reconstructions, or use a variational variant such as 'gaussian-vae'"
         )
     at_once = max(1, min(chunk, model.rows) // max(1, len(batch.x)))
-    parts = [
-        model.infer(batch, part).log_weights.logsumexp(0) for part in _chunks(samples, at_once)
-    ]
-    return torch.stack(parts).logsumexp(0) - math.log(samples)
+    sums, squares = [], []
+    for part in _chunks(samples, at_once):
+        log_weights = model.infer(batch, part).log_weights  # (part, B)
+        sums.append(log_weights.logsumexp(0))
+        squares.append((2 * log_weights).logsumexp(0))
+    total, of_squares = (torch.stack(parts).logsumexp(0) for parts in (sums, squares))
+    relative = (of_squares - 2 * total).exp() - 1 / samples
+    return Evidence(total - math.log(samples), relative.clamp(min=0))
 
 
 @torch.no_grad()

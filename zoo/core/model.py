@@ -128,8 +128,11 @@ class LatentVariableModel(Component, nn.Module, ABC):
         return self.infer(batch).code
 
     def log_prob(self, batch: Tensor | Batch, samples: int, chunk: int = 1024) -> Tensor:
-        """The importance-weighted estimate of log p(x|c), (B,); see :func:`zoo.core.bounds`."""
-        return log_evidence(self, Batch.of(batch), samples, chunk)
+        """The importance-weighted estimate of log p(x|c), (B,), in bounded memory.
+
+        See :func:`zoo.core.bounds.log_evidence`.
+        """
+        return log_evidence(self, Batch.of(batch), samples, chunk).log_p
 
     def log_posteriors(self, batch: Tensor | Batch) -> Tensor:
         """log q(z_i|x_j) of one draw z_i ~ q(z|x_i) for each example: (B, B)."""

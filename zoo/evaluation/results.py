@@ -6,14 +6,11 @@ import math
 from typing import TYPE_CHECKING, Literal
 
 from zoo.errors import ZooError
-from zoo.likelihoods.base import InputKind
+from zoo.likelihoods import InputKind, Measure
 from zoo.settings import Settings
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-Measure = Literal["mass", "density"]
-"""Whether exp(log p(x|z)) sums to one over pixel values or integrates to one over intensities."""
 
 
 ACTIVE_GROUP = 0.1
@@ -23,6 +20,9 @@ ACTIVE_GROUP = 0.1
 class Estimate(Settings):
     """A mean over examples and its standard error (sample deviation / sqrt(examples)).
 
+    ``monte_carlo`` is the error that the draws of z alone make: how far the same model on the same
+    examples would be off with other draws. None where it is not known, 0 where nothing is drawn.
+
     >>> print(Estimate(value=87.1234, stderr=0.2512))
     87.12 ± 0.25
     >>> f"{Estimate(value=0.16034, stderr=0.00046):.4f}"
@@ -31,6 +31,7 @@ class Estimate(Settings):
 
     value: float
     stderr: float
+    monte_carlo: float | None = None
 
     def __str__(self) -> str:
         return format(self, ".2f")
@@ -40,10 +41,11 @@ class Estimate(Settings):
         return f"{self.value:{number}} ± {self.stderr:{number}}"
 
 
-def mean_of(quantity: str, values: Tensor) -> Estimate:
+def mean_of(quantity: str, values: Tensor, variance: Tensor | None = None) -> Estimate:
     """The mean of values (N,) with its standard error.
 
-    Raises ZooError, naming the quantity, where one is not finite.
+    ``variance`` (N,) is what the draws of z alone make each value vary. Raises ZooError, naming the
+    quantity, where one is not finite.
     """
     wrong = (~values.isfinite()).nonzero().flatten().tolist()
     if wrong:
@@ -53,7 +55,9 @@ def mean_of(quantity: str, values: Tensor) -> Estimate:
             f"diverged, or the examples are not of the kind the model was trained on"
         )
     return Estimate(
-        value=values.mean().item(), stderr=(values.std() / math.sqrt(len(values))).item()
+        value=values.mean().item(),
+        stderr=(values.std() / math.sqrt(len(values))).item(),
+        monte_carlo=None if variance is None else (variance.sum().sqrt() / len(values)).item(),
     )
 
 
@@ -124,6 +128,7 @@ class Evaluation(Settings):
     - ``test_set``: the examples in words; ``test_set_sha256``: the first 16 hexadecimal digits of
       the digest of the very pixels the figures were computed on (after binarisation).
     - ``input_kind``, ``measure``: figures are comparable only between models that agree on both.
+    - ``parts``: what log-likelihoods are summed over; ``protocol``: how the split was read.
     - ``dims``: pixels times channels; ``samples``: the importance samples K behind ``nll``.
 
     The figures, each a mean over examples (nats per example where no other unit is given):
@@ -150,6 +155,8 @@ class Evaluation(Settings):
     test_set: str
     test_set_sha256: str
     input_kind: InputKind
+    parts: str
+    protocol: str
     measure: Measure
     dims: int
     examples: int
@@ -182,16 +189,9 @@ class Evaluation(Settings):
     @property
     def convention(self) -> str:
         """The units and the protocol in one line, to be printed wherever the figures are."""
-        parts = "tokens" if self.input_kind == "tokens" else "pixels"
-        read = {
-            "binary": f"{self.split} images binarised once with seed {self.seed}",
-            "unit": f"{self.split} images as intensities in [0, 1], noise seeded with {self.seed}",
-            "tokens": f"{self.split} sentences with their ends, noise seeded with {self.seed}",
-        }
         return (
-            f"nats per example, summed over {parts}, averaged over {self.examples} examples; "
-            f"± one standard error; K = {self.samples} importance samples; "
-            f"{read[self.input_kind]}; "
+            f"nats per example, summed over {self.parts}, averaged over {self.examples} examples; "
+            f"± one standard error; K = {self.samples} importance samples; {self.protocol}; "
             f"likelihoods are probability {'masses' if self.measure == 'mass' else 'densities'}"
         )
 

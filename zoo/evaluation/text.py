@@ -84,9 +84,9 @@ def mutual_information(
     has no density of its posterior.
     """
     places = torch.linspace(0, len(split) - 1, mixed, device=split.tokens.device).round().long()
-    table = model.log_posteriors(split.batch(places, kind=model.input_kind).x)
-    if table is None:
+    if not model.has_evidence:
         return None
+    table = model.log_posteriors(split.batch(places, kind=model.input_kind))
     mixture = table.logsumexp(1) - math.log(len(table))
     return mean_of("mutual information", (table.diagonal() - mixture).cpu().double())
 
@@ -147,7 +147,7 @@ def _pass(
     rebuilt: list[str] = []
     from_prior: list[Tensor] = []
     for x, *_ in split.batches(batch_size, model.input_kind):
-        lines, again = map(str, model.write(x)), map(str, model.reconstruct(x))
+        lines, again = map(str, model.modality.write(x)), map(str, model.reconstruct(x))
         pairs = map(_hidden, lines, again, (x == UNKNOWN).any(1).tolist())
         for original, reconstruction in pairs:
             originals.append(original)

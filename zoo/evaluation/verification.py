@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 from zoo.errors import DataError
@@ -11,6 +12,10 @@ from zoo.settings import Settings
 
 ROUNDING = 1e-5
 """Of a recorded figure and of float32, relatively."""
+DIGITS = 6e-6
+"""Half of a recorded figure's last digit."""
+ERRORS = 4
+"""Standard errors of a difference of two estimates, beyond which these disagree."""
 
 
 class Check(Settings):
@@ -57,10 +62,9 @@ def verify_figures(
 ) -> Verification:
     """Hold every recorded figure against the evaluation.
 
-    A figure may differ by its recorded standard error over examples. The examples are the same
-    ones, so what really varies is Monte Carlo noise and rounding, far less than that; one that is
-    the same for all examples, as a KL may be, has an error of 0 and may differ by its rounding. A
-    figure without an error is a count and must agree exactly.
+    The examples are the same ones, so what may differ is the Monte Carlo noise of two estimates,
+    four of their standard errors, and rounding. One whose noise is not known may differ by its
+    standard error over examples; one without an error is a count and must agree exactly.
 
     Raises DataError when a figure was recorded on other examples.
     """
@@ -75,15 +79,19 @@ def verify_figures(
             metric=metric,
             recorded=spec.value,
             recomputed=figure(evaluation, metric),
-            tolerance=_tolerance(spec),
+            tolerance=_tolerance(spec, evaluation.figure(metric)),
         )
         for metric, spec in recorded.items()
     )
     return Verification(name=name, checks=checks)
 
 
-def _tolerance(spec: MetricSpec) -> float:
-    return 0.0 if spec.stderr is None else max(spec.stderr, ROUNDING * abs(spec.value))
+def _tolerance(spec: MetricSpec, recomputed: Estimate | float | None) -> float:
+    if spec.stderr is None:
+        return 0.0
+    known = recomputed.monte_carlo if isinstance(recomputed, Estimate) else None
+    noise = spec.stderr if known is None else ERRORS * math.sqrt(2) * known
+    return max(noise, ROUNDING * abs(spec.value), DIGITS)
 
 
 def figure(evaluation: Evaluation, metric: str) -> float | None:

@@ -1,0 +1,123 @@
+"""The passes over a split that an evaluation is made of, each example encoded once in each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import torch
+from torch import Tensor
+
+from zoo.core.batch import Batch
+from zoo.core.bounds import Evidence, log_evidence
+from zoo.core.model import LatentVariableModel
+from zoo.data import Examples
+from zoo.evaluation.representation import Moments
+
+Progress: TypeAlias = Callable[[int, int], None]
+"""Called with the number of decoded examples so far and in all."""
+
+SMALLEST_BATCH = 4
+"""Examples weighted together at the least: encoding fewer at a time is mostly overhead."""
+
+
+class Steps:
+    """Counts decoded examples for ``progress``."""
+
+    def __init__(self, progress: Progress | None, total: int) -> None:
+        self._progress, self._total, self._done = progress, total, 0
+
+    def advance(self, decoded: int) -> None:
+        """So many more are done."""
+        self._done += decoded
+        if self._progress is not None:
+            self._progress(self._done, self._total)
+
+
+@dataclass(frozen=True)
+class Terms:
+    """Of one draw for each example: what the ELBO is made of."""
+
+    log_likelihood: Tensor  # (N,)
+    kl: Tensor  # (N, G)
+
+    def variance(self, again: Terms) -> Terms:
+        """What another draw makes of each: how much each varies from draw to draw."""
+        pairs = ((self.log_likelihood, again.log_likelihood), (self.kl, again.kl))
+        return Terms(*((one - other).square() / 2 for one, other in pairs))
+
+
+@dataclass(frozen=True)
+class FirstPass:
+    """One draw for each example, and the statistics of the codes."""
+
+    terms: Terms
+    squared_error: Tensor | None  # (N,), mean over pixels
+    codes: Moments  # of (N, D)
+    kl_per_dimension: Moments | None  # of (N, D)
+
+
+def first_pass(
+    model: LatentVariableModel, split: Examples, batch_size: int, steps: Steps
+) -> FirstPass:
+    """The terms of the ELBO, the codes and their reconstructions."""
+    log_likelihood, kl, squared_error = [], [], []
+    codes, by_dimension = Moments(), Moments()
+    for batch in split.batches(batch_size, model.input_kind):
+        draws = model.infer(batch)
+        log_likelihood.append(draws.log_likelihood.squeeze(0))
+        kl.append(draws.kl)
+        squared_error += _squared_error(model, batch, draws.code)
+        codes.update(draws.code.flatten(1))
+        if draws.kl_by_dimension is not None:
+            by_dimension.update(draws.kl_by_dimension)
+        steps.advance(len(batch.x))
+    return FirstPass(
+        terms=Terms(_joined(log_likelihood), _joined(kl)),
+        squared_error=_joined(squared_error) if squared_error else None,
+        codes=codes,
+        kl_per_dimension=by_dimension if by_dimension.count else None,
+    )
+
+
+def terms_again(
+    model: LatentVariableModel, split: Examples, batch_size: int, steps: Steps
+) -> Terms:
+    """The terms of the ELBO alone, of other draws."""
+    log_likelihood, kl = [], []
+    for batch in split.batches(batch_size, model.input_kind):
+        draws = model.infer(batch)
+        log_likelihood.append(draws.log_likelihood.squeeze(0))
+        kl.append(draws.kl)
+        steps.advance(len(batch.x))
+    return Terms(_joined(log_likelihood), _joined(kl))
+
+
+def evidence_pass(
+    model: LatentVariableModel, split: Examples, samples: int, batch_size: int, steps: Steps
+) -> Evidence:
+    """The importance-weighted estimate of log p(x) for each example, (N,).
+
+    Few examples with many draws each share one encoding and still fill a batch of the decoder; with
+    few draws, more examples fill it.
+    """
+    at_once = min(batch_size, max(SMALLEST_BATCH, batch_size // samples))
+    parts = []
+    for batch in split.batches(at_once, model.input_kind):
+        parts.append(log_evidence(model, batch, samples, batch_size))
+        steps.advance(len(batch.x) * samples)
+    return Evidence(*map(_joined, zip(*parts, strict=True)))
+
+
+def _squared_error(model: LatentVariableModel, batch: Batch, code: Tensor) -> list[Tensor]:
+    """Of what the code looks like, mean over pixels, (B,); nothing of sentences."""
+    if not batch.x.is_floating_point():
+        return []
+    shown = model.show(code, batch.condition)
+    assert isinstance(shown, Tensor)
+    return [(batch.x - shown).square().flatten(1).mean(1)]
+
+
+def _joined(parts: Iterable[Tensor]) -> Tensor:
+    return torch.cat(list(parts)).cpu().double()
