@@ -1,8 +1,9 @@
-"""Losses are plain arithmetic on the ELBO's terms."""
+"""Losses are plain arithmetic on the parts of draws."""
 
 from __future__ import annotations
 
 import math
+from typing import Any, NamedTuple, cast
 
 import pytest
 import torch
@@ -10,109 +11,137 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from zoo.core.model import ElboTerms
-from zoo.training.config import BetaObjective, ElboObjective, IwaeObjective, KLObjective
-from zoo.training.objectives import balance, figures, importance_bound
-from zoo.training.objectives import loss as loss_of_means
+from zoo.core.draws import Draws
+from zoo.objectives import Step
+from zoo.objectives.beta import Beta
+from zoo.objectives.elbo import ELBO, balance
+from zoo.objectives.iwae import IWAE
 
 small = st.floats(0, 5)
+
+
+class Terms(NamedTuple):
+    """What the losses of an ELBO read of draws."""
+
+    log_likelihood: Tensor  # (S, B)
+    kl: Tensor  # (B, G)
+
+    @property
+    def elbo(self) -> Tensor:
+        return self.log_likelihood.mean(0) - self.kl.sum(-1)
 
 
 def terms(
     log_likelihood: tuple[float, ...] = (-3.0, -5.0),
     kl: tuple[tuple[float, ...], ...] = ((1.0, 0.25), (3.0, 0.75)),
-) -> ElboTerms:
-    return ElboTerms(
-        torch.tensor(log_likelihood, dtype=torch.float64, requires_grad=True),
+) -> Terms:
+    return Terms(
+        torch.tensor([log_likelihood], dtype=torch.float64, requires_grad=True),
         torch.tensor(kl, dtype=torch.float64, requires_grad=True),
     )
 
 
-def loss(objective: KLObjective, given: ElboTerms, kl_weight: float | Tensor) -> Tensor:
-    return loss_of_means(objective, given.log_likelihood.mean(), given.kl.mean(0), kl_weight)
+def elbo(**settings: Any) -> ELBO:
+    return ELBO(ELBO.Config(**settings))
 
 
-def test_elbo_is_likelihood_minus_the_groups_divergences() -> None:
-    assert terms().elbo.tolist() == [-3 - 1.25, -5 - 3.75]
+def beta(**settings: Any) -> Beta:
+    return Beta(Beta.Config(**settings))
+
+
+def loss(objective: ELBO, given: Terms, kl_weight: float | Tensor) -> Tensor:
+    return objective.loss(cast("Draws", given), Step(kl_weight)).value
+
+
+def weighted_draws(log_weights: Tensor) -> Draws:
+    """Draws of given log-weights (S, B)."""
+    draws = Draws.__new__(Draws)
+    draws.log_weights = log_weights
+    return draws
+
+
+def importance_bound(log_weights: Tensor) -> Tensor:
+    objective = IWAE(IWAE.Config(samples=len(log_weights)))
+    return -objective.loss(weighted_draws(log_weights), Step()).value
 
 
 @pytest.mark.parametrize(
     ("objective", "weight", "expected"),
     [
-        (ElboObjective(), 1.0, 4 + 2 + 0.5),
-        (ElboObjective(), 0.0, 4),
-        (ElboObjective(), 0.5, 4 + 0.5 * 2.5),
-        (BetaObjective(beta=4.0), 1.0, 4 + 4 * 2.5),
-        (BetaObjective(beta=4.0), 0.5, 4 + 0.5 * 4 * 2.5),
-        (BetaObjective(beta=0.0), 1.0, 4),
+        (elbo(), 1.0, 4 + 2 + 0.5),
+        (elbo(), 0.0, 4),
+        (elbo(), 0.5, 4 + 0.5 * 2.5),
+        (beta(beta=4.0), 1.0, 4 + 4 * 2.5),
+        (beta(beta=4.0), 0.5, 4 + 0.5 * 4 * 2.5),
+        (beta(beta=0.0), 1.0, 4),
         # The groups' means over the batch are 2 and 0.5.
-        (ElboObjective(free_bits=1.0), 1.0, 4 + 2 + 1),
-        (ElboObjective(free_bits=3.0), 1.0, 4 + 3 + 3),
-        (BetaObjective(beta=2.0, free_bits=1.0), 0.5, 4 + 0.5 * 2 * 3),
+        (elbo(free_bits=1.0), 1.0, 4 + 2 + 1),
+        (elbo(free_bits=3.0), 1.0, 4 + 3 + 3),
+        (beta(beta=2.0, free_bits=1.0), 0.5, 4 + 0.5 * 2 * 3),
         # Balanced, their weights are 2 / 1.25 and 0.5 / 1.25 until the warm-up is over.
-        (ElboObjective(balance=True), 0.5, 4 + 0.5 * (1.6 * 2 + 0.4 * 0.5)),
-        (ElboObjective(balance=True), 0.0, 4),
-        (ElboObjective(balance=True), 1.0, 4 + 2.5),
-        (BetaObjective(beta=3.0, balance=True), 0.5, 4 + 0.5 * 3 * (1.6 * 2 + 0.4 * 0.5)),
-        (BetaObjective(beta=3.0, balance=True), 1.0, 4 + 3 * 2.5),
+        (elbo(balance=True), 0.5, 4 + 0.5 * (1.6 * 2 + 0.4 * 0.5)),
+        (elbo(balance=True), 0.0, 4),
+        (elbo(balance=True), 1.0, 4 + 2.5),
+        (beta(beta=3.0, balance=True), 0.5, 4 + 0.5 * 3 * (1.6 * 2 + 0.4 * 0.5)),
+        (beta(beta=3.0, balance=True), 1.0, 4 + 3 * 2.5),
         # Free bits raise the second group's KL to 1 and leave its weight alone.
-        (ElboObjective(free_bits=1.0, balance=True), 0.5, 4 + 0.5 * (1.6 * 2 + 0.4 * 1)),
-        (ElboObjective(free_bits=1.0, balance=True), 1.0, 4 + 2 + 1),
+        (elbo(free_bits=1.0, balance=True), 0.5, 4 + 0.5 * (1.6 * 2 + 0.4 * 1)),
+        (elbo(free_bits=1.0, balance=True), 1.0, 4 + 2 + 1),
     ],
 )
 def test_loss_is_closed_arithmetic(
-    objective: ElboObjective | BetaObjective, weight: float, expected: float
+    objective: ELBO, weight: float, expected: float
 ) -> None:
-    near = pytest.approx(expected, rel=1e-7 if objective.balance and weight < 1 else 1e-12)
+    near = pytest.approx(expected, rel=1e-7 if objective.config.balance and weight < 1 else 1e-12)
     assert loss(objective, terms(), weight).item() == near
     as_tensor = torch.tensor(weight, dtype=torch.float64)
     assert loss(objective, terms(), as_tensor).item() == near
 
 
 def test_the_default_loss_is_minus_the_mean_elbo() -> None:
-    assert loss(ElboObjective(), terms(), 1.0).item() == -terms().elbo.mean().item()
+    assert loss(elbo(), terms(), 1.0).item() == -terms().elbo.mean().item()
 
 
 def test_beta_one_is_the_elbo() -> None:
-    assert loss(BetaObjective(beta=1.0), terms(), 0.3) == loss(ElboObjective(), terms(), 0.3)
+    assert loss(beta(beta=1.0), terms(), 0.3) == loss(elbo(), terms(), 0.3)
 
 
 def test_a_group_within_its_free_bits_has_no_gradient() -> None:
     given_terms = terms()
-    loss(ElboObjective(free_bits=1.0), given_terms, 1.0).backward()
+    loss(elbo(free_bits=1.0), given_terms, 1.0).backward()
     expected = torch.tensor([[0.5, 0.0], [0.5, 0.0]], dtype=torch.float64)
     assert torch.equal(grad(given_terms.kl), expected)
-    assert grad(given_terms.log_likelihood).tolist() == [-0.5, -0.5]
+    assert grad(given_terms.log_likelihood).tolist() == [[-0.5, -0.5]]
 
 
 def test_free_bits_clamp_the_mean_over_the_batch_not_each_example() -> None:
     spread = terms(kl=((0.0,), (3.0,)))  # mean 1.5; clamped apart it would be 2
-    assert loss(ElboObjective(free_bits=1.0), spread, 1.0).item() == pytest.approx(4 + 1.5)
+    assert loss(elbo(free_bits=1.0), spread, 1.0).item() == pytest.approx(4 + 1.5)
 
 
 @pytest.mark.parametrize(
     "objective",
-    [ElboObjective(free_bits=2.0), BetaObjective(beta=9.0), ElboObjective(balance=True)],
+    [elbo(free_bits=2.0), beta(beta=9.0), elbo(balance=True)],
 )
 @pytest.mark.parametrize("weight", [0.5, 1.0])
 def test_without_latent_groups_the_loss_is_the_reconstruction(
-    objective: ElboObjective | BetaObjective, weight: float
+    objective: ELBO, weight: float
 ) -> None:
-    log_likelihood = torch.tensor([-3.0, -5.0], requires_grad=True)
-    value = loss(objective, ElboTerms(log_likelihood, torch.zeros(2, 0)), torch.tensor(weight))
+    log_likelihood = torch.tensor([[-3.0, -5.0]], requires_grad=True)
+    value = loss(objective, Terms(log_likelihood, torch.zeros(2, 0)), torch.tensor(weight))
     value.backward()
     assert value.item() == 4.0
-    assert grad(log_likelihood).tolist() == [-0.5, -0.5]
+    assert grad(log_likelihood).tolist() == [[-0.5, -0.5]]
 
 
-@given(beta=small, free_bits=small, weight=st.floats(0, 1), kl=st.lists(small, min_size=1))
+@given(times=small, free_bits=small, weight=st.floats(0, 1), kl=st.lists(small, min_size=1))
 @settings(deadline=None)
 def test_loss_for_any_settings(
-    beta: float, free_bits: float, weight: float, kl: list[float]
+    times: float, free_bits: float, weight: float, kl: list[float]
 ) -> None:
     given_terms = terms((-1.0,), (tuple(kl),))
-    value = loss(BetaObjective(beta=beta, free_bits=free_bits), given_terms, weight)
-    expected = 1 + weight * beta * math.fsum(max(one, free_bits) for one in kl)
+    value = loss(beta(beta=times, free_bits=free_bits), given_terms, weight)
+    expected = 1 + weight * times * math.fsum(max(one, free_bits) for one in kl)
     assert value.shape == ()
     assert value.item() == pytest.approx(expected, rel=1e-9)
 
@@ -177,20 +206,19 @@ def test_balance_is_finite_and_never_pulls_the_wrong_way(kl: list[float], weight
 
 def test_no_gradient_passes_through_the_balancing_weights() -> None:
     given_terms = terms()
-    loss(ElboObjective(balance=True), given_terms, 0.5).backward()
+    loss(elbo(balance=True), given_terms, 0.5).backward()
     expected = torch.tensor([[0.4, 0.1], [0.4, 0.1]], dtype=torch.float64)  # w gamma_g / 2
     torch.testing.assert_close(grad(given_terms.kl), expected, rtol=1e-7, atol=0.0)
 
 
-@pytest.mark.parametrize("objective", [ElboObjective(balance=True), BetaObjective(balance=True)])
-def test_a_balanced_loss_compiles_whole_and_follows_the_weight(objective: KLObjective) -> None:
+@pytest.mark.parametrize("objective", [elbo(balance=True), beta(balance=True)])
+def test_a_balanced_loss_compiles_whole_and_follows_the_weight(objective: ELBO) -> None:
     """One graph: what looked at the weight on the host would break it."""
     torch.compiler.reset()
-    compiled = torch.compile(loss_of_means, fullgraph=True, backend="aot_eager")
-    log_likelihood, kl = torch.tensor(-4.0), torch.tensor([2.0, 0.5])
+    compiled = torch.compile(objective.weighted, fullgraph=True, backend="aot_eager")
+    kl = torch.tensor([2.0, 0.5])
     for weight in map(torch.tensor, (0.25, 0.5, 1.0)):
-        expected = loss_of_means(objective, log_likelihood, kl, weight)
-        torch.testing.assert_close(compiled(objective, log_likelihood, kl, weight), expected)
+        torch.testing.assert_close(compiled(kl, weight), objective.weighted(kl, weight))
 
 
 def test_the_importance_bound_is_closed_arithmetic() -> None:
@@ -234,11 +262,22 @@ def test_the_gradient_of_the_importance_bound_is_that_computed_by_hand() -> None
 
 
 def test_figures_are_recorded_as_what_they_are() -> None:
-    terms_of_elbo = {"train_loss": 9.0, "train_log_likelihood": -5.0, "train_kl": 2.0}
-    for objective in (ElboObjective(), BetaObjective(beta=2.0)):
-        assert figures(objective, [9.0, -5.0, 2.0]) == terms_of_elbo | {"train_elbo": -7.0}
-    weighted = {"train_loss": 6.0, "train_elbo": -7.0, "train_bound": -6.0}
-    assert figures(IwaeObjective(), [6.0, -7.0, -6.0]) == weighted
+    means = {"log_likelihood": -5.0, "kl": 2.0}
+    for objective in (elbo(), beta(beta=2.0)):
+        assert objective.figures(means) == means | {"elbo": -7.0}
+    weighted = {"elbo": -7.0, "bound": -6.0}
+    assert IWAE(IWAE.Config()).figures(weighted) == weighted
+
+
+@pytest.mark.parametrize("objective", [elbo(), beta(), IWAE(IWAE.Config(samples=2))])
+def test_logs_have_their_names_and_no_graph(objective: Any) -> None:
+    draws: Any = terms()
+    if isinstance(objective, IWAE):
+        draws = weighted_draws(torch.zeros(2, 3, requires_grad=True))
+    value, logs = objective.loss(draws, Step())
+    assert value.requires_grad
+    assert tuple(logs) == objective.logs
+    assert not any(log.requires_grad or log.ndim for log in logs.values())
 
 
 def grad(tensor: Tensor) -> Tensor:

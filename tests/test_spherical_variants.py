@@ -15,20 +15,21 @@ import zoo
 from zoo.distributions import PowerSpherical, TabulatedVonMisesFisher, VonMisesFisher
 from zoo.distributions.bessel_ratio import kl_from_uniform, log_surface_area
 from zoo.errors import ConfigError, UnsupportedError
+from zoo.priors import Given
 from zoo.storage import checkpoint
-from zoo.variants.spherical import VMFVAE, FixedVMFVAE
+from zoo.variants.vae import VAE
 
 VARIANTS = ["vmf-vae", "vmf-vae-fixed", "power-spherical-vae"]
 every_variant = pytest.mark.parametrize("variant", VARIANTS)
 SMALL: dict[str, object] = {"name": "mlp", "hidden": [16]}
 
 
-def create(variant: str, latent_dim: int = 5, concentration: float | None = None) -> VMFVAE:
+def create(variant: str, latent_dim: int = 5, concentration: float | None = None) -> VAE:
     """A small model whose weights are large enough for its terms to vary."""
     torch.manual_seed(0)
     settings: dict[str, Any] = {} if concentration is None else {"concentration": concentration}
     model = zoo.create(variant, latent_dim=latent_dim, backbone=SMALL, **settings)
-    assert isinstance(model, VMFVAE)
+    assert isinstance(model, VAE)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.mul_(3)
@@ -61,7 +62,7 @@ def assert_same_mean(a: Tensor, b: Tensor) -> None:
 def test_codes_have_unit_length(variant: str, latent_dim: int) -> None:
     model, x = create(variant, latent_dim), pixels(200)
     torch.manual_seed(1)
-    codes = [model.encode(x), model.infer(x).rsample(), model.sample_codes(2000)]
+    codes = [model.encode(x), model.infer(x).z[0], model.sample_codes(2000)]
     for each in codes:
         assert each.shape[-1] == latent_dim
         assert_unit(each)
@@ -73,14 +74,14 @@ def test_codes_have_unit_length(variant: str, latent_dim: int) -> None:
 
 def test_each_variant_has_its_own_posterior() -> None:
     kinds = [VonMisesFisher, TabulatedVonMisesFisher, PowerSpherical]
-    assert [type(create(variant).infer(pixels(1))) for variant in VARIANTS] == kinds
+    assert [type(create(variant).infer(pixels(1)).posteriors[0]) for variant in VARIANTS] == kinds
 
 
 @pytest.mark.parametrize("variant", ["vmf-vae", "power-spherical-vae"])
 def test_the_concentration_is_at_least_one_and_depends_on_x(variant: str) -> None:
     """exp(.) + 1."""
     model, x = create(variant), pixels(50)
-    q = model.infer(x)
+    (q,) = model.infer(x).posteriors
     assert isinstance(q, VonMisesFisher | PowerSpherical)
     head = model.posterior.get_submodule("projection")
     raw = head(model.encoder(x))
@@ -88,7 +89,7 @@ def test_the_concentration_is_at_least_one_and_depends_on_x(variant: str) -> Non
     torch.testing.assert_close(q.loc, normalize(raw[:, :-1], dim=-1))
     assert q.scale.min() >= 1
     assert q.scale.std() > 0.01
-    assert model.elbo_terms(x).kl.std() > 1e-4
+    assert model.infer(x).kl.std() > 1e-4
 
 
 @pytest.mark.parametrize("variant", ["vmf-vae", "power-spherical-vae"])
@@ -100,11 +101,11 @@ def test_extreme_features_give_finite_bounds(variant: str, extreme: float) -> No
     bias = head.get_parameter("bias")
     with torch.no_grad():
         bias[-1] = extreme
-    terms = model.elbo_terms(x)
+    terms = model.infer(x)
     assert bool(terms.elbo.isfinite().all())
     gradients = torch.autograd.grad(terms.elbo.sum(), list(head.parameters()))
     assert all(bool(gradient.isfinite().all()) for gradient in gradients)
-    q = model.infer(x)
+    (q,) = model.infer(x).posteriors
     assert isinstance(q, VonMisesFisher | PowerSpherical)
     assert 1 <= q.scale.min() <= q.scale.max() <= 1.0001e7
 
@@ -112,7 +113,7 @@ def test_extreme_features_give_finite_bounds(variant: str, extreme: float) -> No
 @pytest.mark.parametrize("latent_dim, k", [(2, 1.0), (5, 0.0), (11, 20.0), (64, 100.0), (3, 1e7)])
 def test_the_divergence_of_the_fixed_variant_is_a_constant(latent_dim: int, k: float) -> None:
     model = create("vmf-vae-fixed", latent_dim, concentration=k)
-    kl = model.elbo_terms(pixels(40)).kl
+    kl = model.infer(pixels(40)).kl
     assert kl.shape == (40, 1)
     expected = kl_from_uniform(torch.tensor(k, dtype=torch.float64), latent_dim).item()
     assert (kl.double() - expected).abs().max() <= 2e-6 * expected
@@ -147,8 +148,8 @@ def test_weights_and_bound_agree(
     model, x, draws = create(variant, latent_dim, concentration), pixels(2), 4000
     torch.manual_seed(3)
     with torch.no_grad():
-        weights = model.log_weights(x, draws)
-        elbos = model.elbo_terms(x.repeat(draws, 1, 1, 1)).elbo.view(draws, 2)
+        weights = model.infer(x, draws).log_weights
+        elbos = model.infer(x.repeat(draws, 1, 1, 1)).elbo.view(draws, 2)
     assert_same_mean(weights, elbos)
 
 
@@ -170,7 +171,7 @@ def test_estimates_approach_the_evidence(variant: str) -> None:
     with torch.no_grad():
         evidence = model.decode(circle).log_prob(x).logsumexp(0) - math.log(4000)
         torch.manual_seed(5)
-        weights = model.log_weights(x, 40_000).double()
+        weights = model.infer(x, 40_000).log_weights.double()
     peak = weights.max(0).values
     ratios = (weights - peak).exp()
     error = ratios.std(0) / ratios.mean(0) / math.sqrt(40_000)
@@ -207,8 +208,9 @@ def test_another_temperature_is_refused(variant: str, temperature: float) -> Non
 @every_variant
 @pytest.mark.parametrize("latent_dim", [1, 0, 4097])
 def test_other_widths_are_refused(variant: str, latent_dim: int) -> None:
-    limit = "less than or equal to 4096" if latent_dim > 1 else "greater than or equal to 2"
-    with pytest.raises(ConfigError, match=f"'latent_dim': .*{limit}.*got {latent_dim}"):
+    limits = {1: "codes of at least 2 numbers", 0: "'latent_dim': .*greater than or equal to 1"}
+    limit = limits.get(latent_dim, "'latent_dim': .*less than or equal to 4096")
+    with pytest.raises(ConfigError, match=f"{limit}.*got {latent_dim}"):
         zoo.create(variant, latent_dim=latent_dim)
 
 
@@ -228,15 +230,15 @@ def test_a_checkpoint_of_the_fixed_variant_holds_no_table(tmp_path: Path) -> Non
     model = create("vmf-vae-fixed", concentration=35.0)
     x = pixels(3)
     before = set(model.state_dict())
-    model.elbo_terms(x)
+    model.infer(x)
     state = model.state_dict()
     assert set(state) == before == {name for name, _ in model.named_parameters()}
     assert all(tensor.numel() <= 64 * 16 for tensor in state.values())
     checkpoint.save(tmp_path / "m.safetensors", model, variant="vmf-vae-fixed", dataset="digits")
     loaded = zoo.load(tmp_path / "m.safetensors")
-    assert isinstance(loaded, FixedVMFVAE)
-    assert loaded.config.concentration == 35
-    torch.testing.assert_close(loaded.elbo_terms(x).kl, model.elbo_terms(x).kl)
+    assert isinstance(loaded, VAE)
+    assert loaded.config == model.config
+    torch.testing.assert_close(loaded.elbo_terms(x).kl, model.infer(x).kl)
 
 
 @every_variant
@@ -244,7 +246,7 @@ def test_a_checkpoint_of_the_fixed_variant_holds_no_table(tmp_path: Path) -> Non
 def test_gradients_reach_every_weight(variant: str, latent_dim: int) -> None:
     """Also at widths from where Bessel functions underflow at the first concentrations."""
     model = create(variant, latent_dim).train()
-    (-model.elbo_terms(pixels(16)).elbo.mean()).backward()  # type: ignore[no-untyped-call]
+    (-model.infer(pixels(16)).elbo.mean()).backward()  # type: ignore[no-untyped-call]
     for name, parameter in model.named_parameters():
         assert parameter.grad is not None, name
         assert bool(parameter.grad.isfinite().all()), name
@@ -256,8 +258,8 @@ def test_codes_are_of_single_precision_under_autocast(variant: str) -> None:
     """bfloat16 has 8 bits: its unit vectors are none, its concentrations coarse."""
     model, x = create(variant), pixels(20)
     with torch.autocast("cpu", torch.bfloat16):
-        q = model.infer(x)
-        terms = model.elbo_terms(x)
+        (q,) = model.infer(x).posteriors
+        terms = model.infer(x)
     assert q.mode.dtype == terms.kl.dtype == torch.float32
     assert_unit(q.mode)
     assert bool(terms.elbo.isfinite().all())
@@ -268,7 +270,7 @@ def test_the_prior_has_the_density_of_the_sphere(variant: str) -> None:
     model = create(variant, 7)
     z = model.sample_codes(5, generator=torch.Generator().manual_seed(1))
     assert torch.equal(z, model.sample_codes(5, generator=torch.Generator().manual_seed(1)))
-    torch.testing.assert_close(model.prior(z).log_prob(z), torch.full((5,), -log_surface_area(7)))
+    torch.testing.assert_close(model.prior(Given(z)).log_prob(z), torch.full((5,), -log_surface_area(7)))
 
 
 @every_variant

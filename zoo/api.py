@@ -58,7 +58,7 @@ def create(
     """
     found = Variant.find(variant)
     known = registry().datasets.get(dataset)
-    settings = merge(found.spec.config, overrides)
+    settings = found.settings(overrides)
     if known is not None and known.shape is not None and settings.get("condition") is None:
         facts = Facts(known.shape, known.likelihood)
     else:

@@ -88,7 +88,7 @@ class Experiment(Settings):
         """
         variant = variant if isinstance(variant, Variant) else Variant.find(variant)
         spec = variant.spec
-        start, config = None, merge(spec.config, model or {})
+        start, config = None, variant.settings(model or {})
         if start_from is not None:
             start, config = starting_point(start_from, variant, model or {})
         settings = {

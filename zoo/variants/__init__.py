@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 from pydantic import GetCoreSchemaHandler
 from pydantic_core import core_schema
 
-from zoo.core.component import component_class
+from zoo.core.component import Selected, component_class
 from zoo.core.model import LatentVariableModel, ModelConfig
 from zoo.errors import ConfigError
 from zoo.precision import float32_by_default
@@ -73,6 +73,33 @@ class Variant:
         """
         return cls(name, registry().variant(name), component_class("variants", name))
 
+    def options(self, given: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+        """Where each option of the model is set: among its own, or within one of its components.
+
+        Which components these are, ``given`` options may say.
+        """
+        fields = self.model.Config.model_fields
+        settings = {**self.spec.config, **given}
+        parts = {
+            option: (name, option)
+            for name, field in reversed(fields.items())
+            if get_origin(field.annotation) is Selected and settings.get(name) is not None
+            for option in options_of(get_args(field.annotation)[0].section, settings[name])
+        }
+        return parts | {name: (name,) for name in fields if name != "input_shape"}
+
+    def settings(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """The registered settings with the ``given`` on top.
+
+        One that only a component has, as its backbone's ``hidden``, goes to it.
+        """
+        places = self.options(given)
+        settings = dict(self.spec.config)
+        for key, value in given.items():
+            outer, *inner = places.get(key, (key,))
+            settings = merge(settings, {outer: {key: value} if inner else value})
+        return settings
+
     def parse(self, config: Mapping[str, Any]) -> ModelConfig:
         """A complete configuration. Raises ConfigError, naming the nearest setting."""
         return self.model.Config.parse(config, f"model {self.name!r}")
@@ -109,6 +136,14 @@ class Variant:
             model = self.model(settings)
         model.variant = self.name
         return model
+
+
+def options_of(section: str, chosen: Any) -> list[str]:
+    """The options of a component as a configuration names it; none of one that is not known."""
+    name = chosen.get("name") if isinstance(chosen, Mapping) else chosen
+    if name not in registry().names(section):
+        return []  # said where the configuration is made
+    return list(component_class(section, name).Config.model_fields)
 
 
 def _spelt_out(settings: Mapping[str, Any]) -> dict[str, Any]:
