@@ -9,9 +9,11 @@ from typing import ClassVar, TypeAlias
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from zoo.core.component import Component
-from zoo.core.latent_space import Euclidean, Sphere
-from zoo.errors import UnsupportedError
+from zoo.core.component import Component, Selected, component_class
+from zoo.core.draws import LatentDraw
+from zoo.core.latent_space import Euclidean, LatentSpace, Sphere
+from zoo.errors import ConfigError, UnsupportedError, ZooError
+from zoo.registry import registry
 
 Projection: TypeAlias = Callable[[int], nn.Module]
 """Makes the layer from a network's features (..., F) to so many numbers (..., n)."""
@@ -32,6 +34,13 @@ class Posterior(Component, nn.Module, ABC):
     def forward(self, features: Tensor, prior: Distribution | None) -> Distribution:
         """q(z|x), which may be said relative to the prior where there is one."""
 
+    def draw(self, q: Distribution, prior: Distribution, shape: tuple[int, int]) -> LatentDraw:
+        """One draw from each of S B distributions, (S B, ..., d), where ``shape`` is (S, B).
+
+        Override it where drawing finds a density more exactly than the draw alone tells it.
+        """
+        return LatentDraw(q.rsample(), q, prior, shape)
+
     def code(self, q: Distribution) -> Tensor:
         """The deterministic code: the mode, or the mean where there is none.
 
@@ -47,3 +56,21 @@ class Posterior(Component, nn.Module, ABC):
             f"{type(self).__name__} has neither mode nor mean, so it must say itself what the "
             "code of an example is: override its method code(q)"
         )
+
+
+def check_space(posterior: Selected[Posterior], space: type[LatentSpace]) -> None:
+    """Raise ConfigError for a posterior of another space, with the names of those that fit."""
+    lives = posterior.component.space
+    if lives is not space:
+        fitting = [name for name in registry().posteriors if _lives_in(name, space)]
+        raise ConfigError(
+            f"the posterior {posterior.name!r} lives in a space {lives.__name__}, the latents here "
+            f"in a space {space.__name__}; choose one of {', '.join(fitting)}"
+        )
+
+
+def _lives_in(name: str, space: type[LatentSpace]) -> bool:
+    try:
+        return component_class("posteriors", name).space is space
+    except ZooError:  # of a broken plug-in, which is not what went wrong here
+        return False

@@ -100,3 +100,11 @@ def nearly_zero(convolution: nn.Conv2d) -> nn.Conv2d:
 def innermost(x: Tensor) -> Tensor:
     """The same maps with the channels innermost in memory, where a CPU convolves twice as fast."""
     return x.contiguous(memory_format=torch.channels_last)
+
+
+class MapProjection(nn.Conv2d):
+    """A convolution that makes parameters of distributions: their numbers come out last."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) to (N, H, W, n)."""
+        return super().forward(x).movedim(1, -1)

@@ -1,0 +1,292 @@
+"""The hierarchy: one path down through all groups of latents, in the prior and in the posterior."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from functools import partial
+from typing import TypeAlias, cast
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution
+from torch.nn.functional import silu
+
+from zoo.core.batch import Batch
+from zoo.core.checks import check_codes, check_groups, check_temperature
+from zoo.core.draws import Draws, LatentDraw
+from zoo.core.latent_space import Euclidean
+from zoo.core.model import LatentVariableModel
+from zoo.distributions.noise import standard_normal
+from zoo.distributions.residual_normal import DiagonalNormal
+from zoo.errors import DataError, UnsupportedError
+from zoo.nn.bounded import bounded_halves
+from zoo.nn.maps import doubling
+from zoo.variants.nvae_lite.cells import MapProjection, innermost, nearly_zero
+from zoo.variants.nvae_lite.config import NVAELiteConfig
+from zoo.variants.nvae_lite.flows import Flows
+from zoo.variants.nvae_lite.groups import Group, flat, latent_groups
+from zoo.variants.nvae_lite.networks import Encoder, Output, decoder_cells
+from zoo.variants.nvae_lite.spectral import SpectralNorms
+
+Choice: TypeAlias = Callable[["TopDownStep", Tensor, DiagonalNormal], Tensor]
+"""Of a step, the path before it and the prior p(z_g | z_<g): the latents, (N, H, W, L)."""
+
+
+class NVAELite(LatentVariableModel):
+    r"""p(x|z) prod_g p(z_g | z_<g), q(z|x) = prod_g q(z_g | z_<g, x), over groups g from the top.
+
+    One path leads down through all groups and carries what was decided above. At each it says the
+    prior N(mu, sigma^2), and together with the encoder's features the posterior, by default
+    N(mu + shift, (sigma ratio)^2). The group's draw joins the path, and cells work on both.
+
+    A code is all groups one after the other, each flattened; :attr:`groups` says where each stands.
+    :meth:`decode` also takes a code of the first groups alone and draws the others from the prior.
+
+    >>> model = NVAELite(NVAELiteConfig(input_shape=(1, 28, 28)))
+    >>> model(torch.zeros(5, 1, 28, 28)).kl.shape, model.sample(2).shape
+    (torch.Size([5, 8]), torch.Size([2, 1, 28, 28]))
+    >>> [group.shape for group in model.groups[3:5]], model.code_dim
+    ([(8, 4, 4), (8, 7, 7)], 2080)
+    """
+
+    Config = NVAELiteConfig
+    config: NVAELiteConfig
+
+    def __init__(self, config: NVAELiteConfig) -> None:
+        super().__init__(config)
+        self.likelihood = config.likelihood.build(config.input_shape)
+        self.groups = latent_groups(config)
+        self.space = Euclidean(self.groups[-1].stop)
+        self.encoder = Encoder(config)
+        top = config.scales[0].channels, *self.groups[0].shape[1:]
+        self.top = nn.Parameter(torch.randn(top))
+        self.steps = nn.ModuleList(
+            TopDownStep(config, group, above)
+            for group, above in zip(self.groups, (None, *self.groups[:-1]), strict=True)
+        )
+        self.output = Output(config, self.likelihood.channels)
+        self.norms = SpectralNorms(self._convolutions()) if config.spectral else None
+
+    @property
+    def group_widths(self) -> tuple[int, ...]:
+        return tuple(group.stop - group.start for group in self.groups)
+
+    def infer(self, batch: Tensor | Batch, samples: int = 1, given: Tensor | None = None) -> Draws:
+        batch = self.prepared(batch)
+        features = self.encoder(batch.x)
+        if given is not None:
+            check_codes(given, self.code_dim)
+            samples, given = len(given), given.flatten(0, 1)  # (S, B, D) -> (S B, D)
+        shape = samples, len(batch.x)
+        latents: list[LatentDraw] = []
+
+        def draw(step: TopDownStep, path: Tensor, prior: DiagonalNormal) -> Tensor:
+            z = None if given is None else step.group.maps(given)
+            latent = step.infer(path, prior, features[step.group.index], shape, z)
+            latents.append(latent)
+            return latent.z
+
+        path = self._descend(samples * len(batch.x), draw)
+        z = torch.cat([flat(latent.z) for latent in latents], dim=1).unflatten(0, shape)  # (S, B, D)
+        likelihood = partial(self._likelihood, path, shape)
+        return Draws(latents, likelihood, batch, partial(self._code, features), z)
+
+    def encode(self, batch: Tensor | Batch) -> Tensor:
+        """The means of all groups' posteriors, each given those above it: (B, D).
+
+        With flows, the images of their means. Nothing is drawn.
+        """
+        return self._code(self.encoder(self.prepared(batch).x))
+
+    def decode(self, z: Tensor, condition: Tensor | None = None) -> Distribution:
+        """p(x|z) for codes (..., D), batch shape (...).
+
+        Codes of the first groups alone, (..., ``groups[g].stop``), are completed by draws from the
+        prior. Raises DataError for a width at which no group ends.
+        """
+        _, path = self.generate(z.flatten(0, -2), self._missing(z.shape[-1]))
+        return self._likelihood(path, z.shape[:-1])
+
+    def draw_codes(
+        self,
+        n: int,
+        temperature: float | Sequence[float],
+        generator: torch.Generator | None,
+        condition: Tensor | None,
+    ) -> Tensor:
+        """``n`` codes from the prior, (n, D), with one temperature, or one for each scale."""
+        drawn = range(len(self.groups))
+        return self.generate(self.top.new_zeros(n, 0), drawn, temperature, generator)[0]
+
+    def complete(
+        self,
+        codes: Tensor,
+        groups: Sequence[int],
+        generator: torch.Generator | None = None,
+        condition: Tensor | None = None,
+    ) -> Tensor:
+        """``codes`` (B, D) with the latents of ``groups`` drawn from p(z_g | z_<g) on the way down.
+
+        The others stay as they are.
+        """
+        check_groups(groups, len(self.groups))
+        check_codes(codes, self.code_dim)
+        return self.generate(codes, groups, 1.0, generator)[0]
+
+    def penalty(self) -> Tensor | None:
+        """The summed spectral norms, weighted."""
+        if self.norms is None:
+            return None
+        weighted: Tensor = self.config.spectral * self.norms(self._convolutions())
+        return weighted
+
+    def generate(
+        self,
+        codes: Tensor,
+        drawn: Collection[int],
+        temperature: float | Sequence[float] = 1.0,
+        generator: torch.Generator | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Codes (N, D) with the groups ``drawn`` from the prior, and the path at its end.
+
+        Of ``codes`` (N, ...) the other groups are taken. The priors' standard deviations are scaled
+        by ``temperature``, one for all or one for each scale from the top.
+        """
+        temperatures = self._temperatures(temperature)
+        parts: list[Tensor] = []
+
+        def choose(step: TopDownStep, path: Tensor, prior: DiagonalNormal) -> Tensor:
+            group = step.group
+            if group.index in drawn:
+                size = torch.Size([len(codes), *group.shape])
+                noise = standard_normal(size, codes.dtype, codes.device, generator).movedim(1, -1)
+                z = prior.at(temperatures[group.scale] * noise)  # (N, H, W, L)
+            else:
+                z = group.maps(codes)
+            parts.append(flat(z))
+            return z
+
+        path = self._descend(len(codes), choose)
+        return torch.cat(parts, dim=1), path
+
+    def _code(self, features: list[Tensor]) -> Tensor:
+        """The code that features of examples decide, (B, D)."""
+        parts: list[Tensor] = []
+
+        def choose(step: TopDownStep, path: Tensor, prior: DiagonalNormal) -> Tensor:
+            z = step.code(path, prior, features[step.group.index])
+            parts.append(flat(z))
+            return z
+
+        self._descend(len(features[0]), choose)
+        return torch.cat(parts, dim=1)
+
+    def _descend(self, count: int, choose: Choice) -> Tensor:
+        """The way down, on which ``choose`` gives each group's latents: the path's end."""
+        path = innermost(self.top.expand(count, -1, -1, -1))  # (N, C, H, W)
+        for step in cast("list[TopDownStep]", list(self.steps)):
+            path = step.enlarged(path)
+            path = step.merged(path, choose(step, path, step.prior(path)))
+        return path
+
+    def _likelihood(self, path: Tensor, batch: Sequence[int]) -> Distribution:
+        """p(x|z) of a batch shape from the path's end."""
+        maps = self.output(path)  # (N, K, H, W)
+        likelihood: Distribution = self.likelihood(maps.view(*batch, *maps.shape[1:]))
+        return likelihood
+
+    def _convolutions(self) -> list[nn.Conv2d]:
+        return [each for each in self.modules() if isinstance(each, nn.Conv2d)]
+
+    def _missing(self, width: int) -> Collection[int]:
+        """The groups that codes of the first alone, of ``width`` numbers, do not have."""
+        stops = [0, *(group.stop for group in self.groups)]
+        if width not in stops:
+            raise DataError(
+                f"a code of {width} numbers ends within a group of latents; "
+                f"groups end after {', '.join(map(str, stops[1:]))}"
+            )
+        return range(stops.index(width), len(self.groups))
+
+    def _temperatures(self, temperature: float | Sequence[float]) -> Sequence[float]:
+        """One for each scale."""
+        scales = len(self.config.scales)
+        given = temperature if isinstance(temperature, Sequence) else [temperature] * scales
+        if len(given) != scales:
+            raise UnsupportedError(
+                f"{len(given)} temperatures for {scales} scales; give one for each, or one for all"
+            )
+        for each in given:
+            check_temperature(each)
+        return given
+
+
+class TopDownStep(nn.Module):
+    """The path at one group: what it says of the latents, and what becomes of it after them."""
+
+    def __init__(self, config: NVAELiteConfig, group: Group, above: Group | None) -> None:
+        super().__init__()
+        self.group = group
+        scale, (latents, *size) = config.scales[group.scale], group.shape
+        channels = scale.channels
+        opens_scale = above is not None and above.scale < group.scale
+        coarser = config.scales[group.scale - 1].channels
+        enlarge = doubling(coarser, channels, (size[0], size[1])) if opens_scale else []
+        self.enlarge = nn.Sequential(*enlarge)
+        self.to_prior = nearly_zero(MapProjection(channels, 2 * latents, 1)) if above else None
+        self.to_context = nn.Conv2d(channels, channels, 1)
+
+        def project(numbers: int) -> nn.Module:
+            return nearly_zero(MapProjection(channels, numbers, 3, padding=1))
+
+        self.posterior = config.posterior.build(project, latents)
+        self.flows = Flows(config.flows, latents, channels)
+        self.join = nn.Conv2d(latents, channels, 1)
+        self.cells = decoder_cells(scale, config.expansion)
+
+    def enlarged(self, path: Tensor) -> Tensor:
+        """The path at this group's resolution, (N, C, H, W)."""
+        enlarged: Tensor = self.enlarge(path)
+        return enlarged
+
+    def prior(self, path: Tensor) -> DiagonalNormal:
+        """p(z_g | z_<g), batch shape (N, H, W): standard normal for the first group.
+
+        About that for all at first.
+        """
+        if self.to_prior is None:
+            latents, height, width = self.group.shape
+            zeros = self.join.weight.new_zeros(len(path), height, width, latents)
+            return DiagonalNormal(zeros, zeros)
+        return DiagonalNormal(*bounded_halves(self.to_prior(silu(path))))
+
+    def infer(
+        self,
+        path: Tensor,
+        prior: DiagonalNormal,
+        features: Tensor,
+        shape: tuple[int, int],
+        given: Tensor | None,
+    ) -> LatentDraw:
+        """A draw from q(z_g | z_<g, x) for each of S B paths, or what it says of latents given."""
+        context = self._context(path, features, shape)
+        q = self.posterior(context, prior)
+        if given is not None:
+            return LatentDraw(given, self.flows.posterior(q, context), prior, shape)
+        return self.flows.draw(self.posterior.draw(q, prior, shape), context)
+
+    def code(self, path: Tensor, prior: DiagonalNormal, features: Tensor) -> Tensor:
+        """The deterministic latents (B, H, W, L) of B paths."""
+        context = self._context(path, features, (1, len(features)))
+        z: Tensor = self.flows(self.posterior.code(self.posterior(context, prior)), context)[0]
+        return z
+
+    def merged(self, path: Tensor, z: Tensor) -> Tensor:
+        """The path with the latents (N, H, W, L) on it, (N, C, H, W)."""
+        merged: Tensor = self.cells(path + self.join(innermost(z.movedim(-1, 1))))
+        return merged
+
+    def _context(self, path: Tensor, features: Tensor, shape: tuple[int, int]) -> Tensor:
+        """What S B paths and the features (B, C, H, W) of B examples say, (S B, C, H, W)."""
+        on_path = self.to_context(path).unflatten(0, shape)  # (S, B, C, H, W)
+        return silu((on_path + features).flatten(0, 1))
