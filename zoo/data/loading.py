@@ -13,7 +13,7 @@ from zoo.data.partition import Splits
 from zoo.data.split import Dataset, Split
 from zoo.data.text import Corpus, TextFormat, load_text_file
 from zoo.errors import DataError
-from zoo.model import ModelConfig
+from zoo.core.model import ModelConfig
 from zoo.registry import registry, resolve
 
 ARRAY_SUFFIXES = (".npy", ".npz")

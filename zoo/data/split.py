@@ -12,7 +12,7 @@ from torch import Tensor
 from typing_extensions import Self
 
 from zoo.errors import DataError
-from zoo.model import InputKind
+from zoo.likelihoods.base import InputKind
 
 
 class Examples(ABC):

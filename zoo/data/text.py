@@ -22,7 +22,7 @@ from zoo.data.partition import complete
 from zoo.data.split import Examples
 from zoo.data.tokenizer import END, PAD, UNKNOWN, Kind, Tokenizer, refuse_waste
 from zoo.errors import DataError
-from zoo.model import InputKind
+from zoo.likelihoods.base import InputKind
 from zoo.registry import DatasetSpec
 
 PARTS = ("train", "valid", "test")
