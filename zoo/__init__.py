@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from zoo.core.batch import Batch
     from zoo.core.draws import Draws
     from zoo.core.model import LatentVariableModel
-    from zoo.nn.decoding import Beam, Draw, Greedy
+    from zoo.variants.univae.decoding import Beam, Draw, Greedy
     from zoo.registry import register, use_registry
     from zoo.training.config import Experiment
     from zoo.training.launch import Run, resume, train_experiment
@@ -46,7 +46,7 @@ _HOME = {
     "zoo.loading": ("load",),
     "zoo.core.batch": ("Batch",), "zoo.core.draws": ("Draws",),
     "zoo.core.model": ("LatentVariableModel",),
-    "zoo.nn.decoding": ("Beam", "Draw", "Greedy"),
+    "zoo.variants.univae.decoding": ("Beam", "Draw", "Greedy"),
     "zoo.registry": ("register", "use_registry"),
     "zoo.training.config": ("Experiment",),
     "zoo.training.launch": ("Run", "resume", "train_experiment"),

@@ -9,10 +9,10 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from zoo.distributions.precision import full_precision
 from zoo.core.batch import Batch
 from zoo.core.draws import Draws
 from zoo.core.latent_space import Euclidean
+from zoo.distributions.precision import full_precision
 from zoo.variants.single_latent import SingleLatentConfig, SingleLatentModel
 
 FIT_EXAMPLES = 20_000

@@ -5,37 +5,19 @@ from __future__ import annotations
 from functools import partial
 
 import torch
-from pydantic import Field, ValidationInfo, field_validator, model_validator
 from torch import Tensor, nn
 from torch.distributions import Distribution
-from typing_extensions import Self
 
 from zoo.core.batch import Batch
-from zoo.core.component import Selected, default
 from zoo.core.draws import Draws, LatentDraw
 from zoo.core.latent_space import LatentSpace
-from zoo.posteriors import Posterior
-from zoo.priors import Given, Prior, check_same_space, usual_prior
+from zoo.priors import Given
 from zoo.variants.single_latent import SingleLatentConfig, SingleLatentModel
+from zoo.variants.variational import VariationalConfig
 
 
-class VAEConfig(SingleLatentConfig):
-    """A latent vector with a posterior, and a prior of the same space: its usual one unless said."""
-
-    posterior: Selected[Posterior] = default("gaussian")
-    prior: Selected[Prior] = Field(default=None, validate_default=True)
-
-    @field_validator("prior", mode="before")
-    @classmethod
-    def _usual(cls, prior: object, info: ValidationInfo) -> object:
-        posterior = info.data.get("posterior")
-        return usual_prior(posterior) if prior is None and posterior is not None else prior
-
-    @model_validator(mode="after")
-    def _check_space(self) -> Self:
-        check_same_space(self.posterior, self.prior)
-        self.posterior.component.space(self.latent_dim)
-        return self
+class VAEConfig(SingleLatentConfig, VariationalConfig):
+    """A latent vector with a posterior, and a prior of the same space."""
 
 
 class VAE(SingleLatentModel):

@@ -1,0 +1,150 @@
+"""What a model that makes x token by token shows: codes decoded in one of several ways."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import cast, overload
+
+import torch
+from torch import Tensor
+
+from zoo.core.batch import Batch
+from zoo.core.checks import check_codes
+from zoo.core.model import LatentVariableModel
+from zoo.modalities.tokenizer import Tokenizer
+from zoo.errors import UnsupportedError
+from zoo.randomness import noise_of
+from zoo.variants.univae.decoding import Decoding, Draw, Greedy, Mean
+from zoo.variants.univae.text import Images, Text
+
+GREEDY, DRAW, MEAN = Greedy(), Draw(), Mean()
+
+
+class TokenByToken(LatentVariableModel):
+    """A model whose p(x|z) is autoregressive. Examples are images, or sentences read and written.
+
+    Its ``modality`` says what they may hold.
+    """
+
+    modality: Text | Images
+
+    @abstractmethod
+    def generate(self, codes: Tensor, decoding: Decoding) -> Tensor:
+        """Examples (N, ...) for codes (N, D)."""
+
+    @abstractmethod
+    def encode(self, batch: Tensor | Batch | Sequence[str]) -> Tensor:
+        """The deterministic code of each example, or sentence, (B, D)."""
+
+    def estimate(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
+        """One example for each code (B, D): that of the likeliest tokens, one after another."""
+        return self.generate(z, GREEDY)
+
+    @torch.no_grad()
+    def show(
+        self, z: Tensor, condition: Tensor | None = None, decoding: Decoding | None = None
+    ) -> Tensor | list[str]:
+        """Images (B, C, H, W) or sentences of codes (B, D), made as ``decoding`` says.
+
+        Unless told otherwise images are the mean over a few draws of p(x|z), always the same ones,
+        and sentences those of the likeliest tokens.
+        """
+        if z.ndim != 2:
+            raise UnsupportedError(
+                f"give codes (B, {self.code_dim}), one as code[None], got {tuple(z.shape)}"
+            )
+        usual = GREEDY if self.input_kind == "tokens" else MEAN
+        return self.write(self.generate(z, usual if decoding is None else decoding))
+
+    @torch.no_grad()
+    def reconstruct(
+        self, batch: Tensor | Batch | Sequence[str], decoding: Decoding | None = None
+    ) -> Tensor | list[str]:
+        """What the codes of examples, or of sentences, look like; see :meth:`show`."""
+        return self.show(self.encode(batch), decoding=decoding)
+
+    @torch.no_grad()
+    def sample(
+        self,
+        n: int,
+        temperature: float = 1.0,
+        generator: torch.Generator | None = None,
+        condition: object = None,
+        decoding: Decoding = DRAW,
+    ) -> Tensor | list[str]:
+        """Draws x ~ p(x|z) for ``n`` codes from the prior: images (n, C, H, W), or sentences.
+
+        ``temperature`` is the prior's, that of the tokens is the ``decoding``'s.
+        """
+        codes = self.sample_codes(n, temperature, generator, condition)
+        with noise_of(generator, codes.device):
+            return self.show(codes, decoding=decoding)
+
+    @torch.no_grad()
+    def edit(
+        self,
+        batch: Tensor | Batch | Sequence[str],
+        groups: Sequence[int],
+        generator: torch.Generator | None = None,
+        decoding: Decoding | None = None,
+    ) -> Tensor | list[str]:
+        """Reconstructions in which the latents of ``groups``, from 0, are drawn from the prior.
+
+        The others keep what they say of x, so this shows what each decides. Raises
+        UnsupportedError for a group there is not.
+        """
+        codes = self.complete(self.encode(batch), groups, generator)
+        with noise_of(generator, codes.device):
+            return self.show(codes, decoding=decoding)
+
+    @overload  # type: ignore[override]
+    def interpolate(self, start: Tensor, end: Tensor, steps: int) -> Tensor: ...
+    @overload
+    def interpolate(self, start: str, end: str, steps: int) -> list[str]: ...
+
+    def interpolate(self, start: Tensor | str, end: Tensor | str, steps: int) -> Tensor | list[str]:
+        """``steps`` codes from ``start`` to ``end``, each latent on its shortest way.
+
+        Between two sentences: the sentences of the codes between theirs, their own
+        reconstructions first and last.
+        """
+        if isinstance(start, str) and isinstance(end, str):
+            with torch.no_grad():
+                ends = self.encode([start, end])  # (2, D)
+                return cast("list[str]", self.show(super().interpolate(ends[0], ends[1], steps)))
+        check_codes(start, self.code_dim)
+        check_codes(end, self.code_dim)
+        return super().interpolate(cast("Tensor", start), cast("Tensor", end), steps)
+
+    def prepared(self, batch: Tensor | Batch | Sequence[str]) -> Batch:
+        """A batch of what the modality allows; of sentences that of their ids.
+
+        Raises DataError for anything else.
+        """
+        given = Batch.of(cast("Tensor | Batch", batch))
+        if not isinstance(given.x, Tensor):
+            given = given._replace(x=self.read(given.x))
+        return super().prepared(given)
+
+    def check_input(self, x: Tensor) -> None:
+        self.modality.check_form(x)
+        # A look at the values makes the host wait. A training's are its own, and what is compiled
+        # is called by `log_prob`, which has looked.
+        if not (self.training or torch.compiler.is_compiling()):
+            self.modality.check_values(x, self.input_kind)
+
+    def read(self, sentences: Sequence[str]) -> Tensor:
+        """The ids (B, T) of sentences, for the other methods of a model of text.
+
+        Raises DataError for sentences it cannot read, UnsupportedError where it reads images.
+        """
+        return self.modality.read(sentences).to(next(self.parameters()).device)
+
+    def write(self, x: Tensor) -> Tensor | list[str]:
+        return self.modality.write(x)
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """What cuts and joins sentences."""
+        return self.modality.tokenizer

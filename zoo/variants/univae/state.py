@@ -1,0 +1,59 @@
+"""The decoder between two tokens: what it keeps so that the next one costs one position."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from zoo.variants.univae.attention import KeyValueCache
+
+if TYPE_CHECKING:
+    from zoo.variants.univae.model import UniVAE
+
+ENCODER, DECODER = 0, 1
+"""The segments: x is read twice."""
+
+
+class DecoderState:
+    """Sequences that grow token by token, for latents (N, G, d), each layer's keys and values kept.
+
+    ``state`` (N, W) is what the next tokens are chosen by.
+    """
+
+    def __init__(self, model: UniVAE, z: Tensor) -> None:
+        self.model, self.position = model, 0
+        length = model.tokens.length
+        self.rotary = model.rotary(1 + length)
+        self.caches = [KeyValueCache(1 + length) for _ in range(model.config.layers)]
+        prefixes = [latent.prefix(z[:, g]) for g, latent in enumerate(model.latents)]
+        vectors = z.new_zeros(len(z), 0, model.config.width)
+        self.state = self._first(model.embedded(vectors, DECODER), prefixes)
+
+    def append(self, tokens: Tensor) -> None:
+        """Add the next tokens, (N, ...)."""
+        self.position += 1
+        vectors = self.model.tokens.embed(tokens[:, None])  # (N, 1, W)
+        state = self.model.positioned(vectors, DECODER, self.position)
+        rotary = self.rotary.at(self.position, self.position + 1)
+        for layer, cache in zip(self.model.stack, self.caches, strict=True):
+            state = layer(state, rotary, causal=True, cache=cache)
+        self.state = self.model.norm(state[:, 0])
+
+    def select(self, rows: Tensor) -> None:
+        """Go on with these sequences (N,), as many as there are, in that order."""
+        for cache in self.caches:
+            cache.select(rows)
+
+    def _first(self, state: Tensor, prefixes: list[Tensor]) -> Tensor:
+        """The state at the start token, of (N, 1, W), before which the latents stand."""
+        plain, rotary = len(self.model.lower), self.rotary.at(0, 1)
+        for layer, cache in zip(self.model.lower, self.caches[:plain], strict=True):
+            state = layer(state, rotary, causal=True, cache=cache)
+        upper = zip(self.model.upper, self.caches[plain:], prefixes, strict=True)
+        for layer, cache, prefix in upper:
+            both = torch.cat([prefix, state], dim=1)  # (N, 2, W)
+            state = layer(both, rotary.first_twice(), causal=True, cache=cache)[:, 1:]
+        chosen_by: Tensor = self.model.norm(state[:, 0])
+        return chosen_by

@@ -1,0 +1,98 @@
+"""Sentences as sequences of the ids of their tokens."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, embedding, linear, pad
+
+from zoo.modalities.tokenizer import END, PAD
+from zoo.distributions.autoregressive import AutoregressiveText
+from zoo.distributions.precision import full_precision
+from zoo.errors import UnsupportedError
+from zoo.likelihoods import Likelihood
+from zoo.variants.univae.text import after_end
+from zoo.variants.univae.tokens import Tokens
+from zoo.variants.univae.vocabulary import token_log_prob
+
+
+class TextTokens(Tokens):
+    """Sentences as ids (B, T), each ended and then padded, of a vocabulary of V tokens.
+
+    Vectors and logits share one table.
+    """
+
+    distribution = AutoregressiveText
+
+    def __init__(self, length: int, vocabulary: int, width: int, likelihood: Likelihood) -> None:
+        super().__init__()
+        self.length, self.vocabulary = length, vocabulary
+        self.of_token = likelihood
+        self.table = nn.Parameter(torch.randn(vocabulary, width) * width**-0.5)
+        self.bias = nn.Parameter(torch.zeros(vocabulary))
+
+    @property
+    def likelihood(self) -> Likelihood:
+        return self.of_token
+
+    def split(self, x: Tensor) -> Tensor:
+        """The ids themselves."""
+        return x
+
+    def join(self, tokens: Tensor) -> Tensor:
+        """The ids (B, T) of the first tokens (B, t), with padding after the end."""
+        ids = tokens.masked_fill(after_end(tokens), PAD)
+        return pad(ids, (0, self.length - ids.shape[1]), value=PAD)
+
+    def embed(self, tokens: Tensor) -> Tensor:
+        return embedding(tokens, self.table)
+
+    def positioned(self, vectors: Tensor, first: int) -> Tensor:
+        """The vectors: positions are rotary alone."""
+        return vectors
+
+    def positions(self, like: Tensor) -> Tensor:
+        """(1 + T, 1): the start at 0, tokens from 1 on."""
+        return torch.arange(1 + self.length, device=like.device, dtype=like.dtype)[:, None]
+
+    def padding(self, tokens: Tensor) -> Tensor:
+        return tokens == PAD
+
+    def log_prob(self, state: Tensor, tokens: Tensor) -> Tensor:
+        ids = tokens.expand(state.shape[:-1])
+        if state.device.type != "cpu":
+            logits = self.class_logits(state).flatten(0, -2)  # (... B T, V)
+            losses = cross_entropy(logits, ids.flatten(), reduction="none", ignore_index=PAD)
+            return -losses.view(ids.shape)
+        real = ids != PAD  # elsewhere finding them would make the host wait
+        found = token_log_prob(state[real], self.table, self._bias, ids[real])
+        return found.new_zeros(ids.shape).masked_scatter(real, found)
+
+    def draw(self, state: Tensor) -> Tensor:
+        return self.class_logits(state).softmax(-1).multinomial(1).squeeze(-1)
+
+    def likeliest(self, state: Tensor) -> Tensor:
+        return self.class_logits(state).argmax(-1)
+
+    def mean(self, state: Tensor) -> Tensor:
+        raise UnsupportedError(
+            "sentences have no mean: use Greedy(), Beam(...) or Draw(...) as their decoding"
+        )
+
+    def class_logits(self, state: Tensor) -> Tensor:
+        """(..., V) given states (..., W); padding has probability 0."""
+        return full_precision(linear(state, self.table, self._bias))
+
+    def of_class(self, classes: Tensor) -> Tensor:
+        """The ids themselves."""
+        return classes
+
+    def ended(self, tokens: Tensor) -> Tensor:
+        """Which of the latest tokens (N,) are an end, or padding after one."""
+        return (tokens == END) | (tokens == PAD)
+
+    @property
+    def _bias(self) -> Tensor:
+        """Of all tokens, (V,): this and not the logits, which are many, excludes padding."""
+        never = torch.arange(len(self.bias), device=self.bias.device) == PAD
+        return self.bias.masked_fill(never, -torch.inf)
