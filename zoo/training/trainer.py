@@ -18,6 +18,7 @@ from zoo.data.text import TextFormat, vocabulary_warning
 from zoo.errors import ConfigError, TrainingError
 from zoo.memory import keep_freed_memory
 from zoo.model import VariationalAutoencoder
+from zoo.precision import float32_by_default
 from zoo.randomness import seeded
 from zoo.storage import checkpoint
 from zoo.training.config import Experiment, IwaeObjective, TrainingConfig
@@ -62,6 +63,7 @@ class Run:
         return RunDirectory(self.directory).read_metrics()
 
 
+@float32_by_default()
 def train_experiment(
     experiment: Experiment, directory: str | Path | None = None, progress: bool = True
 ) -> Run:
