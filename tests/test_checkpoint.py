@@ -8,6 +8,7 @@ import pickle
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from torch import Tensor, nn
 from torch.distributions import Bernoulli, Distribution, Independent
 
 import zoo.variants as variants
-from zoo.errors import CheckpointError, UnknownNameError
+from zoo.errors import CheckpointError, ConfigError, UnknownNameError
 from zoo.core.model import ElboTerms, InputKind, ModelConfig, LatentVariableModel
 from zoo.registry import Registry, VariantSpec
 from zoo.storage import checkpoint
@@ -101,11 +102,31 @@ class Plain(Tiny):
         return super().encode(x) + self.shift
 
 
+class Mixed(Tiny):
+    """A buffer of its own precision."""
+
+    def __init__(self, config: TinyConfig) -> None:
+        super().__init__(config)
+        self.register_buffer("exact", torch.full((2,), math.pi, dtype=torch.float64))
+
+
+class Deep(Tiny):
+    """As many layers as it is told."""
+
+    def __init__(self, config: TinyConfig) -> None:
+        super().__init__(config)
+        self.layers = nn.ModuleList()
+        for _ in range(config.width):
+            self.layers.append(nn.Linear(2, 2))
+
+
 REGISTRY = Registry(
     variants={
         "tiny": VariantSpec(model=f"{__name__}:Tiny", summary="for tests"),
         "buffered": VariantSpec(model=f"{__name__}:Buffered", summary="for tests"),
         "plain": VariantSpec(model=f"{__name__}:Plain", summary="for tests"),
+        "mixed": VariantSpec(model=f"{__name__}:Mixed", summary="for tests"),
+        "deep": VariantSpec(model=f"{__name__}:Deep", summary="for tests"),
         "gone": VariantSpec(model="zoo.no_such_module:Model", summary="plugin not installed"),
     }
 )
@@ -115,6 +136,7 @@ REGISTRY = Registry(
 def stand_in_registry() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(variants, "registry", lambda: REGISTRY)
+        patch.setattr(checkpoint, "registry", lambda: REGISTRY)
         yield
 
 
@@ -459,7 +481,7 @@ def test_save_refuses_what_would_not_load_again(tmp_path: Path) -> None:
     path, model = tmp_path / "x.safetensors", tiny()
     with pytest.raises(UnknownNameError, match="did you mean 'tiny'"):
         checkpoint.save(path, model, variant="tinny", dataset=None)
-    with pytest.raises(CheckpointError, match="is a Plain, got a Tiny"):
+    with pytest.raises(CheckpointError, match="is a Plain, got a Tiny; save it as 'tiny'"):
         checkpoint.save(path, model, variant="plain", dataset=None)
     for training in ({"loss": math.nan}, {"model": object()}):
         with pytest.raises(CheckpointError, match="not plain JSON"):
@@ -467,6 +489,133 @@ def test_save_refuses_what_would_not_load_again(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="choose an existing folder"):
         checkpoint.save(tmp_path / "no" / "x", model, variant="tiny", dataset=None)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_subclass_is_not_saved_under_its_parents_name(tmp_path: Path) -> None:
+    path, config = tmp_path / "x.safetensors", TinyConfig(input_shape=(1, 2, 2))
+    with pytest.raises(CheckpointError, match="is a Tiny, got a Plain; save it as 'plain'"):
+        checkpoint.save(path, Plain(config), variant="tiny")
+    unregistered = type("Own", (Tiny,), {})(config)
+    with pytest.raises(CheckpointError, match="is a Tiny, got a Own; save the model itself"):
+        checkpoint.save(path, unregistered, variant="tiny")
+    with pytest.raises(CheckpointError, match="got a DataParallel; save the model itself"):
+        checkpoint.save(path, nn.DataParallel(tiny()), variant="tiny")  # type: ignore[arg-type]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_variant_is_found_from_the_model(tmp_path: Path) -> None:
+    path, model = tmp_path / "x.safetensors", tiny()
+    with pytest.raises(ConfigError, match=r"which variant this Tiny is.*variant='tiny'"):
+        checkpoint.save(path, model)
+    model.variant = "tiny"
+    checkpoint.save(path, model)
+    loaded = checkpoint.load(path)
+    assert loaded.variant == "tiny"
+    checkpoint.save(path, loaded, variant="tiny")
+    assert checkpoint.read_metadata(path).dataset is None
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_weights_that_are_no_numbers_are_neither_saved_nor_loaded(
+    value: float, saved: Path
+) -> None:
+    before, model = saved.read_bytes(), tiny()
+    tensors, _ = read_tensors(saved)
+    with torch.no_grad():
+        model.out.bias[1] = value
+    with pytest.raises(CheckpointError, match=r"cannot write .*out\.bias has NaN or infinity"):
+        checkpoint.save(saved, model, variant="tiny")
+    assert saved.read_bytes() == before
+    for dtype in (torch.float32, torch.float16, torch.bfloat16):
+        rewrite(saved, {**tensors, "out.bias": model.out.bias.detach().to(dtype)})
+        assert_refused(saved, "out.bias has NaN or infinity")
+
+
+def test_weights_whose_sum_overflows_are_numbers(tmp_path: Path) -> None:
+    model = tiny()
+    nn.init.constant_(model.out.weight, 3e38)
+    checkpoint.save(tmp_path / "x", model, variant="tiny")
+    assert torch.equal(
+        checkpoint.load(tmp_path / "x").get_parameter("out.weight"), model.out.weight
+    )
+
+
+@pytest.mark.parametrize("cls", [Tiny, Buffered, Plain])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("half", [False, True])
+def test_models_of_other_floats_load_again(
+    cls: type[Tiny], dtype: torch.dtype, half: bool, tmp_path: Path
+) -> None:
+    path, model = tmp_path / "x.safetensors", cls(TinyConfig(input_shape=(1, 2, 2))).to(dtype)
+    checkpoint.save(path, model, variant=cls.__name__.lower(), half=half)
+    loaded = checkpoint.load(path)
+    assert loaded.steps.dtype == torch.int64
+    for name, tensor in loaded.state_dict().items():
+        original = model.state_dict()[name]
+        assert tensor.dtype == original.dtype
+        expected = original.half().to(dtype) if half and dtype.is_floating_point else original
+        assert torch.equal(tensor, expected if tensor.is_floating_point() else original), name
+    buffers, ours = dict(loaded.named_buffers()), dict(model.named_buffers())
+    assert {n: b.dtype for n, b in buffers.items()} == {n: b.dtype for n, b in ours.items()}
+
+
+def test_a_model_of_mixed_floats_is_not_saved(tmp_path: Path) -> None:
+    model = tiny()
+    model.inner.double()
+    with pytest.raises(
+        CheckpointError, match=r"inner\.weight is torch\.float64 .*model\.float\(\)"
+    ):
+        checkpoint.save(tmp_path / "x", model, variant="tiny")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_floats_that_a_constructor_mixes_are_kept(tmp_path: Path) -> None:
+    model = Mixed(TinyConfig(input_shape=(1, 2, 2)))
+    checkpoint.save(tmp_path / "x", model, variant="mixed")
+    assert checkpoint.read_metadata(tmp_path / "x").dtype == "float32"
+    loaded = checkpoint.load(tmp_path / "x")
+    assert torch.equal(loaded.get_buffer("exact"), model.get_buffer("exact"))
+    checkpoint.save(tmp_path / "x", model.double(), variant="mixed")
+    loaded = checkpoint.load(tmp_path / "x")
+    assert {p.dtype for p in loaded.parameters()} == {torch.float64}
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("variant", ["tiny", "buffered", "plain", "mixed"])
+def test_the_default_type_of_floats_does_not_matter(
+    variant: str, dtype: torch.dtype, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, config = tmp_path / "x.safetensors", {"input_shape": (1, 2, 2)}
+    model = variants.build(variant, config)
+    checkpoint.save(path, model)
+    torch.set_default_dtype(dtype)
+    try:
+        loaded = checkpoint.load(path)
+        made = variants.build(variant, config)
+        assert torch.get_default_dtype() == dtype
+        checkpoint.save(path, made)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    for ours in (loaded, made, checkpoint.load(path)):
+        types = {name: tensor.dtype for name, tensor in ours.state_dict().items()}
+        assert types == {name: tensor.dtype for name, tensor in model.state_dict().items()}
+    assert torch.equal(loaded.get_parameter("out.weight"), model.get_parameter("out.weight"))
+
+
+def test_a_constructor_that_never_ends_is_stopped(saved: Path) -> None:
+    rewrite(saved, variant="deep", config={"input_shape": [1, 2, 2], "width": 10**9})
+    start = time.monotonic()
+    assert_refused(saved, "no Deep can be built", "more than")
+    assert time.monotonic() - start < 30
+    nn.Linear(2, 2)  # and nothing is counted any more
+
+
+@pytest.mark.parametrize(
+    "shape", [[], [0, 2, 2], [-1, 2, 2], [1, 2**13, 2**13], [2**31], [2**70], [1] * 100_000]
+)
+def test_input_shapes_have_bounds(saved: Path, shape: list[int]) -> None:
+    rewrite(saved, config={"input_shape": shape})
+    assert_refused(saved) if len(shape) > 9 else assert_refused(saved, "'input_shape': each side")
 
 
 def test_a_failed_save_leaves_the_old_file(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -530,9 +679,13 @@ for attempt in range(12):
     if pid == 0:
         write_for_ever(1000 * attempt)
     time.sleep(random.uniform(0.02, 0.25))
+    while attempt % 2 and not list(path.parent.glob(".zoo-*.tmp")):
+        pass  # every other one is killed while it writes
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
-    unfinished += len(list(path.parent.glob(".zoo-*.tmp")))
+    for left in path.parent.glob(".zoo-*.tmp"):
+        unfinished += 1
+        left.unlink()
     tensors, metadata = c.read_tensors(path)
     assert (tensors["x"] == float(metadata["v"])).all()
     seen.add(metadata["v"])
