@@ -454,7 +454,6 @@ def test_existing_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
         ((1, 12, 12), None, (1, 12, 12)),
         ((1, 12, 12), 10, (1, 10, 10)),
         ((1, 12, 14), None, (1, 8, 8)),
-        ((64,), None, (1, 8, 8)),
     ],
 )
 def test_images_come_in_the_size_a_model_reads(

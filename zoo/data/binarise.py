@@ -19,7 +19,7 @@ def binarise(images: Tensor, generator: torch.Generator | None) -> Tensor:
         return torch.lt(uniform, images, out=out)
     # A whole level is below the intensity as above; within a level a second draw decides. So floats
     # that are levels become what the levels do.
-    within = torch.rand(images.shape, generator=generator, device=images.device)
+    within = torch.rand(images.shape, dtype=images.dtype, generator=generator, device=images.device)
     return torch.lt(within, images * 255 - uniform, out=out)
 
 
@@ -35,7 +35,7 @@ def _uniform_below_255(
     # bytes are drawn, and those (3 %) that hold a 255 are left out: the bytes of the others are
     # uniform on 0..254. Three times faster than the line above, ten times than torch.bernoulli.
     count = shape.numel()
-    words = torch.empty(count // 8 + count // 128 + 64, dtype=torch.int64)
+    words = torch.empty(count // 8 + count // 128 + 64, dtype=torch.int64, device="cpu")
     words.random_(-(2**63), None, generator=generator)
     holds_255 = words.view(torch.uint8).bitwise_not().logical_not().view(torch.int64)
     drawn = words.masked_select(holds_255.logical_not()).view(torch.uint8)

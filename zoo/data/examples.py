@@ -187,7 +187,7 @@ class Examples(ABC):
         >>> [len(batch.x) for batch in split.batches(2, "real")]
         [2, 2, 1]
         """
-        index = torch.arange(len(self))
+        index = torch.arange(len(self), device="cpu")
         for start in range(0, len(self), size):
             yield self.batch(index[start : start + size], kind=kind)
 

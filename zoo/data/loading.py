@@ -1,19 +1,22 @@
-"""The way in: a registered name, or the path of the user's own images or sentences."""
+"""The way in: a registered name, a path of the user's own, or what a program holds in memory."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from zoo.data.arrays import load_arrays
+from zoo.data.arrays import load_arrays, split_arrays
 from zoo.data.dataset import Dataset
+from zoo.data.examples import Examples
 from zoo.data.folder import load_folder
 from zoo.data.images import resize_and_crop
 from zoo.data.partition import Splits
-from zoo.data.split import Split
+from zoo.data.sources import as_arrays
 from zoo.data.text import Corpus, TextFormat, load_text_file
+from zoo.data.tokenizer import Tokenizer
 from zoo.errors import DataError
 from zoo.registry import registry, resolve
 
@@ -24,44 +27,55 @@ ARRAY_SUFFIXES = (".npy", ".npz")
 TEXT_SUFFIX = ".txt"
 TEXT_LIKELIHOOD = "categorical"
 UNSTATED = "not stated"
+IN_MEMORY = "array"
+"""The name of data in memory, where none is given."""
 
 
 def load_dataset(
-    name_or_path: str | Path,
+    source: object,
     *,
     root: str | Path | None = None,
     image_size: int | None = None,
     text_format: TextFormat | None = None,
+    name: str | None = None,
 ) -> Dataset:
-    """The dataset registered under a name, or what a folder or file holds.
+    """The dataset registered under a name, what a folder or file holds, or what is in memory.
 
     A folder holds images, a ``.npy`` or ``.npz`` file arrays, a ``.txt`` file one sentence a line.
     A registered name wins over a file of that name; write ``./name`` for the file. ``root`` is
     looked at first for the files of a registered dataset, then ZOO_DATA, then the cache folder;
-    what is found nowhere is downloaded into the cache folder unless ZOO_OFFLINE is set. With
-    ``image_size`` every image's shorter side is resized to it and the centre square cut out.
-    With ``text_format`` sentences are cut as it says, not as their own vocabulary would.
+    what is found nowhere is downloaded into the cache folder unless ZOO_OFFLINE is set. In memory
+    may be a NumPy array, a tensor, a tuple (x, labels), a dictionary of arrays, a pandas DataFrame
+    of numbers, a torch Dataset, which is read once, or a :class:`Dataset`, which is used as it is.
 
-    A path's likelihood is "bernoulli" if all pixels are black or white, else
-    "discretized-logistic", and "categorical" for text. See :func:`zoo.data.folder.load_folder`,
-    :func:`zoo.data.arrays.load_arrays` and :func:`zoo.data.text.load_text_file` for what such
-    files may hold.
+    With ``image_size`` every image's shorter side is resized to it and the centre square cut out.
+    With ``text_format`` sentences are cut as it says, not as their own vocabulary would. ``name``
+    is what the dataset is called, else by its file, or "array" in memory.
+
+    The likelihood of data that are not registered is "bernoulli" if all pixels are black or white,
+    "discretized-logistic" if they are 8-bit levels, "gaussian" if they are other floats, and of
+    vectors; "categorical" of text. See :func:`zoo.data.folder.load_folder`,
+    :func:`zoo.data.arrays.split_arrays` and :func:`zoo.data.text.load_text_file` for what may be
+    given.
 
     Raises UnknownNameError for an unknown name, DataError for data that is missing or unfit, and
-    for an ``image_size`` of text.
+    for an ``image_size`` of what are no images.
 
     >>> digits = load_dataset("digits")
     >>> len(digits.train), digits.train.shape
     (1297, (1, 8, 8))
+    >>> import torch
+    >>> load_dataset(torch.rand(10, 3), name="mine").train.shape
+    (3,)
     """
-    data = _load(name_or_path, root, image_size, text_format)
-    _refuse_size_of_text(data, image_size)
-    return data
+    data = _load(source, root, image_size, text_format)
+    _refuse_size(data, image_size)
+    return data if name is None else replace(data, name=name)
 
 
 def load_for_model(
     config: ModelConfig,
-    name_or_path: str | Path,
+    source: object,
     *,
     root: str | Path | None = None,
     image_size: int | None = None,
@@ -72,19 +86,18 @@ def load_for_model(
     A model of square images may have been trained on resized ones: these are resized alike. An
     ``image_size`` that is given is used instead.
 
-    Raises DataError as well when the data are not those of the digest ``trained_on``: of a folder
-    or file that has grown other examples are held out, and these may be among those trained on.
+    Raises DataError as well for data of another kind than the model reads, and when they are not
+    those of the digest ``trained_on``: of a folder or file that has grown other examples are held
+    out, and these may be among those trained on.
     """
     shape, tokenizer = config.input_shape, getattr(config, "tokenizer", None)
     form = None if tokenizer is None else TextFormat(tokenizer, shape[0])
     size = image_size
     if size is None and len(shape) == 3 and shape[1] == shape[2]:
         size = shape[-1]
-    data = _load(name_or_path, root, size, form)
-    if (form is None) != (data.tokenizer is None):
-        held, read = ("images", "text") if data.tokenizer is None else ("text", "images")
-        raise DataError(f"{data.name} holds {held}, the model reads {read}; choose another dataset")
-    _refuse_size_of_text(data, image_size)
+    data = _load(source, root, size, form)
+    _refuse_other_kind(data, shape, tokenizer)
+    _refuse_size(data, image_size)
     if trained_on is not None and image_size is None and data.digest() != trained_on:
         raise DataError(
             f"{data.name} has changed since the model was trained, so what is held out of it now "
@@ -95,22 +108,38 @@ def load_for_model(
 
 
 def _load(
-    name_or_path: str | Path,
+    source: object,
     root: str | Path | None,
     image_size: int | None,
     text_format: TextFormat | None,
 ) -> Dataset:
     if image_size is not None and image_size < 1:
         raise DataError(f"image_size must be at least 1, got {image_size}")
-    path = _as_path(name_or_path)
+    if not isinstance(source, str | Path):
+        data = source if isinstance(source, Dataset) else _load_memory(source)
+        return _resized(data, image_size)
+    path = _as_path(source)
     if path is not None:
         return _load_path(path, image_size, text_format)
-    return _load_registered(str(name_or_path), root, image_size, text_format)
+    return _load_registered(str(source), root, image_size, text_format)
 
 
-def _refuse_size_of_text(data: Dataset, image_size: int | None) -> None:
-    if data.tokenizer is not None and image_size is not None:
-        raise DataError(f"{data.name} holds text, which has no image_size; leave it out")
+def _refuse_size(data: Dataset, image_size: int | None) -> None:
+    if data.modality != "images" and image_size is not None:
+        raise DataError(f"{data.name} holds {data.modality}, which has no image_size; leave it out")
+
+
+def _refuse_other_kind(data: Dataset, shape: tuple[int, ...], tokenizer: str | None) -> None:
+    reads = {1: "vectors" if tokenizer is None else "text", 3: "images"}.get(len(shape))
+    if data.modality != reads:
+        raise DataError(
+            f"{data.name} holds {data.modality}, the model reads {reads}; choose another dataset"
+        )
+    if tokenizer is not None and data.tokenizer != Tokenizer(tokenizer).json:
+        raise DataError(
+            f"{data.name} was cut by another tokenizer than the model's; give the file or name it "
+            "was read from"
+        )
 
 
 def existing_path(name: str | Path) -> Path | None:
@@ -158,10 +187,7 @@ def _load_registered(
     dataset = Dataset(name, *loaded, likelihood=spec.likelihood, license=spec.license)
     if dataset.train.shape != spec.shape:
         raise DataError(f"{name}: images are {dataset.train.shape}, registered as {spec.shape}")
-    if image_size is None:
-        return dataset
-    train, validation, test = (_resized(split, image_size) for split in loaded)
-    return Dataset(name, train, validation, test, spec.likelihood, spec.license)
+    return _resized(dataset, image_size)
 
 
 def _load_path(path: Path, image_size: int | None, text_format: TextFormat | None) -> Dataset:
@@ -172,9 +198,22 @@ def _load_path(path: Path, image_size: int | None, text_format: TextFormat | Non
         splits = _read_path(path, image_size)
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
-    grey_free = all(_is_black_and_white(split.images) for split in splits)
-    likelihood = "bernoulli" if grey_free else "discretized-logistic"
-    return Dataset(name, *splits, likelihood=likelihood, license=UNSTATED)
+    # The likelihood of resized pixels: black and white ones become grey.
+    resized = _resized(Dataset(name, *splits, "", UNSTATED), image_size)
+    return replace(resized, likelihood=_likelihood(resized))
+
+
+def _read_path(path: Path, image_size: int | None) -> tuple[Examples, Examples, Examples]:
+    if path.is_dir():
+        return load_folder(path, image_size)
+    if path.suffix.lower() not in ARRAY_SUFFIXES or not path.is_file():
+        raise DataError("expected a folder of images, a .npy, .npz or .txt file")
+    return load_arrays(path)
+
+
+def _load_memory(source: object) -> Dataset:
+    data = Dataset(IN_MEMORY, *split_arrays(as_arrays(source)), "", UNSTATED)
+    return replace(data, likelihood=_likelihood(data))
 
 
 def _text(name: str, corpus: Corpus, form: TextFormat | None, license: str) -> Dataset:
@@ -182,20 +221,28 @@ def _text(name: str, corpus: Corpus, form: TextFormat | None, license: str) -> D
     return Dataset(name, *splits, TEXT_LIKELIHOOD, license, tokenizer)
 
 
-def _read_path(path: Path, image_size: int | None) -> Splits:
-    if path.is_dir():
-        return load_folder(path, image_size)
-    if path.suffix.lower() not in ARRAY_SUFFIXES:
-        raise DataError("expected a folder of images, a .npy, .npz or .txt file")
-    splits = load_arrays(path)
-    if image_size is None:
-        return splits
-    train, validation, test = (_resized(split, image_size) for split in splits)
-    return train, validation, test
+def _likelihood(data: Dataset) -> str:
+    """p(x|z) that suits the values of images and vectors."""
+    splits = [split.rows for split in data.splits.values()]
+    if any(rows.is_floating_point() for rows in splits):
+        return "gaussian"
+    return "bernoulli" if all(map(_is_black_and_white, splits)) else "discretized-logistic"
 
 
-def _resized(split: Split, size: int) -> Split:
-    return Split(resize_and_crop(split.images, size), split.labels)
+def _resized(data: Dataset, size: int | None) -> Dataset:
+    if size is None or data.modality != "images" or data.train.shape[1:] == (size, size):
+        return data
+    try:
+        train, validation, test = (_resized_split(split, size) for split in data.splits.values())
+    except DataError as error:
+        raise DataError(f"{data.name}: {error}") from error
+    return replace(data, train=train, validation=validation, test=test)
+
+
+def _resized_split(split: Examples, size: int) -> Examples:
+    if split.observed is not None:
+        raise DataError("images with missing pixels cannot be resized; leave out image_size")
+    return replace(split, rows=resize_and_crop(split.rows, size))
 
 
 def _is_black_and_white(images: Tensor) -> bool:

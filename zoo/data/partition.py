@@ -28,7 +28,8 @@ def hold_out(split: E, count: int) -> tuple[E, E]:
         raise DataError(
             f"cannot hold out {count} of {len(split)} examples; both parts need at least one"
         )
-    order = torch.randperm(len(split), generator=torch.Generator().manual_seed(SPLIT_SEED))
+    generator = torch.Generator("cpu").manual_seed(SPLIT_SEED)
+    order = torch.randperm(len(split), generator=generator, device="cpu")
     held, rest = order[:count].sort().values, order[count:].sort().values
     return split.select(rest), split.select(held)
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 LEVELS = 255
 """The brightest of 8-bit grey levels."""
+_LEVELS = torch.tensor(255, dtype=torch.float32, device="cpu")
+"""The same for bytes: what they are divided by decides their type, whatever torch's default."""
 
 
 class Split(Examples):
@@ -53,7 +55,7 @@ class Split(Examples):
         if kind == "binary":
             return binarise(rows, generator)
         if rows.dtype == torch.uint8:
-            return rows / LEVELS
+            return rows / _LEVELS
         return rows if kind == "real" else (rows * LEVELS).round() / LEVELS
 
     def binarized(self, seed: int) -> Split:
@@ -67,7 +69,7 @@ class Split(Examples):
         >>> bool((grey.binarized(7).images == grey.binarized(7).binarized(8).images).all())
         True
         """
-        generator = torch.Generator().manual_seed(seed)
+        generator = torch.Generator("cpu").manual_seed(seed)
         drawn = binarise(self.rows.cpu(), generator).to(torch.uint8).mul_(LEVELS)
         return replace(self, rows=drawn.to(self.rows.device))
 
