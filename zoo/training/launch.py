@@ -12,6 +12,7 @@ from zoo.data import Dataset, load_dataset
 from zoo.data.text import TextFormat
 from zoo.errors import ConfigError
 from zoo.memory import keep_freed_memory
+from zoo.precision import float32_by_default
 from zoo.randomness import seeded
 from zoo.training.config import Experiment, TrainingConfig
 from zoo.training.device import choose_device, choose_precision
@@ -34,6 +35,7 @@ class Run:
         return RunDirectory(self.directory).read_metrics()
 
 
+@float32_by_default()
 def train_experiment(
     experiment: Experiment, directory: str | Path | None = None, progress: bool = True
 ) -> Run:
