@@ -19,7 +19,7 @@ from torch import Tensor
 
 import zoo
 from zoo import checkpoint
-from zoo.cli_support import parse_settings
+from zoo.cli.settings import parse_settings
 from zoo.data import Split
 from zoo.data.text import TextSplit
 from zoo.data.tokenizer import Tokenizer
