@@ -50,7 +50,7 @@ from torch.nn.functional import conv2d
 from torch.utils.flop_counter import FlopCounterMode
 
 import zoo
-from zoo.cli_support import parse_settings
+from zoo.cli.settings import parse_settings
 from zoo.data import Dataset, Examples, load_dataset
 from zoo.memory import keep_freed_memory
 from zoo.training.device import autocast, choose_device

@@ -198,10 +198,10 @@ def metrics(evaluation: Evaluation) -> dict[str, Any]:
 
 def command(recipe: dict[str, Any]) -> str:
     """The command line, or the two, that repeat the training."""
-    first = train_command(recipe, recipe)
     if "fine_tune" not in recipe:
-        return first
+        return train_command(recipe, recipe)
     run = f"runs/{recipe['variant']}-{recipe['dataset']}-s{first_seed(recipe)}"
+    first = train_command(recipe, recipe, "--directory", run)
     places = ["--start-from", run, "--directory", f"{run}/{FINE_TUNING}"]
     return f"{first} && {train_command(recipe, recipe['fine_tune'], *places)}"
 

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import math
+import re
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from torch import distributed, nn
+from torch.optim.swa_utils import AveragedModel
 
 import zoo
+from zoo import checkpoint
+from zoo.api.catalogue import KINDS, kinds_of
+from zoo.api.train import default_directory
 from zoo.errors import CheckpointError, ConfigError, DataError, UnknownNameError, ZooError
 from zoo.registry import registry
-from zoo.storage import checkpoint
 from zoo.training.config import (
     BetaObjective,
     ElboObjective,
@@ -57,6 +64,19 @@ class TestCreate:
         again = zoo.create("gaussian-vae", **TINY).state_dict()
         assert all(torch.equal(first[name], again[name]) for name in first)
 
+    def test_the_model_is_in_eval_mode_as_loaded_ones_are(self) -> None:
+        for variant in ("gaussian-vae", "nvae-lite-s", "univae"):
+            assert not any(module.training for module in zoo.create(variant).modules())
+
+    def test_numpys_numbers_are_numbers(self) -> None:
+        model = zoo.create(
+            "gaussian-vae", latent_dim=np.int64(3), backbone={"hidden": np.array([8])}
+        )
+        assert (
+            model.config
+            == zoo.create("gaussian-vae", latent_dim=3, backbone={"hidden": [8]}).config
+        )
+
     @pytest.mark.parametrize(
         ("arguments", "error", "said"),
         [
@@ -96,7 +116,12 @@ class TestTrain:
         [
             ({"epoch": 1}, "unknown option 'epoch'; did you mean 'epochs'?"),
             ({"latentdim": 1}, "did you mean 'latent_dim'?"),
-            ({"beta": 2.0}, "unknown option 'beta'"),
+            ({"beta": 2.0}, "unknown option 'beta', which is of the objective 'beta'"),
+            ({"samples": 5}, "which is of the objective 'iwae': set objective=iwae"),
+            ({"seed": -1}, "'seed'"),
+            ({"seed": "x"}, "'seed'"),
+            ({"device": "gpu"}, "device 'gpu' is not available here"),
+            ({"device": torch.device("meta")}, "not on 'meta'"),
             ({"objective": "bta"}, "unknown objective 'bta'; did you mean 'beta'?"),
             ({"objective": "beta", "beta": -1.0}, "objective 'beta': 'beta'"),
             ({"lr": math.inf}, "training settings: 'lr'"),
@@ -112,6 +137,139 @@ class TestTrain:
             zoo.train("gaussian-vae", directory=tmp_path / "x", progress=False, **options)
         assert said in str(caught.value)
         assert not (tmp_path / "x").exists()
+
+
+class TestDefaultDirectory:
+    @staticmethod
+    def of(variant: str = "gaussian-vae", dataset: str = "digits", **parts: Any) -> str:
+        return default_directory(Experiment.build(variant, dataset, **parts)).as_posix()
+
+    def test_the_variants_own_settings_have_the_plain_name(self, tmp_path: Path) -> None:
+        assert self.of() == "runs/gaussian-vae-digits-s0"
+        assert self.of("vmf-vae", "mnist", train={"seed": 7}) == "runs/vmf-vae-mnist-s7"
+        (tmp_path / "mine.npz").touch()
+        assert self.of(dataset=str(tmp_path / "mine.npz")) == "runs/gaussian-vae-mine-s0"
+        (tmp_path / "my.pictures").mkdir()
+        own = self.of(dataset=str(tmp_path / "my.pictures"))
+        assert own == "runs/gaussian-vae-my.pictures-s0"
+
+    def test_other_settings_have_other_folders(self) -> None:
+        names = [
+            self.of(),
+            self.of(train={"lr": 0.01}),
+            self.of(train={"lr": 0.02}),
+            self.of(train={"batch_size": 64}),
+            self.of(model={"latent_dim": 3}),
+            self.of(model={"latent_dim": 3, "backbone": {"hidden": [8]}}),
+            self.of(objective={"free_bits": 0.5}),
+            self.of(objective={"name": "iwae"}),
+            self.of(image_size=12),
+            self.of(start_from="gaussian-vae-digits"),
+            self.of(train={"epochs": 3, "schedule": "cosine"}),
+            self.of(train={"epochs": 4, "schedule": "cosine"}),
+        ]
+        assert len(set(names)) == len(names)
+        assert all(re.fullmatch(r"runs/gaussian-vae-digits-s0-[0-9a-f]{6}", n) for n in names[1:])
+
+    def test_what_a_run_may_be_gone_on_with_finds_the_same_folder(self) -> None:
+        first = self.of(model={"backbone": {"hidden": (8,)}})
+        assert self.of(model={"backbone": {"hidden": [8]}}, data_root="elsewhere") == first
+        later = {"checkpoint_seconds": 0, "epochs": 500}
+        assert self.of(model={"backbone": {"hidden": [8]}}, train=later) == first
+
+    def test_the_same_command_goes_on_and_another_does_not(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        options: dict[str, Any] = {"progress": False, **TINY}
+        first = zoo.train("gaussian-vae", epochs=1, **options)
+        longer = zoo.train("gaussian-vae", epochs=2, **options)
+        other = zoo.train("gaussian-vae", epochs=1, lr=np.float64(0.01), **options)
+        tuned = zoo.train("gaussian-vae", epochs=1, start_from=first, progress=False)
+        assert first.directory == longer.directory
+        assert len({run.directory for run in (first, other, tuned)}) == 3
+        assert len(longer.history) == 2
+
+
+class TestSave:
+    def test_a_saved_model_is_loaded_again(self, run: Run, tmp_path: Path) -> None:
+        for number, model in enumerate((run, torch.compile(run.model, backend="eager"))):
+            path = tmp_path / f"{number}.safetensors"
+            zoo.save(model, path, variant="gaussian-vae")
+            loaded = zoo.load(path)
+            assert loaded.config == run.model.config
+            for name, tensor in run.model.state_dict().items():
+                assert torch.equal(tensor, loaded.state_dict()[name])
+
+    def test_of_a_run_variant_and_dataset_are_known(self, run: Run, tmp_path: Path) -> None:
+        zoo.save(run, tmp_path / "mine.safetensors", half=True)
+        ours = checkpoint.read_metadata(tmp_path / "mine.safetensors")
+        assert ours == checkpoint.read_metadata(run.directory / "best.safetensors")
+        assert zoo.evaluate(tmp_path / "mine.safetensors", samples=1).dataset == "digits"
+
+    def test_a_class_of_one_variant_says_which(self, tmp_path: Path) -> None:
+        zoo.save(zoo.create("power-spherical-vae"), tmp_path / "a.safetensors", dataset="digits")
+        metadata = checkpoint.read_metadata(tmp_path / "a.safetensors")
+        assert (metadata.variant, metadata.dataset) == ("power-spherical-vae", "digits")
+
+    def test_a_class_of_several_asks(self, run: Run, tmp_path: Path) -> None:
+        with pytest.raises(ConfigError, match="variant='beta-vae' or variant='gaussian-vae'"):
+            zoo.save(run.model, tmp_path / "a.safetensors")
+        with pytest.raises(UnknownNameError, match="did you mean 'gaussian-vae'"):
+            zoo.save(run.model, tmp_path / "a.safetensors", variant="gausian-vae")
+        with pytest.raises(ConfigError, match="expected a model of zoo, got a Linear"):
+            zoo.save(nn.Linear(2, 2), tmp_path / "a.safetensors", variant="gaussian-vae")
+        assert not list(tmp_path.iterdir())
+
+
+class TestCatalogue:
+    def test_checkpoints_of_one_dataset_or_variant(self) -> None:
+        known = registry().checkpoints
+        mnist = zoo.list_checkpoints(dataset="mnist")
+        assert mnist == sorted(n for n, spec in known.items() if spec.dataset == "mnist")
+        assert set(mnist) < set(zoo.list_checkpoints("*mnist*"))
+        assert zoo.list_checkpoints(variant="vmf-vae", dataset="mnist") == ["vmf-vae-mnist"]
+        assert zoo.list_checkpoints("*fashion*", dataset="mnist") == []
+        with pytest.raises(UnknownNameError, match="unknown dataset 'minst'; did you mean 'mnist'"):
+            zoo.list_checkpoints(dataset="minst")
+        with pytest.raises(UnknownNameError, match="unknown variant"):
+            zoo.list_checkpoints(variant="vmf")
+
+    def test_every_entry_can_be_shown(self) -> None:
+        known = registry()
+        for kind in KINDS:
+            for name, spec in getattr(known, kind).items():
+                assert zoo.info(name, kind=kind) is spec
+                assert kind in kinds_of(name)
+                assert zoo.info(name) is getattr(known, kinds_of(name)[0])[name]
+
+    def test_mistakes(self) -> None:
+        with pytest.raises(
+            ConfigError, match="unknown kind 'benchmark'; did you mean 'benchmarks'"
+        ):
+            zoo.info("mnist", kind="benchmark")  # type: ignore[arg-type]
+        with pytest.raises(UnknownNameError, match="unknown benchmark 'svhn'"):
+            zoo.info("svhn", kind="benchmarks")
+        with pytest.raises(UnknownNameError, match="unknown name 3"):
+            zoo.info(3)  # type: ignore[arg-type]
+
+
+class TestNames:
+    def test_every_public_name_is_there(self) -> None:
+        stub = Path(zoo.__file__).with_suffix(".pyi").read_text()
+        names = re.findall(r"^from \S+ import (\w+) as \1$", stub, re.MULTILINE)
+        assert sorted(names) == zoo.__all__
+        assert len(names) == stub.count("import ")
+        everything: dict[str, Any] = {}
+        exec("from zoo import *", everything)
+        for name in names:
+            assert everything[name] is getattr(zoo, name)
+            assert name in dir(zoo)
+
+    def test_no_other_name_is(self) -> None:
+        for name in ("trian", "_homes_", "annotations_"):
+            with pytest.raises(AttributeError, match=f"module 'zoo' has no attribute '{name}'"):
+                getattr(zoo, name)
 
 
 class TestRoute:
@@ -175,6 +333,8 @@ class TestLoad:
             ("gaussian-vae", CheckpointError, "is a variant, not a trained checkpoint"),
             ("no-such-model", UnknownNameError, "unknown checkpoint 'no-such-model'"),
             ("missing.safetensors", CheckpointError, "no file or folder"),
+            (3, ConfigError, "expected a released name, a file or a run's folder, got a int"),
+            (None, ConfigError, "got a NoneType"),
             (Path("nowhere/x"), CheckpointError, "no file or folder"),
         ],
     )
@@ -182,6 +342,11 @@ class TestLoad:
         with pytest.raises(error) as caught:
             zoo.load(source)
         assert said in str(caught.value)
+
+    @pytest.mark.parametrize("device", ["gpu", "", "cuda:99", None])
+    def test_what_is_no_device(self, device: Any) -> None:
+        with pytest.raises(ConfigError, match="is not available here"):
+            zoo.load("gaussian-vae-digits", device=device)
 
     def test_a_folder_without_a_model(self, tmp_path: Path) -> None:
         with pytest.raises(CheckpointError, match=r"holds no \.safetensors"):
@@ -230,6 +395,15 @@ class TestEvaluate:
             ({"samples": 0}, ConfigError, "samples must be at least 1"),
             ({"examples": 1}, DataError, "at least 2 examples"),
             ({"dataset": "digits", "image_size": 9}, DataError, "(1, 8, 8)"),
+            ({"seed": 1.5}, ConfigError, "seed must be a whole number, got 1.5"),
+            ({"seed": -1}, ConfigError, "seed must be 0 to"),
+            ({"seed": 2**63}, ConfigError, "seed must be 0 to"),
+            ({"samples": "3"}, ConfigError, "samples must be a whole number"),
+            ({"examples": 2.0}, ConfigError, "examples must be a whole number"),
+            ({"split": None}, ConfigError, "unknown split None"),
+            ({"device": "gpu"}, ConfigError, "device 'gpu' is not available here"),
+            ({"device": "cuda:99"}, ConfigError, "device 'cuda:99' is not available here"),
+            ({"device": None}, ConfigError, "device 'None' is not available here"),
         ],
     )
     def test_mistakes(
@@ -238,6 +412,53 @@ class TestEvaluate:
         with pytest.raises(error) as caught:
             zoo.evaluate(run.directory, **({"samples": 2} | options))
         assert said in str(caught.value)
+
+    def test_a_run_is_what_its_folder_is(self, run: Run) -> None:
+        protocol: dict[str, Any] = {"samples": 2, "examples": 10}
+        assert zoo.evaluate(run, **protocol) == zoo.evaluate(run.directory, **protocol)
+
+    def test_a_model_may_be_compiled_or_wrapped(self, run: Run) -> None:
+        protocol: dict[str, Any] = {"dataset": "digits", "samples": 2, "examples": 10}
+        plain = zoo.evaluate(run.model, **protocol)
+        compiled = torch.compile(run.model, backend="eager")
+        for wrapped in (compiled, nn.DataParallel(run.model), nn.DataParallel(compiled),
+                        AveragedModel(run.model)):  # fmt: skip
+            assert zoo.evaluate(wrapped, **protocol) == plain
+
+    def test_a_model_may_be_distributed(self, run: Run, tmp_path: Path) -> None:
+        distributed.init_process_group(
+            "gloo", init_method=f"file://{tmp_path}/meeting", rank=0, world_size=1
+        )
+        try:
+            model = zoo.create("gaussian-vae", **TINY)
+            wrapped = nn.parallel.DistributedDataParallel(model)
+            protocol: dict[str, Any] = {"dataset": "digits", "samples": 2, "examples": 10}
+            assert zoo.evaluate(wrapped, **protocol) == zoo.evaluate(model, **protocol)
+        finally:
+            distributed.destroy_process_group()
+
+    def test_numpys_integers_are_integers_and_torchs_devices_devices(self, run: Run) -> None:
+        plain = zoo.evaluate(run, samples=2, examples=10, seed=3)
+        other = zoo.evaluate(
+            run, samples=np.int32(2), examples=np.uint8(10), seed=np.int64(3),
+            device=torch.device("cpu"),
+        )  # fmt: skip
+        assert other == plain
+        assert type(other.seed) is int
+
+    def test_threads_do_not_disturb_each_other(self, run: Run) -> None:
+        """Also a model in training mode, whose mode all threads would otherwise change."""
+        model = zoo.create("nvae-lite-s").train()
+        options: dict[str, Any] = {"dataset": "digits", "samples": 2, "examples": 20}
+        expected = {seed: zoo.evaluate(model, seed=seed, **options) for seed in (0, 1)}
+        torch.manual_seed(5)
+        before = torch.get_rng_state()
+        with ThreadPoolExecutor(6) as pool:
+            seeds = [0, 1] * 6
+            found = list(pool.map(lambda seed: zoo.evaluate(model, seed=seed, **options), seeds))
+        assert found == [expected[seed] for seed in seeds]
+        assert torch.equal(torch.get_rng_state(), before)
+        assert model.training
 
     def test_a_model_alone_does_not_say_its_dataset(self, run: Run) -> None:
         with pytest.raises(ConfigError, match="say which dataset"):
@@ -248,7 +469,9 @@ class TestCompare:
     def test_mixed_kinds_of_input_are_refused_before_any_evaluation(
         self, run: Run, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("zoo.api.evaluate", lambda *_, **__: pytest.fail("evaluated"))
+        monkeypatch.setattr(
+            "zoo.api.measure.evaluate_model", lambda *_, **__: pytest.fail("evaluated")
+        )
         unit = zoo.create("gaussian-vae", likelihood={"name": "gaussian"}, **TINY)
         with pytest.raises(ConfigError, match=r"input_kind differs \('binary' and 'unit'\)"):
             zoo.compare([run.directory, unit], benchmark="digits")
@@ -262,12 +485,41 @@ class TestCompare:
         assert other.rows[0].seed == 1
         assert str(table).startswith("digits")
 
+    def test_runs_on_one_dataset_need_not_name_it(self, run: Run, tmp_path: Path) -> None:
+        table = zoo.compare([run, "gaussian-vae-digits"], samples=2, examples=10)
+        assert {row.dataset for row in table.rows} == {"digits"}
+        np.save(tmp_path / "mine.npy", np.zeros((30, 8, 8), dtype=np.uint8))
+        other = zoo.train("gaussian-vae", dataset=str(tmp_path / "mine.npy"), epochs=1,
+                          directory=tmp_path / "run", progress=False, **TINY)  # fmt: skip
+        for sources in ([run, other], [run, run.model], {"a": run.model}):
+            with pytest.raises(ConfigError, match="give either a benchmark or a dataset"):
+                zoo.compare(sources)  # type: ignore[arg-type]
+
+    def test_models_of_one_class_are_told_apart(self, run: Run) -> None:
+        protocol: dict[str, Any] = {"dataset": "digits", "samples": 2, "examples": 10}
+        other = zoo.create("gaussian-vae", **TINY)
+        table = zoo.compare([run.model, other, run], **protocol)
+        names = {row.model for row in table.rows}
+        assert names == {"VAE (1)", "VAE (2)", str(run.directory)}
+        named = zoo.compare({"trained": run.model, "untrained": other}, **protocol)
+        assert {row.model for row in named.rows} == {"trained", "untrained"}
+
+    def test_each_model_is_loaded_once(self, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+        loaded, load = [], checkpoint.load
+        monkeypatch.setattr(
+            checkpoint, "load", lambda path, **options: loaded.append(path) or load(path, **options)
+        )
+        sources = [run.directory, "gaussian-vae-digits"]
+        zoo.compare(sources, benchmark="digits", samples=2, examples=10)
+        assert len(loaded) == 2
+
     @pytest.mark.parametrize(
         ("arguments", "error", "said"),
         [
             ({"sources": [], "benchmark": "digits"}, ConfigError, "nothing to compare"),
             ({"sources": "beta-vae-digits", "benchmark": "digits"}, ConfigError, "give a list of"),
-            ({}, ConfigError, "either a benchmark or a dataset"),
+            ({"sources": [nn.Linear(1, 1)], "dataset": "digits"}, ConfigError, "got a Linear"),
+            ({"sources": [3], "dataset": "digits"}, ConfigError, "got a int"),
             ({"benchmark": "digits", "dataset": "digits"}, ConfigError, "either a benchmark or"),
             ({"benchmark": "digts"}, UnknownNameError, "unknown benchmark 'digts'; did you mean"),
             ({"benchmark": "digits", "sources": ["gaussian-vae"]}, CheckpointError, "is a variant"),

@@ -26,7 +26,7 @@ from typer.testing import CliRunner
 
 import zoo
 from zoo.cli import app
-from zoo.cli_support import parse_settings
+from zoo.cli.settings import parse_settings
 from zoo.errors import ConfigError
 from zoo.registry import registry
 

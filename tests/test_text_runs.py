@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 import zoo
 from zoo.cli import app
-from zoo.cli_support import parse_decoding
+from zoo.cli.settings import parse_decoding
 from zoo.data import load_dataset
 from zoo.modalities.tokenizer import Tokenizer
 from zoo.errors import CheckpointError, ConfigError, DataError, TrainingError
@@ -350,7 +350,7 @@ def test_other_vocabularies_are_not_compared(
     other.parent.mkdir()
     other.write_text(corpus.read_text())  # the same sentences, cut into pieces of bytes
     train(other)
-    monkeypatch.setattr("zoo.api.evaluate", lambda *_, **__: pytest.fail("evaluated"))
+    monkeypatch.setattr("zoo.api.measure.evaluate_model", lambda *_, **__: pytest.fail("evaluated"))
     with pytest.raises(ConfigError, match="their vocabularies differ, .* same tokenizer.json"):
         zoo.compare([corpus.parent / "run", other.parent / "run"], dataset=str(corpus))
 

@@ -4,8 +4,8 @@
 >>> "gaussian-vae" in zoo.list_variants()
 True
 
-Importing zoo, and listing what it holds, does not import torch: each name below is resolved when
-it is first used.
+Importing zoo, and listing what it holds, does not import torch: each name is resolved when it is
+first used. The public names stand in ``__init__.pyi``, once for readers, type checkers and Python.
 """
 
 from __future__ import annotations
@@ -13,79 +13,31 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from zoo.api import compare, create, evaluate, train, verify
-    from zoo.catalogue import (
-        info,
-        list_benchmarks,
-        list_checkpoints,
-        list_datasets,
-        list_variants,
-    )
-    from zoo.errors import ZooError
-    from zoo.loading import load
-    from zoo.core.batch import Batch
-    from zoo.core.draws import Draws
-    from zoo.core.model import LatentVariableModel
-    from zoo.variants.univae.decoding import Beam, Draw, Greedy
-    from zoo.registry import register, use_registry
-    from zoo.training.config import Experiment
-    from zoo.training.launch import Run, resume, train_experiment
+from pathlib import Path
+from typing import Any
 
 __version__ = "0.1.0"
 
-_HOME = {
-    "zoo.api": ("compare", "create", "evaluate", "train", "verify"),
-    "zoo.catalogue": (
-        "info", "list_benchmarks", "list_checkpoints", "list_datasets", "list_variants",
-    ),
-    "zoo.errors": ("ZooError",),
-    "zoo.loading": ("load",),
-    "zoo.core.batch": ("Batch",), "zoo.core.draws": ("Draws",),
-    "zoo.core.model": ("LatentVariableModel",),
-    "zoo.variants.univae.decoding": ("Beam", "Draw", "Greedy"),
-    "zoo.registry": ("register", "use_registry"),
-    "zoo.training.config": ("Experiment",),
-    "zoo.training.launch": ("Run", "resume", "train_experiment"),
-}  # fmt: skip
-_MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 
-__all__ = [
-    "Beam",
-    "Draw",
-    "Batch",
-    "Draws",
-    "Experiment",
-    "Greedy",
-    "Run",
-    "LatentVariableModel",
-    "ZooError",
-    "compare",
-    "create",
-    "evaluate",
-    "info",
-    "list_benchmarks",
-    "list_checkpoints",
-    "list_datasets",
-    "list_variants",
-    "load",
-    "register",
-    "resume",
-    "train",
-    "train_experiment",
-    "use_registry",
-    "verify",
-]
+@cache
+def _homes() -> dict[str, str]:
+    """Each public name and the module that defines it, as the stub beside this file lists them."""
+    import ast
+
+    stub = ast.parse(Path(__file__).with_suffix(".pyi").read_text(encoding="utf-8"))
+    imports = [statement for statement in stub.body if isinstance(statement, ast.ImportFrom)]
+    return {name.name: str(each.module) for each in imports for name in each.names}
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _MODULE_OF:
+    if name == "__all__":  # what `from zoo import *` asks for
+        return sorted(_homes())
+    if name.startswith("_") or name not in _homes():
         raise AttributeError(f"module 'zoo' has no attribute {name!r}")
     with _collector_paused():
-        value = getattr(import_module(_MODULE_OF[name]), name)
+        value = getattr(import_module(_homes()[name]), name)
     globals()[name] = value
     return value
 
@@ -106,4 +58,4 @@ def _collector_paused() -> Iterator[None]:
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+    return sorted({*globals(), *_homes()})

@@ -50,7 +50,7 @@ def nearest(name: str, candidates: Iterable[str]) -> str | None:
     'gaussian-vae'
     """
     folded = {candidate.casefold(): candidate for candidate in candidates}
-    matches = difflib.get_close_matches(name.casefold(), folded, n=1, cutoff=0.5)
+    matches = difflib.get_close_matches(str(name).casefold(), folded, n=1, cutoff=0.5)
     return folded[matches[0]] if matches else None
 
 

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 
+GENERATORS = threading.RLock()
+"""Held by the thread that has seeded torch's generators, which are the same ones in all threads."""
+
 
 @contextmanager
 def seeded(seed: int, device: torch.device) -> Iterator[None]:
     """Noise from ``seed`` on the CPU and on ``device``, the generators restored afterwards.
+
+    Another thread that seeds waits until then; one that draws without seeding still disturbs.
 
     torch.manual_seed is not used: it reseeds every accelerator, also those not restored here.
 
@@ -21,7 +27,7 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
     True
     """
     devices = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices):
+    with GENERATORS, torch.random.fork_rng(devices=devices):
         torch.default_generator.manual_seed(seed)
         if devices:
             with torch.cuda.device(device):

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from zoo.devices import existing_device
 from zoo.errors import ConfigError
 from zoo.training.config import Experiment, TrainingConfig
 
@@ -19,14 +20,7 @@ def choose_device(name: str) -> torch.device:
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = str(error).splitlines()[0]
-        raise ConfigError(
-            f"device {name!r} is not available here: {reason} Use 'auto' or 'cpu'."
-        ) from error
+    device = existing_device(name)
     if device.type not in ("cpu", "cuda"):
         raise ConfigError(f"zoo trains on 'cpu' or 'cuda', not on {name!r}; use 'auto'")
     return device

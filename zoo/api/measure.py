@@ -1,0 +1,191 @@
+"""The verbs that measure: evaluate, compare, verify."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
+
+import torch
+
+from zoo.api.arguments import whole_number
+from zoo.api.source import Opened, Source, open_all, opened
+from zoo.data import Dataset, Examples, load_for_model
+from zoo.errors import ConfigError, did_you_mean
+from zoo.evaluation import (
+    Comparison,
+    Evaluation,
+    Verification,
+    evaluate_model,
+    refuse_mixed,
+    verify_figures,
+)
+from zoo.randomness import GENERATORS
+from zoo.registry import registry
+
+Progress: TypeAlias = Callable[[int, int], None]
+
+DEFAULT_SAMPLES = 1000
+SPLITS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class _Protocol:
+    """On what a model is measured, and how; no dataset stands for the one it was trained on."""
+
+    dataset: str | None
+    split: str = "test"
+    samples: int = DEFAULT_SAMPLES
+    examples: int | None = None
+    seed: int = 0
+    data_root: str | None = None
+    image_size: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.split not in SPLITS:
+            guess = did_you_mean(self.split, SPLITS)
+            raise ConfigError(f"unknown split {self.split!r}{guess} Known: {', '.join(SPLITS)}.")
+        for option in ("samples", "examples", "seed", "image_size"):
+            if (value := getattr(self, option)) is not None:
+                object.__setattr__(self, option, whole_number(option, value))
+
+
+def evaluate(
+    source: Source,
+    *,
+    dataset: str | None = None,
+    split: str = "test",
+    samples: int = DEFAULT_SAMPLES,
+    examples: int | None = None,
+    seed: int = 0,
+    data_root: str | None = None,
+    image_size: int | None = None,
+    device: str | torch.device = "cpu",
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Measure a model on a split: likelihoods in nats per example with standard errors.
+
+    ``source`` is a model or a :class:`Run`, measured where it is, or a checkpoint's name or path,
+    loaded to ``device``. The dataset defaults to the one the checkpoint was trained on; its images
+    are resized to what the model reads where they differ, or to ``image_size``. ``examples`` takes
+    so many, spread evenly over the split. ``progress`` is called with the number of decoded
+    examples so far and in all. Threads that call it measure one after another.
+
+    Raises UnknownNameError, ConfigError, DataError or CheckpointError.
+
+    >>> score = evaluate("gaussian-vae-digits", samples=10)
+    >>> score.examples, score.nll.value < -score.elbo.value
+    (300, True)
+    """
+    protocol = _Protocol(dataset, split, samples, examples, seed, data_root, image_size)
+    return _measure(opened(source, device), protocol, progress)
+
+
+def compare(
+    sources: Sequence[Source] | Mapping[str, Source],
+    *,
+    benchmark: str | None = None,
+    dataset: str | None = None,
+    samples: int | None = None,
+    examples: int | None = None,
+    seed: int | None = None,
+    data_root: str | None = None,
+    device: str | torch.device = "cpu",
+) -> Comparison:
+    """Measure several models under one protocol; print the result for a table.
+
+    ``sources`` are what :func:`evaluate` takes, in a list, or in a mapping from the names to show.
+    The protocol is a registered ``benchmark``, or the test split of a ``dataset``: by default of
+    the one that all were trained on. Arguments given beside a benchmark replace its own. Raises
+    what :func:`evaluate` raises, and ConfigError when the figures could not be compared (different
+    kinds of input, pixels, vocabularies or measures).
+
+    >>> print(compare(["gaussian-vae-digits", "beta-vae-digits"], benchmark="digits", samples=10))
+    digits...
+    """
+    given = {"samples": samples, "examples": examples, "seed": seed, "data_root": data_root}
+    changed: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
+    protocol = replace(_registered_protocol(benchmark, dataset), **changed)
+    entries = open_all(sources, device)
+    if protocol.dataset is None:
+        _refuse_different_datasets(entries)
+    refuse_mixed([entry.reader for entry in entries])  # before any long evaluation
+    rows = tuple(_measure(entry, protocol) for entry in entries)
+    return Comparison(title=benchmark or rows[0].test_set, rows=rows)
+
+
+def verify(
+    name: str, *, data_root: str | None = None, progress: Progress | None = None
+) -> Verification:
+    """Recompute every figure recorded for a released checkpoint, on the same test set.
+
+    Raises UnknownNameError, CheckpointError or DataError; figures that do not agree are reported
+    in the result, not raised.
+
+    >>> verify("autoencoder-digits").passed
+    True
+    """
+    spec = registry().checkpoint(name)
+    samples = {metric.samples for metric in spec.metrics.values() if metric.samples is not None}
+    if len(samples) > 1:
+        raise ConfigError(f"{name}: its figures were recorded with several sample counts {samples}")
+    evaluation = evaluate(
+        name,
+        dataset=spec.dataset,
+        samples=samples.pop() if samples else DEFAULT_SAMPLES,
+        data_root=data_root,
+        progress=progress,
+    )
+    return verify_figures(name, spec.metrics, evaluation)
+
+
+def _registered_protocol(benchmark: str | None, dataset: str | None) -> _Protocol:
+    if benchmark is None:
+        return _Protocol(dataset)
+    if dataset is not None:
+        raise ConfigError("give either a benchmark or a dataset to compare on, not both")
+    spec = registry().benchmark(benchmark)
+    return _Protocol(spec.dataset, spec.split, spec.samples, spec.examples, spec.seed)
+
+
+def _refuse_different_datasets(entries: Sequence[Opened]) -> None:
+    """Raise ConfigError where the models do not say one dataset that all were trained on."""
+    said = {str(entry.dataset): entry.name for entry in entries}
+    if len(said) > 1 or "None" in said:
+        listing = ", ".join(f"{entry.name}: {entry.dataset or 'unknown'}" for entry in entries)
+        raise ConfigError(
+            "give either a benchmark or a dataset to compare on, for the models do not say one "
+            f"that all were trained on ({listing:.500})"
+        )
+
+
+def _measure(entry: Opened, protocol: _Protocol, progress: Progress | None = None) -> Evaluation:
+    data = _data_for(entry, protocol)
+    split: Examples = getattr(data, protocol.split)
+    with GENERATORS:  # also the model's mode is one for all threads
+        return evaluate_model(
+            entry.model,
+            split if protocol.examples is None else split.spread(protocol.examples),
+            name=entry.name,
+            variant=entry.variant,
+            dataset=data.name,
+            split_name=protocol.split,
+            samples=protocol.samples,
+            seed=protocol.seed,
+            progress=progress,
+        )
+
+
+def _data_for(entry: Opened, protocol: _Protocol) -> Dataset:
+    """The protocol's dataset as the model reads it; its own one must be what it was trained on."""
+    own = protocol.dataset is None
+    dataset = entry.dataset if own else protocol.dataset
+    if dataset is None:
+        raise ConfigError("say which dataset to evaluate on, for example dataset='mnist'")
+    return load_for_model(
+        entry.model.config,
+        dataset,
+        root=protocol.data_root,
+        image_size=protocol.image_size,
+        trained_on=entry.metadata.data if own and entry.metadata else None,
+    )

@@ -1,0 +1,113 @@
+"""What is measured: a model in any of the forms in which users hold one."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple, TypeAlias
+
+import torch
+from torch import nn
+
+from zoo.storage import checkpoint
+from zoo.api.load import file_of, load_with_metadata
+from zoo.devices import existing_device
+from zoo.errors import ConfigError
+from zoo.evaluation import Reader
+from zoo.core.model import LatentVariableModel
+from zoo.training.launch import Run
+
+Source: TypeAlias = nn.Module | Run | str | Path
+"""A model, also a compiled one or one wrapped for distributed training; the result of a training;
+the name of a released checkpoint, a file, or a run's folder."""
+
+_WRAPPED_AS = ({"_orig_mod"}, {"module"})
+"""The only child of what torch.compile returns, and of what DistributedDataParallel is."""
+
+
+class Opened(NamedTuple):
+    """A model, the name to show for it, and what its checkpoint says where it has one."""
+
+    model: LatentVariableModel
+    name: str
+    metadata: checkpoint.CheckpointMetadata | None = None
+
+    @property
+    def variant(self) -> str | None:
+        """The variant it is registered as."""
+        return None if self.metadata is None else self.metadata.variant
+
+    @property
+    def dataset(self) -> str | None:
+        """The dataset it was trained on."""
+        return None if self.metadata is None else self.metadata.dataset
+
+    @property
+    def reader(self) -> Reader:
+        """How it reads x."""
+        return Reader(
+            self.name, self.model.input_kind, getattr(self.model.config, "tokenizer", None)
+        )
+
+
+def opened(source: Source, device: str | torch.device = "cpu") -> Opened:
+    """The model that ``source`` means: one in memory where it is, a checkpoint's on ``device``.
+
+    Raises ConfigError for anything else and for a device that is not there, and what
+    :func:`zoo.load` raises.
+    """
+    existing_device(device)
+    if isinstance(source, Run):
+        metadata = checkpoint.read_metadata(file_of(source.directory))
+        return Opened(source.model, str(source.directory), metadata)
+    if isinstance(source, nn.Module):
+        model = unwrapped(source)
+        return Opened(model, type(model).__name__)
+    model, metadata = load_with_metadata(source, device)
+    return Opened(model, str(source), metadata)
+
+
+def open_all(
+    sources: Sequence[Source] | Mapping[str, Source], device: str | torch.device = "cpu"
+) -> list[Opened]:
+    """Every source, by the names a mapping gives, else by their own: numbered where these repeat.
+
+    Raises ConfigError where there is none, or for one that is not in a list.
+    """
+    if isinstance(sources, str | Path | nn.Module | Run):
+        raise ConfigError(f"give a list of models, for one as [model], got {sources!r:.100}")
+    if not sources:
+        raise ConfigError("nothing to compare: name at least one model")
+    if isinstance(sources, Mapping):
+        return [opened(each, device)._replace(name=name) for name, each in sources.items()]
+    found = [opened(each, device) for each in sources]
+    names = _told_apart([each.name for each in found])
+    return [each._replace(name=name) for each, name in zip(found, names, strict=True)]
+
+
+def _told_apart(names: Sequence[str]) -> Iterator[str]:
+    """
+    >>> list(_told_apart(["VAE", "run", "VAE"]))
+    ['VAE (1)', 'run', 'VAE (2)']
+    """
+    total, so_far = Counter(names), Counter[str]()
+    for name in names:
+        so_far[name] += 1
+        yield name if total[name] == 1 else f"{name} ({so_far[name]})"
+
+
+def unwrapped(model: nn.Module) -> LatentVariableModel:
+    """The model inside the wrappers of compilation and of distributed training.
+
+    Raises ConfigError where there is none.
+    """
+    inner = model
+    while set(children := dict(inner.named_children())) in _WRAPPED_AS:
+        (inner,) = children.values()
+    if not isinstance(inner, LatentVariableModel):
+        raise ConfigError(
+            f"expected a model of zoo, got a {type(model).__name__}; zoo.create and zoo.load make "
+            "them, and a class of your own derives from zoo.LatentVariableModel"
+        )
+    return inner

@@ -1,0 +1,102 @@
+"""``zoo list``, ``zoo info``, ``zoo load``: what there is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
+
+import typer
+
+import zoo
+from zoo.api.catalogue import KINDS, Kind, kinds_of
+from zoo.cli.app import app
+from zoo.cli.options import JsonOption, SourceArgument, dataset_names, variant_names
+from zoo.cli.output import echo_json, echo_mapping, without_vocabulary
+from zoo.cli.sources import open_source
+from zoo.errors import ConfigError
+from zoo.registry import CheckpointSpec, registry
+
+
+@app.command("list", epilog="Example: zoo list checkpoints --dataset mnist")
+def list_names(
+    kind: Annotated[Kind | None, typer.Argument(help="All kinds when left out.")] = None,
+    pattern: Annotated[str, typer.Argument(help="A shell pattern for the names.")] = "*",
+    dataset: Annotated[
+        str | None,
+        typer.Option(help="Checkpoints trained on it alone.", autocompletion=dataset_names),
+    ] = None,
+    variant: Annotated[
+        str | None, typer.Option(help="Checkpoints of it alone.", autocompletion=variant_names)
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List what the zoo knows by name; of checkpoints also the NLL in nats and the size."""
+    chosen = {"dataset": dataset, "variant": variant}
+    if (dataset or variant) and kind not in (None, "checkpoints"):
+        raise ConfigError(f"--dataset and --variant choose checkpoints, not {kind}; leave them out")
+    kinds: Sequence[Kind] = ("checkpoints",) if dataset or variant else (kind,) if kind else KINDS
+    found = {each: _entries(each, pattern, chosen) for each in kinds}
+    if as_json:
+        echo_json({each: {n: s.summary for n, s in specs.items()} for each, specs in found.items()})
+        return
+    for each, specs in found.items():
+        typer.echo(f"{each}:" if specs else f"{each}: none")
+        for line in _lines(specs):
+            typer.echo(line)
+
+
+def _entries(kind: Kind, pattern: str, chosen: Mapping[str, str | None]) -> dict[str, Any]:
+    names = {
+        "variants": zoo.list_variants,
+        "datasets": zoo.list_datasets,
+        "benchmarks": zoo.list_benchmarks,
+        "checkpoints": lambda pattern: zoo.list_checkpoints(pattern, **chosen),
+    }[kind](pattern)
+    section = getattr(registry(), kind)
+    return {name: section[name] for name in names}
+
+
+def _lines(specs: Mapping[str, Any]) -> list[str]:
+    """Names, figures and summaries in columns."""
+    rows = [(name, *_figures(spec), spec.summary) for name, spec in specs.items()]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  "
+        + "  ".join([cell.ljust(width) for cell, width in zip(row, widths, strict=True)]).rstrip()
+        for row in rows
+    ]
+
+
+def _figures(spec: Any) -> tuple[str, ...]:
+    if not isinstance(spec, CheckpointSpec):
+        return ()
+    nll = spec.metrics.get("nll")
+    figure = "-" if nll is None else f"{nll.value:.2f}"
+    return f"{figure:>7}", f"{spec.bytes / 1e6:5.1f} MB"
+
+
+@app.command(epilog="Example: zoo info gaussian-vae")
+def info(
+    name: Annotated[str, typer.Argument(help="Of a checkpoint, variant, dataset or benchmark.")],
+    kind: Annotated[
+        Kind | None, typer.Option(help="Which is meant, where several share the name.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show all that is registered under a name."""
+    echo_mapping(zoo.info(name, kind).model_dump(mode="json", exclude_none=True), as_json)
+    shown, *others = kinds_of(name)
+    if kind is None and others:
+        choices = " or ".join(f"--kind {other}" for other in others)
+        typer.echo(f"this is of the {shown}; the name is also found with {choices}", err=True)
+
+
+@app.command(epilog="Example: zoo load gaussian-vae-digits")
+def load(source: SourceArgument, as_json: JsonOption = False) -> None:
+    """Fetch and check a checkpoint, and show what it is and where it lies."""
+    opened = open_source(source)
+    parameters = sum(parameter.numel() for parameter in opened.model.parameters())
+    metadata = opened.metadata.model_dump(mode="json")
+    if not as_json:
+        metadata["config"] = without_vocabulary(metadata["config"])
+    echo_mapping({"path": str(opened.path), "parameters": parameters, **metadata}, as_json)

@@ -1,0 +1,132 @@
+"""``zoo sample``, ``zoo reconstruct``, ``zoo encode``: files made with a model."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from zoo.cli.app import app
+from zoo.cli.options import (
+    DatasetOption,
+    DecodingOption,
+    RootOption,
+    SeedOption,
+    SourceArgument,
+    SplitOption,
+)
+from zoo.cli.output import (
+    check_suffix,
+    joined_images,
+    write_arrays,
+    write_lines,
+    write_picture,
+)
+from zoo.cli.settings import decoded_by
+from zoo.cli.sources import batch_size, examples_for, is_text, open_source
+
+
+@app.command(epilog="Example: zoo sample gaussian-vae-digits --n 64 --out grid.png")
+def sample(
+    source: SourceArgument,
+    out: Annotated[
+        Path, typer.Option(help="A .png picture, a .npy or .npz array; of sentences a .txt file.")
+    ],
+    n: Annotated[int, typer.Option("--n", min=1, help="How many images or sentences.")] = 64,
+    temperature: Annotated[
+        float, typer.Option(min=0, help="Scale of the prior's standard deviation.")
+    ] = 1.0,
+    decoding: DecodingOption = None,
+    seed: SeedOption = 0,
+) -> None:
+    """Draw images or sentences from a model's prior."""
+    check_suffix(out, (".png", ".npy", ".npz", ".txt"))
+    import torch
+
+    from zoo.report.figures import enlargement, grid
+
+    model = open_source(source).model
+    text = is_text(model, out)
+    generator = torch.Generator().manual_seed(seed)
+    draw, most = decoded_by(model.sample, decoding), batch_size(model)
+    sizes = [min(most, n - start) for start in range(0, n, most)]
+    drawn = [draw(size, temperature, generator) for size in sizes]
+    if text:
+        write_lines(out, drawn)
+    elif out.suffix == ".png":
+        images = joined_images(drawn)
+        write_picture(out, grid(images, math.isqrt(n - 1) + 1, scale=enlargement(images)))
+    else:
+        write_arrays(out, {"images": joined_images(drawn)})
+    _say(f"{n} {'sentences' if text else 'images'}", out)
+
+
+@app.command(epilog="Example: zoo reconstruct gaussian-vae-digits --n 8 --out pairs.png")
+def reconstruct(
+    source: SourceArgument,
+    out: Annotated[
+        Path, typer.Option(help="A .png picture, a .npz file of both; of sentences a .txt file.")
+    ],
+    dataset: DatasetOption = None,
+    split: SplitOption = "test",
+    n: Annotated[int, typer.Option("--n", min=1, help="How many examples.")] = 8,
+    decoding: DecodingOption = None,
+    seed: SeedOption = 0,
+    data_root: RootOption = None,
+) -> None:
+    """Show the first examples of a dataset, and under each the model's reconstruction."""
+    check_suffix(out, (".png", ".npz", ".txt"))
+    import torch
+
+    from zoo.randomness import seeded
+    from zoo.report.figures import enlargement, reconstruction_grid
+
+    opened = open_source(source)
+    model = opened.model
+    text, rebuild = is_text(model, out), decoded_by(model.reconstruct, decoding)
+    examples = examples_for(opened, dataset, split, seed, data_root).take(n)
+    originals = list(examples.batches(batch_size(model), "unit"))
+    shown = [model.write(x) for x in originals]
+    with seeded(seed, torch.device("cpu")):  # of a decoding that draws
+        rebuilt = [rebuild(x) for x in originals]
+    if text:
+        write_lines(out, shown, rebuilt)
+    else:
+        before, after = joined_images(shown), joined_images(rebuilt)
+        if out.suffix == ".png":
+            columns, scale = max(8, math.isqrt(n)), enlargement(before)
+            write_picture(out, reconstruction_grid(before, after, columns, scale=scale))
+        else:
+            write_arrays(out, {"originals": before, "reconstructions": after})
+    _say(f"{len(examples)} examples of {split} and their reconstructions", out)
+
+
+@app.command(epilog="Example: zoo encode gaussian-vae-digits --split train --out codes.npz")
+def encode(
+    source: SourceArgument,
+    out: Annotated[Path, typer.Option(help="A .npz file: codes, and labels if there are any.")],
+    dataset: DatasetOption = None,
+    split: SplitOption = "test",
+    seed: SeedOption = 0,
+    data_root: RootOption = None,
+) -> None:
+    """Write the codes of a dataset's examples, images resized to the model's size if need be."""
+    check_suffix(out, (".npz",))
+    import torch
+
+    opened = open_source(source)
+    examples = examples_for(opened, dataset, split, seed, data_root)
+    with torch.no_grad():
+        batches = examples.batches(batch_size(opened.model), "unit")
+        arrays = {"codes": torch.cat([opened.model.encode(x) for x in batches])}
+    if examples.labels is not None:
+        arrays["labels"] = examples.labels
+    write_arrays(out, arrays)
+    shapes = " and ".join(f"{name} {tuple(array.shape)}" for name, array in arrays.items())
+    _say(shapes, out)
+
+
+def _say(what: str, path: Path) -> None:
+    typer.echo(f"wrote {what} to {path}", err=True)

@@ -1,0 +1,150 @@
+"""``zoo evaluate``, ``zoo compare``, ``zoo verify``: figures."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from typing import Annotated, Any
+
+import typer
+
+import zoo
+from zoo.cli.app import app
+from zoo.cli.options import (
+    MOST_SEED,
+    DatasetOption,
+    DeviceOption,
+    ExamplesOption,
+    JsonOption,
+    RootOption,
+    SeedOption,
+    SizeOption,
+    SourceArgument,
+    SplitOption,
+    benchmark_names,
+    dataset_names,
+    source_names,
+)
+from zoo.cli.output import echo_json, folded, progress_bar
+from zoo.errors import ConfigError, ZooError
+
+
+@app.command(epilog="Example: zoo evaluate gaussian-vae-digits --samples 100")
+def evaluate(
+    source: SourceArgument,
+    dataset: DatasetOption = None,
+    split: SplitOption = "test",
+    samples: Annotated[int, typer.Option(min=1, help="Importance samples of the NLL.")] = 1000,
+    examples: ExamplesOption = None,
+    seed: SeedOption = 0,
+    data_root: RootOption = None,
+    image_size: SizeOption = None,
+    device: DeviceOption = "cpu",
+    as_json: JsonOption = False,
+) -> None:
+    """Measure a model: likelihoods in nats per example, with standard errors."""
+    with progress_bar(source) as progress:
+        result = zoo.evaluate(
+            source,
+            dataset=dataset,
+            split=split,
+            samples=samples,
+            examples=examples,
+            seed=seed,
+            data_root=data_root,
+            image_size=image_size,
+            device=device,
+            progress=progress,
+        )
+    if as_json:
+        echo_json(result.model_dump(mode="json"))
+    else:
+        typer.echo(result)
+
+
+@app.command(epilog="Example: zoo compare gaussian-vae-digits beta-vae-digits --benchmark digits")
+def compare(
+    sources: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="SOURCE...",
+            help="Released names, files or folders.",
+            autocompletion=source_names,
+        ),
+    ],
+    benchmark: Annotated[
+        str | None,
+        typer.Option(help="One of 'zoo list benchmarks'.", autocompletion=benchmark_names),
+    ] = None,
+    dataset: Annotated[
+        str | None,
+        typer.Option(
+            help="Its test split, by name or path; by default of the one all were trained on.",
+            autocompletion=dataset_names,
+        ),
+    ] = None,
+    samples: Annotated[int | None, typer.Option(min=1, help="Instead of the benchmark's.")] = None,
+    examples: ExamplesOption = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, max=MOST_SEED, help="Instead of the benchmark's.")
+    ] = None,
+    data_root: RootOption = None,
+    device: DeviceOption = "cpu",
+    as_json: JsonOption = False,
+) -> None:
+    """Measure several models under one protocol, best first.
+
+    Lines are whole wherever they are written to a file or a pipe; on a narrow terminal the table
+    is folded between columns.
+    """
+    result = zoo.compare(
+        sources,
+        benchmark=benchmark,
+        dataset=dataset,
+        samples=samples,
+        examples=examples,
+        seed=seed,
+        data_root=data_root,
+        device=device,
+    )
+    if as_json:
+        echo_json(result.model_dump(mode="json"))
+    elif sys.stdout.isatty():
+        typer.echo(folded(str(result), shutil.get_terminal_size().columns))
+    else:
+        typer.echo(result)
+
+
+@app.command(epilog="Example: zoo verify --all")
+def verify(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="NAME...", autocompletion=source_names)
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Every released checkpoint.")] = False,
+    data_root: RootOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Recompute released figures; exit with 1 when one is outside its error.
+
+    What cannot be recomputed here is an error, reported while the others go on; exit with 2 then.
+    """
+    if bool(names) == everything:
+        raise ConfigError("name the checkpoints to verify, or use --all")
+    results = [_verify(name, data_root, as_json) for name in names or zoo.list_checkpoints()]
+    if as_json:
+        echo_json(results)
+    if not all(result["passed"] for result in results):
+        raise typer.Exit(2 if any("error" in result for result in results) else 1)
+
+
+def _verify(name: str, data_root: str | None, as_json: bool) -> dict[str, Any]:
+    """The result of one checkpoint, or its error, as JSON; printed unless that is wanted."""
+    try:
+        with progress_bar(name) as progress:
+            result = zoo.verify(name, data_root=data_root, progress=progress)
+    except ZooError as error:
+        typer.echo(f"error: {name}: {error}", err=True)
+        return {"passed": False, "name": name, "error": str(error)}
+    if not as_json:
+        typer.echo(result)
+    return {"passed": result.passed, **result.model_dump(mode="json")}

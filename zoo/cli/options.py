@@ -1,0 +1,77 @@
+"""Arguments and options that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+import zoo
+
+SplitName = Literal["train", "validation", "test"]
+
+MOST_SEED = 2**63 - 1
+"""That torch's generators take."""
+
+
+def variant_names(incomplete: str) -> Iterator[str]:
+    """What the shell completes a variant's name to."""
+    return (name for name in zoo.list_variants() if name.startswith(incomplete))
+
+
+def dataset_names(incomplete: str) -> Iterator[str]:
+    """What the shell completes a dataset's name to."""
+    return (name for name in zoo.list_datasets() if name.startswith(incomplete))
+
+
+def benchmark_names(incomplete: str) -> Iterator[str]:
+    """What the shell completes a benchmark's name to."""
+    return (name for name in zoo.list_benchmarks() if name.startswith(incomplete))
+
+
+def source_names(incomplete: str) -> Iterator[str]:
+    """What the shell completes a checkpoint's name to: released names, files and folders."""
+    yield from (name for name in zoo.list_checkpoints() if name.startswith(incomplete))
+    yield from (str(path) for path in Path().glob(f"{incomplete}*"))
+
+
+def absolute(folder: str | None) -> str | None:
+    """A run remembers its data's place, and may be resumed from another folder."""
+    return folder and str(Path(folder).expanduser().absolute())
+
+
+SourceArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="SOURCE",
+        help="A released name, a file, or a run's folder.",
+        autocompletion=source_names,
+    ),
+]
+DatasetOption = Annotated[
+    str | None,
+    typer.Option(
+        help="A name or path; by default the one it was trained on.", autocompletion=dataset_names
+    ),
+]
+SplitOption = Annotated[SplitName, typer.Option(help="Which part of the dataset.")]
+RootOption = Annotated[
+    str | None,
+    typer.Option(metavar="FOLDER", help="Where the dataset's files lie.", callback=absolute),
+]
+SizeOption = Annotated[int | None, typer.Option(help="Resize and crop images to it.")]
+DeviceOption = Annotated[str, typer.Option(help="For example cuda.")]
+ExamplesOption = Annotated[
+    int | None, typer.Option(min=2, help="Only so many, spread over the split.")
+]
+DecodingOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="HOW",
+        help="Of a model that works token by token: greedy, beam=WIDTH, or temperature=T,top-p=P.",
+    ),
+]
+SeedOption = Annotated[int, typer.Option(min=0, max=MOST_SEED, help="Seed of everything random.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]

@@ -1,0 +1,68 @@
+"""The models that commands are asked about, and the examples they are shown."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from zoo.cli.options import SplitName
+from zoo.errors import ConfigError
+
+if TYPE_CHECKING:
+    from zoo.storage.checkpoint import CheckpointMetadata
+    from zoo.data.split import Examples
+    from zoo.core.model import LatentVariableModel
+
+# torch and all that needs it are imported where they are used: `zoo list` does without.
+
+BATCH = 500
+"""Examples that are encoded, decoded or drawn at a time, at most."""
+
+
+class OpenedFile(NamedTuple):
+    """A model on the CPU, the file it came from, and what that says of it."""
+
+    model: LatentVariableModel
+    path: Path
+    metadata: CheckpointMetadata
+
+
+def open_source(source: str) -> OpenedFile:
+    """The model that ``source`` means."""
+    from zoo.storage.hub import locate
+
+    path = locate(source)  # before torch is imported: a wrong name is answered at once
+    from zoo.api.load import load_with_metadata
+
+    model, metadata = load_with_metadata(path)
+    return OpenedFile(model, path, metadata)
+
+
+def batch_size(model: LatentVariableModel) -> int:
+    """How many examples the model encodes, decodes or draws at a time."""
+    return min(BATCH, model.rows)
+
+
+def examples_for(
+    source: OpenedFile, dataset: str | None, split: SplitName, seed: int, data_root: str | None
+) -> Examples:
+    """The examples a model is shown: its dataset's unless told, as it reads them."""
+    from zoo.data import load_for_model
+
+    model, path, metadata = source
+    trained_on = metadata.data if dataset is None else None
+    dataset = dataset or metadata.dataset
+    if dataset is None:
+        raise ConfigError(f"{path} does not say what it was trained on; give a --dataset")
+    data = load_for_model(model.config, dataset, root=data_root, trained_on=trained_on)
+    examples: Examples = getattr(data, split)
+    return examples.fixed(model.input_kind, seed)
+
+
+def is_text(model: LatentVariableModel, path: Path) -> bool:
+    """Whether the model makes sentences. ConfigError where ``path`` is for something else."""
+    text = model.input_kind == "tokens"
+    if text != (path.suffix == ".txt"):
+        made = "sentences, for a .txt file" if text else "images, not for a .txt file"
+        raise ConfigError(f"--out {path}: the model makes {made}")
+    return text
