@@ -6,11 +6,11 @@ from pathlib import Path
 
 import torch
 
-from zoo.storage import checkpoint
+from zoo.core.model import LatentVariableModel
 from zoo.devices import existing_device
 from zoo.errors import ConfigError
+from zoo.storage import checkpoint
 from zoo.storage.hub import locate
-from zoo.core.model import LatentVariableModel
 
 
 def load(source: str | Path, *, device: str | torch.device = "cpu") -> LatentVariableModel:

@@ -6,13 +6,13 @@ from pathlib import Path
 
 from torch import nn
 
-from zoo.storage import checkpoint
 from zoo.api.arguments import plain
 from zoo.api.source import opened
 from zoo.api.train import DEFAULT_DATASET, Option
-from zoo.data import load_dataset
 from zoo.core.model import LatentVariableModel
+from zoo.data import load_dataset
 from zoo.registry import registry
+from zoo.storage import checkpoint
 from zoo.training.launch import Run
 from zoo.variants import Facts, Variant
 

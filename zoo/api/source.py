@@ -10,12 +10,12 @@ from typing import NamedTuple, TypeAlias
 import torch
 from torch import nn
 
-from zoo.storage import checkpoint
 from zoo.api.load import file_of, load_with_metadata
+from zoo.core.model import LatentVariableModel
 from zoo.devices import existing_device
 from zoo.errors import ConfigError
 from zoo.evaluation import Reader
-from zoo.core.model import LatentVariableModel
+from zoo.storage import checkpoint
 from zoo.training.launch import Run
 
 Source: TypeAlias = nn.Module | Run | str | Path

@@ -9,9 +9,9 @@ from zoo.cli.options import SplitName
 from zoo.errors import ConfigError
 
 if TYPE_CHECKING:
-    from zoo.storage.checkpoint import CheckpointMetadata
-    from zoo.data.split import Examples
     from zoo.core.model import LatentVariableModel
+    from zoo.data.split import Examples
+    from zoo.storage.checkpoint import CheckpointMetadata
 
 # torch and all that needs it are imported where they are used: `zoo list` does without.
 

@@ -16,8 +16,8 @@ from zoo.data.images import resize_and_crop
 from zoo.data.partition import Splits
 from zoo.data.sources import as_arrays
 from zoo.data.text import Corpus, TextFormat, load_text_file
-from zoo.modalities.tokenizer import Tokenizer
 from zoo.errors import DataError
+from zoo.modalities.tokenizer import Tokenizer
 from zoo.registry import registry, resolve
 
 if TYPE_CHECKING:

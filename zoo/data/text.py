@@ -20,8 +20,8 @@ from zoo.core.batch import Batch
 from zoo.data.archive import Archive
 from zoo.data.examples import Examples
 from zoo.data.partition import complete
-from zoo.modalities.tokenizer import END, PAD, UNKNOWN, Kind, Tokenizer, refuse_waste
 from zoo.errors import DataError
+from zoo.modalities.tokenizer import END, PAD, UNKNOWN, Kind, Tokenizer, refuse_waste
 from zoo.registry import DatasetSpec
 
 if TYPE_CHECKING:

@@ -1,4 +1,5 @@
 """stub until merged"""
+
 from torch import Tensor
 from torch.distributions import Distribution
 

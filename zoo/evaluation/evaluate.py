@@ -175,7 +175,9 @@ def _figures(
     found: dict[str, Any] = {"nll": None, "bits_per_dim": None, "elbo": None, "kl": None}
     drawn = torch.zeros_like(terms.log_likelihood)
     if evidence is not None and variance is not None:
-        found = _bounds(terms, variance, evidence, dims if first.squared_error is not None else None)
+        found = _bounds(
+            terms, variance, evidence, dims if first.squared_error is not None else None
+        )
         drawn = variance.log_likelihood
     error, exact = first.squared_error, torch.zeros_like(drawn)
     return {

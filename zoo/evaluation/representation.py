@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from zoo.core.model import LatentVariableModel
 from zoo.errors import ConfigError, DataError, did_you_mean
 from zoo.evaluation.results import Estimate
-from zoo.core.model import LatentVariableModel
 
 if TYPE_CHECKING:
     from zoo.data import Split

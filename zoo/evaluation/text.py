@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from zoo.core.model import LatentVariableModel
 from zoo.data.text import TextSplit, kind_of
-from zoo.modalities.tokenizer import SPECIAL, UNKNOWN
 from zoo.errors import ZooError
 from zoo.evaluation.results import Estimate, TextFigures, mean_of
-from zoo.core.model import LatentVariableModel
+from zoo.modalities.tokenizer import SPECIAL, UNKNOWN
 
 if TYPE_CHECKING:
     from sacrebleu.metrics.bleu import BLEU
@@ -74,9 +74,7 @@ def _perplexity(nll: float, tokens: float) -> float:
         ) from None
 
 
-def mutual_information(
-    model: LatentVariableModel, split: TextSplit, mixed: int
-) -> Estimate | None:
+def mutual_information(model: LatentVariableModel, split: TextSplit, mixed: int) -> Estimate | None:
     """I(x; z) under q, by Hoffman & Johnson (2016)'s aggregate posterior, in nats.
 
     Over draws z_i ~ q(z|x_i) of the ``mixed`` examples, the mean of log q(z_i|x_i) minus

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from zoo.modalities.tokenizer import END, PAD, Tokenizer
-from zoo.errors import DataError
 from zoo.core.checks import described
+from zoo.errors import DataError
 from zoo.modalities.base import Modality, host_values
+from zoo.modalities.tokenizer import END, PAD, Tokenizer
 from zoo.settings import shortened
 
 if TYPE_CHECKING:

@@ -66,7 +66,9 @@ class ELBO(Objective):
             cost = balance(kl, kl_weight) * cost
         weight = kl_weight if self.beta == 1 else kl_weight * self.beta
         total = cost.sum()
-        if isinstance(weight, Tensor) or weight != 1:  # a factor of 1 would cost a small model 0.3 %
+        if (
+            isinstance(weight, Tensor) or weight != 1
+        ):  # a factor of 1 would cost a small model 0.3 %
             total = weight * total
         return total
 

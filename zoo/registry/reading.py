@@ -8,7 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from zoo.errors import ConfigError, UnknownNameError
-from zoo.registry.specs import BARE_FILE_NAME, COMPONENTS, SECTIONS, CheckpointSpec, Registry, singular
+from zoo.registry.specs import (
+    BARE_FILE_NAME,
+    COMPONENTS,
+    SECTIONS,
+    CheckpointSpec,
+    Registry,
+    singular,
+)
 from zoo.settings import merge
 from zoo.yaml_files import read_mapping
 

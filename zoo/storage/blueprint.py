@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
-from zoo.errors import CheckpointError, ZooError
 from zoo.core.model import LatentVariableModel, ModelConfig
+from zoo.errors import CheckpointError, ZooError
 from zoo.precision import float32_by_default
 
 STORED = {

@@ -20,8 +20,8 @@ from pydantic import StringConstraints
 from torch import Tensor
 
 import zoo
-from zoo.errors import CheckpointError, ConfigError, UnknownNameError, ZooError
 from zoo.core.model import LatentVariableModel, ModelConfig
+from zoo.errors import CheckpointError, ConfigError, UnknownNameError, ZooError
 from zoo.registry import BARE_FILE_NAME, registry
 from zoo.settings import Settings
 from zoo.storage.blueprint import (

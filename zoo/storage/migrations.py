@@ -94,6 +94,12 @@ STEPS: dict[int, Step] = {
             (r"\battention\.leave\b", "attention.out"),
             (r"\bfeed_forward\.enter\b", "feed_forward.up"),
             (r"\bfeed_forward\.leave\b", "feed_forward.down"),
+            (r"\bbefore_attention\b", "attention_norm"),
+            (r"\bbefore_feed_forward\b", "feed_forward_norm"),
+            (r"^halves$", "segment_embedding"),
+            (r"^tokens\.places$", "tokens.position_embedding"),
+            (r"^(latents\.\d+)\.head\.", r"\1.posterior."),
+            (r"^(steps\.\d+)\.to_posterior\.", r"\1.posterior.projection."),
         ),
     )
 }

@@ -15,7 +15,7 @@ from zoo.core.batch import Batch
 from zoo.core.model import LatentVariableModel
 from zoo.data import Dataset
 from zoo.data.text import vocabulary_warning
-from zoo.errors import ConfigError, TrainingError
+from zoo.errors import ConfigError
 from zoo.objectives import Loss, Step
 from zoo.training.config import Experiment, TrainingConfig
 from zoo.training.device import autocast, deterministic_convolutions, precision_warning

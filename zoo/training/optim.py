@@ -129,7 +129,9 @@ class GradientGuard:
         self.sentinels = self.parameters[: len(sentinels)]  # all that most steps read
         self.steps_per_epoch, self.max_norm = steps_per_epoch, max_norm
         device = self.parameters[0].device
-        self.figures = 2 + len(logs)  # where the norms begin: behind the flag, the loss and the logs
+        self.figures = 2 + len(
+            logs
+        )  # where the norms begin: behind the flag, the loss and the logs
         self.table = torch.zeros(steps_per_epoch, self.figures + len(named), device=device)
         self.bad, self.measured = self.table[:, 0], self.table[:, 1:]
         self.measured_in_part = self.table[:, 1 : self.figures + len(sentinels)]

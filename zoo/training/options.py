@@ -18,7 +18,10 @@ def route(overrides: Mapping[str, Any], variant: Variant) -> dict[str, dict[str,
     """
     objective = str(overrides.get("objective", variant.spec.objective["name"]))
     known = {
-        **{name: ".".join(("model", *place[:-1])) for name, place in variant.options(overrides).items()},
+        **{
+            name: ".".join(("model", *place[:-1]))
+            for name, place in variant.options(overrides).items()
+        },
         **dict.fromkeys(options_of("objectives", objective), "objective"),
         **dict.fromkeys(TrainingConfig.model_fields, "train"),
     }

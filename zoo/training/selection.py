@@ -10,9 +10,9 @@ from typing import Any
 
 import torch
 
-from zoo.storage import checkpoint
 from zoo.core.model import LatentVariableModel
 from zoo.errors import TrainingError
+from zoo.storage import checkpoint
 from zoo.training.config import Experiment
 from zoo.training.state import Progress
 

@@ -8,13 +8,13 @@ from typing import Any
 
 from pydantic import Field
 
+from zoo.core.model import LatentVariableModel
 from zoo.errors import ConfigError, TrainingError
 from zoo.files import sha256
-from zoo.storage.hub import locate
-from zoo.core.model import LatentVariableModel
 from zoo.registry import registry
 from zoo.settings import Settings, differences, merge, shortened
 from zoo.storage import checkpoint
+from zoo.storage.hub import locate
 from zoo.variants import Variant
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from zoo.errors import CheckpointError, TrainingError
 from zoo.core.model import LatentVariableModel
+from zoo.errors import CheckpointError, TrainingError
 from zoo.storage.tensors import read_tensors, write_tensors
 from zoo.training.config import Experiment
 from zoo.training.optim import GradientGuard, MovingAverage

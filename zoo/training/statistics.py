@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from zoo.data import Examples
 from zoo.core.model import LatentVariableModel
+from zoo.data import Examples
 from zoo.randomness import seeded
 
 EXAMPLES, BATCH = 4096, 256

@@ -111,7 +111,7 @@ class Flows(nn.ModuleList):
 class FlowPosterior(Distribution):
     """What flows make of a distribution of batch shape (N, H, W): a density over whole maps."""
 
-    arg_constraints = {}  # noqa: RUF012 -- torch's name
+    arg_constraints = {}
 
     def __init__(self, base: Distribution, flows: Flows, context: Tensor) -> None:
         count, *places = base.batch_shape

@@ -87,7 +87,9 @@ class NVAELite(LatentVariableModel):
             return latent.z
 
         path = self._descend(samples * len(batch.x), draw)
-        z = torch.cat([flat(latent.z) for latent in latents], dim=1).unflatten(0, shape)  # (S, B, D)
+        z = torch.cat([flat(latent.z) for latent in latents], dim=1).unflatten(
+            0, shape
+        )  # (S, B, D)
         likelihood = partial(self._likelihood, path, shape)
         return Draws(latents, likelihood, batch, partial(self._code, features), z)
 

@@ -12,8 +12,8 @@ from torch import Tensor
 from zoo.core.batch import Batch
 from zoo.core.checks import check_codes
 from zoo.core.model import LatentVariableModel
-from zoo.modalities.tokenizer import Tokenizer
 from zoo.errors import UnsupportedError
+from zoo.modalities.tokenizer import Tokenizer
 from zoo.randomness import noise_of
 from zoo.variants.univae.decoding import Decoding, Draw, Greedy, Mean
 from zoo.variants.univae.text import Images, Text

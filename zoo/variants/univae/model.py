@@ -15,10 +15,10 @@ from zoo.core.batch import Batch
 from zoo.core.checks import check_codes
 from zoo.core.draws import Draws, LatentDraw
 from zoo.core.latent_space import Product
-from zoo.modalities.tokenizer import Tokenizer
 from zoo.distributions.precision import full_precision
 from zoo.errors import UnsupportedError
 from zoo.likelihoods import Likelihood
+from zoo.modalities.tokenizer import Tokenizer
 from zoo.priors import Given
 from zoo.variants.univae.attention import repeated
 from zoo.variants.univae.config import UniVAEConfig

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from zoo.core.checks import described
-from zoo.modalities.tokenizer import END, PAD, Tokenizer
 from zoo.errors import DataError, UnsupportedError
 from zoo.likelihoods import InputKind
+from zoo.modalities.tokenizer import END, PAD, Tokenizer
 from zoo.settings import shortened
 
 
