@@ -56,8 +56,9 @@ def save(
 ) -> None:
     """Write a model to a file that :func:`zoo.load` reads: numbers and names, never code.
 
-    Variant and dataset are known of a :class:`Run`, the variant of what zoo has made; ``dataset`` is what it is then evaluated on. With ``half`` the weights
-    take half the place and keep three digits.
+    Variant and dataset are known of a :class:`Run`, the variant of what zoo has made; ``dataset``
+    is what it is then evaluated on. With ``half`` the weights take half the place and keep three
+    digits.
 
     Raises ConfigError where the variant must be said, and CheckpointError where the model is not
     of that variant or the file cannot be written.
