@@ -11,7 +11,7 @@ from torch import Tensor
 from zoo.data import Dataset
 from zoo.data.text import TextSplit
 from zoo.data.tokenizer import END
-from zoo.nn.decoding import Greedy
+from zoo.variants.univae.decoding import Greedy
 from zoo.randomness import seeded
 from zoo.variants.univae import UniVAE
 

@@ -26,7 +26,7 @@ from torch import Tensor
 import zoo
 from zoo import checkpoint, hub
 from zoo.data.loading import load_for_model
-from zoo.nn.decoding import Draw
+from zoo.variants.univae.decoding import Draw
 from zoo.report.figures import save_grid
 from zoo.variants.nvae_lite import NVAELite
 from zoo.variants.univae import UniVAE

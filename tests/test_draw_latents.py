@@ -12,7 +12,7 @@ from PIL import Image
 
 from zoo import checkpoint
 from zoo.data.tokenizer import Tokenizer
-from zoo.nn.decoding import Decoding, Draw
+from zoo.variants.univae.decoding import Decoding, Draw
 from zoo.variants.nvae_lite import NVAELite, NVAELiteConfig, ScaleConfig
 from zoo.variants.univae import UniVAE, UniVAEConfig
 from zoo.variants.vae import VAE, VAEConfig

@@ -24,7 +24,7 @@ from zoo.data import Dataset, load_dataset, load_for_model
 from zoo.data.text import TextSplit, kind_of
 from zoo.data.tokenizer import END, PAD, UNKNOWN, Kind, Tokenizer
 from zoo.errors import CheckpointError, ConfigError, DataError, UnsupportedError
-from zoo.nn.decoding import Greedy
+from zoo.variants.univae.decoding import Greedy
 from zoo.variants.univae import UniVAE, UniVAEConfig
 
 WORDS = ["the cat sat", "a dog ran far away", "the dog sat", "a cat ran"]

@@ -23,7 +23,7 @@ from zoo.cli_support import parse_decoding
 from zoo.data import load_dataset
 from zoo.data.tokenizer import Tokenizer
 from zoo.errors import CheckpointError, ConfigError, DataError, TrainingError
-from zoo.nn.decoding import Decoding
+from zoo.variants.univae.decoding import Decoding
 from zoo.randomness import seeded
 from zoo.training.config import Experiment
 from zoo.training.trainer import train_experiment

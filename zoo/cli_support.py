@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from zoo.data.split import Examples
     from zoo.model import VariationalAutoencoder
-    from zoo.nn.decoding import Decoding
+    from zoo.variants.univae.decoding import Decoding
 
 # torch and all that needs it are imported where they are used: `zoo list` does without.
 
@@ -120,7 +120,7 @@ def parse_decoding(text: str) -> Decoding:
     >>> parse_decoding("temperature=0.8,top-p=0.9")
     Draw(temperature=0.8, top_p=0.9)
     """
-    from zoo.nn.decoding import Beam, Draw, Greedy
+    from zoo.variants.univae.decoding import Beam, Draw, Greedy
 
     if text.strip() == "greedy":
         return Greedy()

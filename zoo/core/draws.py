@@ -205,4 +205,6 @@ class Draws:
 
     def _stacked(self, parts: Sequence[Tensor]) -> Tensor:
         """(S, B) of each group -> (S, B, G)."""
-        return torch.stack(tuple(parts), dim=-1) if parts else self.z.new_zeros(*self.z.shape[:2], 0)
+        return (
+            torch.stack(tuple(parts), dim=-1) if parts else self.z.new_zeros(*self.z.shape[:2], 0)
+        )

@@ -167,7 +167,9 @@ class LatentVariableModel(Component, nn.Module, ABC):
         """``codes`` (B, D) with the latents of ``groups``, from 0, drawn from the prior."""
         check_groups(groups, len(self.group_widths))
         drawn = self.draw_codes(len(codes), 1.0, generator, condition)
-        parts = zip(codes.split(self.group_widths, -1), drawn.split(self.group_widths, -1), strict=True)
+        parts = zip(
+            codes.split(self.group_widths, -1), drawn.split(self.group_widths, -1), strict=True
+        )
         return torch.cat([pair[g in groups] for g, pair in enumerate(parts)], dim=-1)
 
     @torch.no_grad()
@@ -215,7 +217,14 @@ class LatentVariableModel(Component, nn.Module, ABC):
 
         A model whose p(x|z) has no mean in closed form shows something else and says so.
         """
-        return self.write(self.decode(z, condition).mean)
+        return self.write(self.estimate(z, condition))
+
+    def estimate(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
+        """One example for each code (B, D), on which errors are measured: the mean of p(x|z).
+
+        A model whose p(x|z) has no mean in closed form takes another and says so.
+        """
+        return self.decode(z, condition).mean
 
     def interpolate(self, start: Tensor, end: Tensor, steps: int) -> Tensor:
         """Codes on the shortest way between two codes (..., D), both included: (steps, ..., D)."""

@@ -77,4 +77,3 @@ class SingleLatentModel(LatentVariableModel):
         out = self.decoder(inputs.flatten(0, -2))  # (S B, K, ...)
         likelihood: Distribution = self.likelihood(out.unflatten(0, z.shape[:-1]))
         return likelihood
-
