@@ -15,7 +15,7 @@ from torch import distributed, nn
 from torch.optim.swa_utils import AveragedModel
 
 import zoo
-from zoo import checkpoint
+from zoo.storage import checkpoint
 from zoo.api.catalogue import KINDS, kinds_of
 from zoo.api.train import default_directory
 from zoo.errors import CheckpointError, ConfigError, DataError, UnknownNameError, ZooError

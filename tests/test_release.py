@@ -18,7 +18,7 @@ import yaml
 from torch import Tensor
 
 import zoo
-from zoo import checkpoint
+from zoo.storage import checkpoint
 from zoo.cli.settings import parse_settings
 from zoo.data import Split
 from zoo.data.text import TextSplit

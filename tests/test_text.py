@@ -23,7 +23,7 @@ from zoo.data import Dataset, load_dataset, load_for_model
 from zoo.data.text import TextSplit, kind_of
 from zoo.modalities.tokenizer import END, PAD, UNKNOWN, Kind, Tokenizer
 from zoo.errors import CheckpointError, ConfigError, DataError, UnsupportedError
-from zoo.nn.decoding import Greedy
+from zoo.variants.univae.decoding import Greedy
 from zoo.storage import checkpoint
 from zoo.storage.tensors import read_tensors, write_tensors
 from zoo.variants.univae import UniVAE, UniVAEConfig
