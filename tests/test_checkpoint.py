@@ -680,7 +680,7 @@ for attempt in range(12):
         write_for_ever(1000 * attempt)
     time.sleep(random.uniform(0.02, 0.25))
     while attempt % 2 and not list(path.parent.glob(".zoo-*.tmp")):
-        pass  # every other one is killed while it writes
+        time.sleep(0.001)  # every other one is killed while it writes
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
     for left in path.parent.glob(".zoo-*.tmp"):
