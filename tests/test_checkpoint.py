@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import pickle
 import subprocess
 import sys
@@ -472,9 +473,10 @@ def test_other_things_given_by_mistake(tmp_path: Path) -> None:
 
 
 def test_a_device_that_is_not_there(saved: Path) -> None:
-    for device in ("warp", "cuda:99"):
-        with pytest.raises(CheckpointError, match=device):
-            checkpoint.load(saved, device=device)
+    for device in ("warp", "cuda:99", "", -1, 2.5, object(), ["cpu"], torch.float16):
+        with pytest.raises(CheckpointError, match="cannot move the model to the device") as caught:
+            checkpoint.load(saved, device=device)  # type: ignore[arg-type]
+        assert str(device) in str(caught.value)
 
 
 def test_save_refuses_what_would_not_load_again(tmp_path: Path) -> None:
@@ -630,6 +632,39 @@ def test_a_failed_save_leaves_the_old_file(saved: Path, monkeypatch: pytest.Monk
     assert list(saved.parent.iterdir()) == [saved]
 
 
+SAVE_WITHOUT_ROOM = """
+import resource, signal
+import torch, zoo.storage.tensors as c
+from zoo.errors import CheckpointError
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+try:
+    c.write_tensors(sys.argv[1], {"x": torch.zeros(1000)}, {})
+except CheckpointError as error:
+    print(error)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="limits files the POSIX way")
+def test_a_disk_that_is_really_full(saved: Path) -> None:
+    before = saved.read_bytes()
+    assert "cannot write" in run_python(SAVE_WITHOUT_ROOM, str(saved)).stdout
+    assert saved.read_bytes() == before
+    assert list(saved.parent.iterdir()) == [saved]
+
+
+def test_what_is_no_regular_file_is_not_replaced(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for path in (pipe, tmp_path, "a\0b"):
+        with pytest.raises(CheckpointError, match="cannot write"):
+            checkpoint.save(path, tiny(), variant="tiny")
+    assert pipe.is_fifo()
+    assert list(tmp_path.iterdir()) == [pipe]
+    with pytest.raises(CheckpointError, match="cannot read"):
+        checkpoint.load("a\0b")
+
+
 def test_others_may_read_a_saved_file_as_the_umask_says(saved: Path) -> None:
     ordinary = saved.parent / "ordinary"
     ordinary.touch()
@@ -680,7 +715,7 @@ for attempt in range(12):
         write_for_ever(1000 * attempt)
     time.sleep(random.uniform(0.02, 0.25))
     while attempt % 2 and not list(path.parent.glob(".zoo-*.tmp")):
-        pass  # every other one is killed while it writes
+        time.sleep(0.001)  # every other one is killed while it writes
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
     for left in path.parent.glob(".zoo-*.tmp"):
