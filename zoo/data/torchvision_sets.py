@@ -6,7 +6,6 @@ and the page that documents the set, and for EMNIST which of its splits.
 
 from __future__ import annotations
 
-import io
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -119,7 +118,7 @@ def _read_omniglot(path: Path, size: int, numbers: dict[str, int]) -> Split:
     try:
         with zipfile.ZipFile(path) as archive:
             names = sorted(name for name in archive.namelist() if name.endswith(".png"))
-            images = [decode(io.BytesIO(archive.read(name)), name, size) for name in names]
+            images = [decode(archive.read(name), name, size) for name in names]
     except (OSError, zipfile.BadZipFile) as error:
         raise DataError(f"{path} is damaged: {error}; delete it and get it anew") from error
     characters = [name.rpartition("/")[0] for name in names]
