@@ -13,15 +13,21 @@ from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
 JPEG = b"\xff\xd8\xff"
-TIFF = (b"II\x2a\x00", b"MM\x00\x2a", b"II\x00\x2a", b"MM\x2a\x00")
+PPM = b"P"
+GAP = rb"(?:\s|#[^\r\n]*[\r\n])+"
+PPM_HEADER = re.compile(rb"P(?:[14](?:%b\d+){2}|[2356](?:%b\d+){3})\s" % (GAP, GAP))
+LONGEST_HEADER = 4096
 BIG_TIFF = (b"II\x2b\x00", b"MM\x00\x2b")
+TIFF = (b"II\x2a\x00", b"MM\x00\x2a", b"II\x00\x2a", b"MM\x2a\x00", *BIG_TIFF)
 ORIENTATION = 0x0112
 VALUE_SIZES = (0, 1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8, 4)
 """Bytes of one value of each type of tag, by the type's number."""
 EXIF_MARK, XMP_MARK = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0"
 XMP_ORIENTATION = re.compile(rb'tiff:Orientation(?:="|>)([1-8])')
-MOST_SCANS = 100
-"""Of a progressive JPEG; each costs as much as the whole picture. Programs write about ten."""
+MOST_SCANS, MOST_SEGMENTS = 50, 10_000
+"""Of a JPEG; each scan costs as much as the whole picture, and programs write about ten."""
+MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd9]")
+"""Of a segment that says its length, unlike padding, restarts, start and end."""
 START_OF_SCAN, APPLICATION, COMMENT = 0xDA, range(0xE0, 0xF0), 0xFE
 COLOURS = (0xE0, 0xEE)
 """The application segments that say what colours mean, of JFIF and of Adobe."""
@@ -70,6 +76,12 @@ def tags(data: bytes) -> Iterator[Tag]:
         raise ValueError("its tags end early") from error
 
 
+def refuse_long_header(content: bytes) -> None:
+    """Raise ValueError for a PPM whose header, which Pillow reads byte by byte, does not end."""
+    if not PPM_HEADER.match(content[:LONGEST_HEADER]):
+        raise ValueError(f"it has no header of PPM in its first {LONGEST_HEADER:,} bytes")
+
+
 def refuse_overlapping_tags(content: bytes) -> None:
     """Raise ValueError for a TIFF whose tags would take more memory than the file holds."""
     if content.startswith(BIG_TIFF):
@@ -98,14 +110,15 @@ def split_jpeg(content: bytes) -> tuple[bytes, Metadata]:
 def _segments(content: bytes) -> Iterator[tuple[int, bytes]]:
     """Each segment and its marker; the last is the first scan with all that follows."""
     place = 2
-    while (place := content.find(b"\xff", place)) >= 0 and place + 4 <= len(content):
-        marker, length = content[place + 1], int.from_bytes(content[place + 2 : place + 4], "big")
+    for _ in range(MOST_SEGMENTS):
+        found = MARKER.search(content, place)
+        if found is None or found.end() + 2 > len(content):
+            raise ValueError("it ends before its pixels")
+        place, marker = found.start(), content[found.start() + 1]
         if marker == START_OF_SCAN:
             yield marker, content[place:]
             return
-        if marker in (0x00, 0xFF) or 0xD0 <= marker <= 0xD9:  # padding, and what has no length
-            place += 1
-            continue
+        length = int.from_bytes(content[place + 2 : place + 4], "big")
         yield marker, content[place : place + 2 + length]
         place += 2 + max(length, 2)
-    raise ValueError("it ends before its pixels")
+    raise ValueError(f"it has more than {MOST_SEGMENTS:,} segments")

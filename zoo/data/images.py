@@ -15,7 +15,15 @@ from PIL.TiffImagePlugin import TiffImageFile
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from zoo.data.image_metadata import JPEG, TIFF, Metadata, refuse_overlapping_tags, split_jpeg
+from zoo.data.image_metadata import (
+    JPEG,
+    PPM,
+    TIFF,
+    Metadata,
+    refuse_long_header,
+    refuse_overlapping_tags,
+    split_jpeg,
+)
 from zoo.errors import DataError
 
 FORMATS = ("PNG", "JPEG", "TIFF", "GIF", "BMP", "WEBP", "PPM")
@@ -88,6 +96,8 @@ def _pixels(content: bytes) -> NDArray[np.uint8]:
         content, metadata = split_jpeg(content)
     elif content.startswith(TIFF):
         refuse_overlapping_tags(content)
+    elif content.startswith(PPM):
+        refuse_long_header(content)
     with Image.open(io.BytesIO(content), formats=FORMATS) as image:
         _refuse(image)
         image.load()
@@ -149,7 +159,7 @@ def resize_and_crop(images: Tensor, size: int) -> Tensor:
     if resized[0] * resized[1] > MOST_PIXELS:
         raise DataError(
             f"images of {width}x{height} pixels would have {resized[1]}x{resized[0]} with a "
-            f"shorter side of {size}; cut them to a shape nearer a square, or ask for a smaller size"
+            f"shorter side of {size}; cut them nearer to squares, or ask for a smaller size"
         )
     if resized != (height, width):
         images = interpolate(images, size=resized, mode="bilinear", antialias=True)

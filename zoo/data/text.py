@@ -21,6 +21,7 @@ from zoo.data.archive import Archive
 from zoo.data.partition import complete
 from zoo.data.split import Examples
 from zoo.data.tokenizer import END, PAD, UNKNOWN, Kind, Tokenizer, refuse_waste
+from zoo.data.tokenizer_json import MOST_BYTES
 from zoo.errors import DataError
 from zoo.model import InputKind
 from zoo.registry import DatasetSpec
@@ -219,6 +220,8 @@ def load_text_file(path: Path) -> Corpus:
 
 def _read_tokenizer(path: Path) -> Tokenizer:
     try:
+        if (size := path.stat().st_size) > MOST_BYTES:
+            raise DataError(f"it has {size:,} bytes, more than {MOST_BYTES:,}")
         return Tokenizer(_read(path))
     except DataError as error:
         raise DataError(f"the {path.name} beside it: {error}; mend or remove that file") from error
