@@ -224,6 +224,12 @@ class TestFiles:
         path.write_bytes(b"junk")
         assert sizes(tmp_path) == [16, 2, 2]
 
+    @pytest.mark.parametrize("name", ["License", "readme", "a.txt"])
+    def test_a_class_may_be_called_like_a_note(self, name: str, tmp_path: Path) -> None:
+        classes(tmp_path)
+        picture(tmp_path / name / "0.png")
+        assert sum(sizes(tmp_path)) == 21
+
     def test_many_names_are_counted(self, tmp_path: Path) -> None:
         classes(tmp_path)
         for n in range(25):
@@ -300,6 +306,7 @@ class TestIdentity:
         )
         again = read_folder(tmp_path / "b", None)
         assert again.digest == first.digest
+        assert again.decoder == first.decoder and "Pillow" in first.decoder
         assert again.splits[0].digest() != first.splits[0].digest()
 
     @pytest.mark.parametrize("change", ["byte", "label", "more", "split"])

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from zoo.data.image_files import SPLIT_NAMES, ImageFile, image_files, shown
-from zoo.data.images import MOST_BYTES, decode, without_pillows_warnings
+from zoo.data.images import MOST_BYTES, decode, decoder_versions, without_pillows_warnings
 from zoo.data.partition import Splits, complete
 from zoo.data.split import Split
 from zoo.errors import DataError
@@ -26,11 +26,13 @@ class FolderContents(NamedTuple):
     """A folder's splits, the identity of the files they were made of, and the files left out.
 
     ``digest`` is the SHA-256 of the files' bytes, their splits and labels, in order: the same
-    where another version of a decoder reads other pixels.
+    where another version of ``decoder`` reads other pixels. ``skipped`` says which files were left
+    out, and why.
     """
 
     splits: Splits
     digest: str
+    decoder: str
     skipped: tuple[str, ...]
 
 
@@ -75,7 +77,7 @@ def read_folder(
     empty = {file.part for file in files} - {picture.file.part for picture in read}
     if empty or (failed and not skip_unreadable):
         raise DataError(_unusable(failed))
-    return FolderContents(_splits(read), _digest(read), failed)
+    return FolderContents(_splits(read), _digest(read), decoder_versions(), failed)
 
 
 def _read(file: ImageFile, folder: Path, image_size: int | None) -> _Picture:

@@ -56,7 +56,7 @@ def _read(file: BinaryIO, path: Path, dimensions: int) -> Tensor:
     count = math.prod(shape) if shape else 0
     if 0 < count <= MOST_BYTES and _holds(file, path, count):
         values = torch.empty(count, dtype=torch.uint8)
-        if _fill(file, memoryview(values.numpy())) and not file.read(1):
+        if _fill(file, values.numpy().data) and not file.read(1):
             return values.view(shape)
     raise DataError(f"{path} is damaged: it ends early or late; delete it and get it anew")
 

@@ -26,7 +26,8 @@ SPLIT_NAMES = {
     "test": ("test", "testing"),
 }
 """The names of a split's folder, in any case."""
-DEBRIS = ("thumbs.db", "desktop.ini", "__macosx", "@eadir", "readme", "license", "licence")
+DEBRIS = ("thumbs.db", "desktop.ini", "__macosx", "@eadir")
+NOTES = ("readme", "license", "licence", "copying", "authors", "changelog", "makefile")
 NO_PICTURES = (
     *(".txt", ".md", ".rst", ".html", ".pdf", ".csv", ".tsv", ".json", ".jsonl", ".xml", ".yaml"),
     *(".yml", ".toml", ".ini", ".log", ".py", ".sh", ".ipynb", ".md5", ".sha256"),
@@ -142,7 +143,8 @@ def _is_folder(path: Path) -> bool:
 
 
 def _is_no_picture(path: Path) -> bool:
-    return path.suffix.lower() in NO_PICTURES and not _is_folder(path)
+    by_name = path.suffix.lower() in NO_PICTURES or path.name.casefold() in NOTES
+    return by_name and not _is_folder(path)
 
 
 @dataclass

@@ -62,7 +62,7 @@ def tags(data: bytes) -> Iterator[Tag]:
     if not data:
         return
     if data[:2] not in (b"II", b"MM"):
-        raise ValueError("its tags have no byte order")
+        raise ValueError("its EXIF data have no byte order; save it without them")
     order: Literal["little", "big"] = "little" if data[:2] == b"II" else "big"
     code = "<" if order == "little" else ">"
     try:
@@ -73,7 +73,7 @@ def tags(data: bytes) -> Iterator[Tag]:
             size = VALUE_SIZES[kind] if kind < len(VALUE_SIZES) else 0
             yield Tag(number, int.from_bytes(raw[:size], order), size * values)
     except struct.error as error:
-        raise ValueError("its tags end early") from error
+        raise ValueError("its EXIF or TIFF tags end early; save it without them") from error
 
 
 def refuse_long_header(content: bytes) -> None:

@@ -86,7 +86,7 @@ def without_pillows_warnings() -> Iterator[None]:
 def decoder_versions() -> str:
     """What decodes: another version may read a JPEG one grey level apart."""
     jpeg = features.version("libjpeg_turbo") or features.version("jpg")
-    return f"Pillow {Image.__version__} with JPEG library {jpeg}"
+    return f"Pillow {features.version('pil')} with JPEG library {jpeg}"
 
 
 def _pixels(content: bytes) -> NDArray[np.uint8]:
@@ -101,7 +101,8 @@ def _pixels(content: bytes) -> NDArray[np.uint8]:
     with Image.open(io.BytesIO(content), formats=FORMATS) as image:
         _refuse(image)
         image.load()
-        turn = UPRIGHT.get((metadata or _metadata(image)).orientation())
+        found = _metadata(image) if metadata is None else metadata
+        turn = UPRIGHT.get(found.orientation())
         upright = image if turn is None else image.transpose(turn)
         upright.info.pop("transparency", None)  # else Pillow warns of some kinds
         mode = "L" if image.mode in GREY_MODES else "RGB"
@@ -128,7 +129,7 @@ def _is_deep(image: ImageFile.ImageFile) -> bool:
     if image.mode in DEEP_MODES:
         return True
     if isinstance(image, TiffImageFile):
-        return max(image.tag_v2.get(BITS_PER_SAMPLE, (1,))) > 8
+        return bool(max(image.tag_v2.get(BITS_PER_SAMPLE, (1,))) > 8)
     codec, *_, args = image.tile[0] if image.tile else ("", None)
     if codec in ("ppm", "ppm_plain"):
         return isinstance(args, tuple) and args[1] > 255  # (mode, largest value)

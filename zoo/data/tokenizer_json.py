@@ -18,7 +18,7 @@ MAKER = "zoo.data.tokenizer.Tokenizer.learn"
 MOST_CHARACTERS = 2**22
 MOST_BRACKETS = 2**19
 MOST_BYTES = 4 * MOST_CHARACTERS
-MOST_TOKENS, MOST_ADDED, MOST_ADDED_CHARACTERS = 2**18, 1000, 100
+MOST_TOKENS, MOST_ADDED, MOST_ADDED_CHARACTERS = 2**17, 1000, 100
 CHARACTERS, OLD_CHARACTERS = r"<unk>|[\s\S]", r"[\s\S]"
 """A token is a character, or ``<unk>`` where it is written; models of before knew no ``<unk>``."""
 CUTS = {
