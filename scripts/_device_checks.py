@@ -30,7 +30,7 @@ from torch import Tensor
 
 import zoo
 from zoo.data import load_dataset, load_for_model
-from zoo.model import VariationalAutoencoder
+from zoo.core.model import LatentVariableModel
 
 ERRORS = 4.0
 """So many standard errors of the noise may two figures differ by, and the next fraction besides."""
@@ -38,7 +38,7 @@ ROUNDING = 1e-3
 """Of a figure: an accelerator sums in another order, and its convolutions may be TF32."""
 
 Record = dict[str, Any]
-Measure = Callable[[VariationalAutoencoder, Tensor], Tensor]
+Measure = Callable[[LatentVariableModel, Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ def released(variant: str) -> str | None:
     return min(images, key=lambda name: specs[name].dataset != "digits", default=None)
 
 
-def repeated(call: Measure, model: VariationalAutoencoder, sizes: Sizes) -> tuple[float, float]:
+def repeated(call: Measure, model: LatentVariableModel, sizes: Sizes) -> tuple[float, float]:
     """The mean over examples and repetitions, and the standard error that its noise leaves."""
     x = examples(model, sizes.examples)
     with torch.no_grad():
@@ -135,12 +135,12 @@ def repeated(call: Measure, model: VariationalAutoencoder, sizes: Sizes) -> tupl
 # Only these two know more of a model than its public methods.
 
 
-def bound(model: VariationalAutoencoder, x: Tensor) -> Tensor:
+def bound(model: LatentVariableModel, x: Tensor) -> Tensor:
     """The evidence lower bound of examples (B, ...), in nats: (B,)."""
     return model.elbo_terms(x).elbo
 
 
-def examples(model: VariationalAutoencoder, count: int) -> Tensor:
+def examples(model: LatentVariableModel, count: int) -> Tensor:
     """Test images of digits as the model reads them, where the model is: (count, C, H, W)."""
     split = load_for_model(model.config, "digits").test.take(count)
     fixed = split.fixed(model.input_kind, seed=0)
@@ -162,7 +162,7 @@ def stays_on_device(variant: str, sizes: Sizes) -> Record:
     return {"passed": all(row["passed"] for row in rows.values()), "calls": rows}
 
 
-def fresh(variant: str, sizes: Sizes) -> VariationalAutoencoder:
+def fresh(variant: str, sizes: Sizes) -> LatentVariableModel:
     """A model with new weights that reads digits: a speed does not depend on them."""
     model = zoo.create(variant, input_shape=(1, sizes.image_size, sizes.image_size))
     return model.to(sizes.device).eval()

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 import zoo
-from zoo.model import VariationalAutoencoder
+from zoo.core.model import LatentVariableModel
 
 ROOT = Path(__file__).parents[1]
 
@@ -108,7 +108,7 @@ def test_a_figure_that_differs_by_more_than_its_noise_is_found(
 ) -> None:
     right, shift = checks.bound, iter([0.0, 0.0, 2.0, 2.0])
 
-    def wrong(model: VariationalAutoencoder, x: Tensor) -> Tensor:
+    def wrong(model: LatentVariableModel, x: Tensor) -> Tensor:
         value: Tensor = right(model, x)
         return value + next(shift)
 
