@@ -180,17 +180,9 @@ def route(
         if section is None:
             known = [f for names in fields.values() for f in names]
             listing = "; ".join(f"{s}: {', '.join(names)}" for s, names in fields.items())
-            guess = _objective_with(key) or did_you_mean(key, known)
-            raise ConfigError(f"unknown option {key!r}{guess} Known: {listing}.")
+            raise ConfigError(f"unknown option {key!r}{did_you_mean(key, known)} Known: {listing}.")
         sorted_options[section][key] = value
     return sorted_options
-
-
-def _objective_with(key: str) -> str:
-    owners = [name for name, schema in _OBJECTIVES.items() if key in schema.model_fields]
-    return (
-        f", which is of the objective {owners[0]!r}: set objective={owners[0]}." if owners else ""
-    )
 
 
 def read_experiment(text: str, where: str) -> Experiment:
