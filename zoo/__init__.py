@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from zoo.errors import ZooError
     from zoo.loading import load
     from zoo.model import ElboTerms, VariationalAutoencoder
-    from zoo.variants.univae.decoding import Beam, Draw, Greedy
+    from zoo.variants.univae.decoding import Beam, Draw, Greedy, Mean
     from zoo.registry import register, use_registry
     from zoo.training.config import Experiment
     from zoo.training.trainer import Run, resume, train_experiment
@@ -43,7 +43,7 @@ _HOME = {
     "zoo.errors": ("ZooError",),
     "zoo.loading": ("load",),
     "zoo.model": ("ElboTerms", "VariationalAutoencoder"),
-    "zoo.variants.univae.decoding": ("Beam", "Draw", "Greedy"),
+    "zoo.variants.univae.decoding": ("Beam", "Draw", "Greedy", "Mean"),
     "zoo.registry": ("register", "use_registry"),
     "zoo.training.config": ("Experiment",),
     "zoo.training.trainer": ("Run", "resume", "train_experiment"),
@@ -56,6 +56,7 @@ __all__ = [
     "ElboTerms",
     "Experiment",
     "Greedy",
+    "Mean",
     "Run",
     "VariationalAutoencoder",
     "ZooError",

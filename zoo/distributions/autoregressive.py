@@ -50,8 +50,8 @@ class Autoregressive(Distribution):
     def mean(self) -> Tensor:
         """Not in closed form."""
         raise UnsupportedError(
-            "an autoregressive likelihood has no mean in closed form; use model.show(codes) for "
-            "its likeliest tokens one after another, or sample()"
+            "an autoregressive likelihood has no mean in closed form; use model.show(codes), "
+            "which takes it of a few draws of images and of text the likeliest tokens, or sample()"
         )
 
     @torch.no_grad()
