@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from zoo.errors import ZooError
     from zoo.loading import load
     from zoo.model import ElboTerms, VariationalAutoencoder
-    from zoo.variants.univae.decoding import Beam, Draw, Greedy, Mean
     from zoo.registry import register, use_registry
     from zoo.training.config import Experiment
     from zoo.training.trainer import Run, resume, train_experiment
+    from zoo.variants.univae.decoding import Beam, Draw, Greedy, Mean
 
 __version__ = "0.1.0"
 
