@@ -88,7 +88,7 @@ def reconstruct(
     text, rebuild = is_text(model, out), decoded_by(model.reconstruct, decoding)
     examples = examples_for(opened, dataset, split, seed, data_root).take(n)
     originals = list(examples.batches(batch_size(model), "unit"))
-    shown = [model.write(x) for x in originals]
+    shown = [model.modality.write(x) for x in originals]
     with seeded(seed, torch.device("cpu")):  # of a decoding that draws
         rebuilt = [rebuild(x) for x in originals]
     if text:

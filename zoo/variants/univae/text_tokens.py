@@ -14,7 +14,7 @@ from zoo.distributions.precision import full_precision
 from zoo.errors import UnsupportedError
 from zoo.likelihoods import Likelihood
 from zoo.variants.univae.config import UniVAEConfig
-from zoo.variants.univae.text import after_end
+from zoo.modalities.text import after_end
 from zoo.variants.univae.tokens import Tokens
 from zoo.variants.univae.vocabulary import token_log_prob
 
