@@ -9,7 +9,6 @@ from torch import Tensor
 from torch.distributions import Independent, Normal
 
 
-
 class DiagonalNormal(Independent):  # type: ignore[type-arg]
     """N(mean, diag exp(log_scale)^2) over the last dimension, (..., D) both.
 
