@@ -50,7 +50,7 @@ from torch import Tensor
 from torch.distributions import kl_divergence
 from torch.testing import assert_close
 
-from zoo.data.tokenizer import END, UNKNOWN, Tokenizer
+from zoo.modalities.tokenizer import END, UNKNOWN, Tokenizer
 from zoo.errors import ConfigError
 from zoo.memory import keep_freed_memory
 from zoo.priors import Given
