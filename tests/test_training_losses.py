@@ -225,9 +225,7 @@ class Root(VAE):
         return (0.0 * self.decoder.layers[0].weight).square().sum().sqrt()
 
 
-def test_a_penalty_whose_gradient_alone_is_bad_changes_no_weight(
-    tmp_path: Path
-) -> None:
+def test_a_penalty_whose_gradient_alone_is_bad_changes_no_weight(tmp_path: Path) -> None:
     """The root of 0 is finite, its slope is not: neither the loss nor a bias shows it."""
 
     with pytest.raises(TrainingError, match=r"decoder\.layers\.0\.weight"):

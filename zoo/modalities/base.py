@@ -14,8 +14,8 @@ from zoo.core.component import Component
 from zoo.errors import DataError, UnsupportedError
 
 if TYPE_CHECKING:
-    from zoo.modalities.tokenizer import Tokenizer
     from zoo.likelihoods.base import InputKind
+    from zoo.modalities.tokenizer import Tokenizer
 
 
 class Modality(Component, ABC):

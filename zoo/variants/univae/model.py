@@ -17,7 +17,6 @@ from zoo.core.draws import Draws, LatentDraw
 from zoo.core.latent_space import Product
 from zoo.distributions.precision import full_precision
 from zoo.likelihoods import Likelihood
-from zoo.modalities.tokenizer import Tokenizer
 from zoo.priors import Given
 from zoo.variants.univae.attention import repeated
 from zoo.variants.univae.config import UniVAEConfig
