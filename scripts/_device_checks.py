@@ -29,8 +29,8 @@ from sklearn.datasets import load_digits  # type: ignore[import-untyped]
 from torch import Tensor
 
 import zoo
-from zoo.data import load_dataset, load_for_model
 from zoo.core.model import LatentVariableModel
+from zoo.data import load_dataset, load_for_model
 
 ERRORS = 4.0
 """So many standard errors of the noise may two figures differ by, and the next fraction besides."""

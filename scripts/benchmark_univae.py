@@ -50,9 +50,9 @@ from torch import Tensor
 from torch.distributions import kl_divergence
 from torch.testing import assert_close
 
-from zoo.modalities.tokenizer import END, UNKNOWN, Tokenizer
 from zoo.errors import ConfigError
 from zoo.memory import keep_freed_memory
+from zoo.modalities.tokenizer import END, UNKNOWN, Tokenizer
 from zoo.priors import Given
 from zoo.randomness import seeded
 from zoo.training.config import TrainingConfig

@@ -15,12 +15,12 @@ from torch import distributed, nn
 from torch.optim.swa_utils import AveragedModel
 
 import zoo
-from zoo.storage import checkpoint
 from zoo.api.catalogue import KINDS, kinds_of
 from zoo.api.train import default_directory
 from zoo.core.component import Selected
 from zoo.errors import CheckpointError, ConfigError, DataError, UnknownNameError, ZooError
 from zoo.registry import registry
+from zoo.storage import checkpoint
 from zoo.training.config import Experiment, TrainingConfig, read_experiment
 from zoo.training.launch import Run
 from zoo.training.options import route

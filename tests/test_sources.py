@@ -15,10 +15,10 @@ from torch import Tensor
 from torch.utils.data import Dataset as TorchDataset
 from torch.utils.data import IterableDataset, TensorDataset
 
-from zoo.data import Dataset, Split, VectorSplit, load_dataset, load_for_model
-from zoo.modalities.tokenizer import Tokenizer
-from zoo.errors import DataError
 from zoo.core.model import InputKind, ModelConfig
+from zoo.data import Dataset, Split, VectorSplit, load_dataset, load_for_model
+from zoo.errors import DataError
+from zoo.modalities.tokenizer import Tokenizer
 
 RNG = np.random.default_rng(0)
 VECTORS = RNG.normal(size=(30, 4)).astype(np.float32)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 from typing import Any, ClassVar
@@ -12,10 +11,10 @@ import torch
 from torch import Tensor
 
 import zoo
-from zoo.data import load_dataset
-from zoo.errors import ConfigError, TrainingError
 from zoo.core.batch import Batch
 from zoo.core.draws import Draws
+from zoo.data import load_dataset
+from zoo.errors import ConfigError, TrainingError
 from zoo.training.launch import Run
 from zoo.training.loop import Trainer
 from zoo.variants.vae import VAE
