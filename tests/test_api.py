@@ -269,22 +269,22 @@ class TestNames:
 class TestRoute:
     def test_sorts_by_the_schema_that_knows_the_name(self) -> None:
         options = {"epochs": 3, "beta": 2.0, "free_bits": 1.0, "latent_dim": 5, "backbone": "conv"}
-        assert route(options, VAEConfig, "beta") == {
+        assert route(options, Variant.find("beta-vae")) == {
             "train": {"epochs": 3},
             "objective": {"beta": 2.0, "free_bits": 1.0},
             "model": {"latent_dim": 5, "backbone": "conv"},
         }
 
     def test_an_objective_given_decides_over_the_registered_one(self) -> None:
-        routed = route({"objective": "beta", "beta": 2.0}, VAEConfig, "elbo")
+        routed = route({"objective": "beta", "beta": 2.0}, Variant.find("gaussian-vae"))
         assert routed["objective"] == {"name": "beta", "beta": 2.0}
         with pytest.raises(ConfigError, match="unknown option 'beta'"):
-            route({"objective": "elbo", "beta": 2.0}, VAEConfig, "beta")
+            route({"objective": "elbo", "beta": 2.0}, Variant.find("beta-vae"))
 
     def test_the_data_decide_the_shape_and_objectives_have_no_option_called_name(self) -> None:
         for option in ({"input_shape": (1, 8, 8)}, {"name": "beta"}):
             with pytest.raises(ConfigError, match="unknown option"):
-                route(option, VAEConfig, "elbo")
+                route(option, Variant.find("gaussian-vae"))
 
     def test_an_unknown_option_lists_all(self) -> None:
         with pytest.raises(ConfigError) as caught:
