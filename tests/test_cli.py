@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -26,6 +27,7 @@ from typer.testing import CliRunner
 
 import zoo
 from zoo.cli import app
+from zoo.cli.output import folded
 from zoo.cli.settings import parse_settings
 from zoo.errors import ConfigError
 from zoo.registry import registry
@@ -81,6 +83,26 @@ def test_list_in_plain_text_has_one_line_for_each_name() -> None:
     lines = call("list", "variants").stdout.splitlines()
     assert lines[0] == "variants:"
     assert [line.split()[0] for line in lines[1:]] == zoo.list_variants()
+
+
+def test_list_shows_figures_and_sizes_of_checkpoints() -> None:
+    lines = call("list", "checkpoints").stdout.splitlines()[1:]
+    for line, (name, spec) in zip(lines, sorted(registry().checkpoints.items()), strict=True):
+        nll = spec.metrics.get("nll")
+        figure = "-" if nll is None else f"{nll.value:.2f}"
+        assert line.split()[:4] == [name, figure, f"{spec.bytes / 1e6:.1f}", "MB"]
+        assert line.endswith(spec.summary)
+
+
+def test_list_chooses_checkpoints_of_a_dataset_or_a_variant() -> None:
+    assert set(
+        call_json("list", "checkpoints", "*vae*", "--dataset", "digits")["checkpoints"]
+    ) == set(zoo.list_checkpoints("*vae*", dataset="digits"))
+    listed = call_json("list", "--variant", "vmf-vae", "--dataset", "mnist")
+    assert list(listed) == ["checkpoints"]
+    assert list(listed["checkpoints"]) == ["vmf-vae-mnist"]
+    assert "did you mean 'mnist'?" in call("list", "--dataset", "minst", code=2).stderr
+    assert "leave them out" in call("list", "variants", "--dataset", "mnist", code=2).stderr
 
 
 def test_list_filters_by_pattern() -> None:
@@ -144,6 +166,17 @@ def test_info_prints_the_entry_of_the_registry() -> None:
     assert yaml.safe_load(call("info", "beta-vae").stdout) == expected
 
 
+def test_info_of_a_name_of_several_kinds_says_so() -> None:
+    dataset, benchmark = call("info", "digits"), call("info", "digits", "--kind", "benchmarks")
+    assert yaml.safe_load(dataset.stdout)["license"] == registry().dataset("digits").license
+    assert (
+        dataset.stderr == "this is of the datasets; the name is also found with --kind benchmarks\n"
+    )
+    assert yaml.safe_load(benchmark.stdout)["samples"] == registry().benchmark("digits").samples
+    assert benchmark.stderr == ""
+    assert call("info", "svhn").stderr == ""
+
+
 def test_version() -> None:
     assert call("--version").stdout == f"zoo {zoo.__version__}\n"
 
@@ -152,7 +185,8 @@ def test_every_command_has_help_with_an_example() -> None:
     commands = [command.name or command.callback.__name__ for command in app.registered_commands]
     assert len(commands) == 10
     for command in commands:
-        assert f"Example: zoo {command}" in call(command, "--help").stdout
+        shown = " ".join(call(command, "--help").stdout.split())
+        assert f"Example: zoo {command}" in shown
 
 
 # Training
@@ -177,6 +211,42 @@ def test_train_prints_its_result_as_json(tmp_path: Path) -> None:
         "name": "beta", "beta": 2.0, "free_bits": 0.0, "balance": False,
     }  # fmt: skip
     assert (config["train"]["lr"], config["train"]["seed"]) == (2e-3, 5)
+
+
+def test_any_setting_is_an_option(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    call("train", "--lr", "2e-3", "beta-vae", "--latent-dim", 3, "--backbone.hidden=[16]",
+         "--epochs", 1, "--beta", 2, "--train.batch_size", 64, "--model.backbone.name", "mlp",
+         "--set", "free_bits=0.5", "--directory", run)  # fmt: skip
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    assert (config["train"]["lr"], config["train"]["batch_size"]) == (2e-3, 64)
+    assert (config["objective"]["beta"], config["objective"]["free_bits"]) == (2.0, 0.5)
+    assert config["model"]["latent_dim"] == 3
+    assert config["model"]["backbone"] == {"name": "mlp", "hidden": [16]}
+
+
+def test_an_objective_is_chosen_as_in_python(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    call("train", "gaussian-vae", *TINY, "--samples", 2, "--objective", "iwae", "--epochs", 1,
+         "--directory", run)  # fmt: skip
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    assert config["objective"] == {"name": "iwae", "samples": 2}
+
+
+def test_other_settings_have_other_folders_and_the_same_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    tiny = ("train", "gaussian-vae", *TINY, "--epochs", 1)
+    first = call_json(*tiny)
+    assert call_json(*tiny) == first
+    other = call_json(*tiny, "--lr", "1e-2")
+    assert other["directory"] != first["directory"]
+    in_python = zoo.train("gaussian-vae", epochs=1, latent_dim=3, backbone={"hidden": [16]},
+                          progress=False)  # fmt: skip
+    assert str(in_python.directory) == first["directory"]
+    assert re.fullmatch(r"runs/gaussian-vae-digits-s0-[0-9a-f]{6}", first["directory"])
+    assert len(list((tmp_path / "runs").iterdir())) == 2
 
 
 def test_a_run_remembers_the_absolute_place_of_its_data(
@@ -229,7 +299,12 @@ def test_interrupted_training_says_how_to_go_on(tmp_path: Path) -> None:
         ("model.latent_dims=1", "did you mean 'latent_dim'?"),
         ("objective.free_bit=1", "did you mean 'free_bits'?"),
         ("train.lr", "SECTION.KEY=VALUE"),
-        ("lr=1", "SECTION.KEY=VALUE"),
+        ("lern_rate=1", "unknown option 'lern_rate'"),
+        ("latent_dims=1", "did you mean 'latent_dim'?"),
+        ("beta=2", "unknown option 'beta'"),
+        ("model=vae", "SECTION.KEY=VALUE"),
+        ("=1", "SECTION.KEY=VALUE"),
+        ("objective=bta", "did you mean 'beta'?"),
         ("train..lr=1", "SECTION.KEY=VALUE"),
         ("train.lr=[1", "not YAML"),
         ("train.lr=2000-99-99", "not YAML"),
@@ -300,7 +375,22 @@ def test_the_last_of_equal_settings_wins() -> None:
         (["info", "beta"], "did you mean 'beta-vae'?"),
         (["load", "no-such-model"], "no-such-model"),
         (["evaluate", "gaussian-vae"], "variant"),
-        (["compare", "a", "b"], "benchmark"),
+        (
+            ["compare", "gaussian-vae-digits", "gaussian-vae-mnist"],
+            "either a benchmark or a dataset",
+        ),
+        (["compare", "gaussian-vae-digit", "b"], "did you mean 'gaussian-vae-digits'?"),
+        (
+            ["train", "gaussian-vae", "--epoch", "1"],
+            "unknown option --epoch; did you mean --epochs?",
+        ),
+        (["train", "gaussian-vae", "--directry=x"], "did you mean --directory?"),
+        (["train", "gaussian-vae", "--lr"], "--lr needs a value"),
+        (["train", "gaussian-vae", "--lr", "--json"], "--lr needs a value"),
+        (["train", "gaussian-vae", "--lern", "3"], "unknown option 'lern'"),
+        (["train", "--lr", "3"], "name a variant"),
+        (["train", "--resume", "x", "--lr", "3"], "leave out --set"),
+        (["evaluate", "gaussian-vae-digits", "--device", "gpu"], "device 'gpu' is not available"),
         (["verify"], "--all"),
         (["verify", "x", "--all"], "--all"),
     ],
@@ -358,8 +448,141 @@ def test_compare_ranks_under_one_protocol(run: Path) -> None:
     assert "best.safetensors" in call("compare", run, run / "best.safetensors", *options).stdout
 
 
+def test_runs_that_share_a_dataset_need_not_name_it(run: Path) -> None:
+    rows = call_json("compare", run, "gaussian-vae-digits", "--samples", 2, "--examples", 10)[
+        "rows"
+    ]
+    assert {row["dataset"] for row in rows} == {"digits"}
+
+
+def test_tables_are_whole_in_a_pipe_and_folded_on_a_narrow_terminal(run: Path) -> None:
+    options = ("compare", run, "gaussian-vae-digits", "--samples", 2, "--examples", 10)
+    table = call(*options).stdout
+    _, header, rule, *rows, _ = table.splitlines()
+    assert len(rows) == 2
+    assert max(map(len, (header, rule, *rows))) > 80
+    blocks = folded(table.rstrip("\n"), 80).splitlines()
+    assert all(len(line) <= 80 for line in blocks[1:-1] if str(run) not in line)
+    for line in (header, *rows):
+        assert all(any(cell in part for part in blocks) for cell in line.split("  "))
+    assert folded(table, 500) == table
+
+
+def test_on_a_terminal_the_table_is_folded(run: Path, tmp_path: Path) -> None:
+    pty = pytest.importorskip("pty")
+    ours, theirs = pty.openpty()
+    sizes = {"COLUMNS": "60", "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "zoo", "compare", "gaussian-vae-digits", "vmf-vae-digits",
+               "--samples", "1", "--examples", "4"]  # fmt: skip
+    with subprocess.Popen(command, stdout=theirs, env={**os.environ, **sizes}) as process:
+        os.close(theirs)
+        shown = b""
+        with contextlib.suppress(OSError):  # how the end of a terminal is said
+            while part := os.read(ours, 4096):
+                shown += part
+    os.close(ours)
+    assert process.returncode == 0
+    lines = shown.decode().split("\r\n")
+    headers = [line for line in lines if line.startswith("model ")]
+    assert len(headers) > 2
+    assert all(len(line) <= 60 for line in headers)
+
+
+def printed_in(encoding: str, *arguments: object, cwd: Path, code: int = 0) -> tuple[str, str]:
+    """What the command prints in a legacy code page, where all of it can be read."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": encoding}
+    command = [sys.executable, "-m", "zoo", *map(str, arguments)]
+    done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True)
+    assert done.returncode == code, done.stderr
+    return done.stdout.decode(encoding, "replace"), done.stderr.decode(encoding, "replace")
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "latin-1", "cp437", "utf-8"])
+def test_no_output_is_lost_to_a_legacy_code_page(encoding: str, tmp_path: Path) -> None:
+    summary = "模型 – λ ± ½"
+    entry = f"variants: {{mine: {{extends: gaussian-vae, summary: {summary}}}}}"
+    (tmp_path / "mine.yaml").write_text(entry, encoding="utf-8")
+    known = ("--registry", "mine.yaml")
+    listed, _ = printed_in(encoding, *known, "list", "variants", "mine", "--json", cwd=tmp_path)
+    assert json.loads(listed) == {"variants": {"mine": summary}}
+    listed, _ = printed_in(encoding, *known, "list", "variants", cwd=tmp_path)
+    assert "mine" in listed
+    assert (summary in listed) == (encoding == "utf-8")
+    _, errors = printed_in(encoding, "load", summary, cwd=tmp_path, code=2)
+    assert errors.startswith("error: unknown checkpoint ")
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp437"])
+def test_no_figure_is_lost_to_a_legacy_code_page(encoding: str, tmp_path: Path) -> None:
+    options = ("gaussian-vae-digits", "--samples", 1, "--examples", 4)
+    shown, _ = printed_in(encoding, "evaluate", *options, cwd=tmp_path)
+    assert "nats per example" in shown
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("zoo train gaus", "gaussian-vae"),
+        ("zoo evaluate vmf-vae-d", "vmf-vae-digits"),
+        ("zoo compare a --benchmark dig", "digits"),
+        ("zoo list chec", "checkpoints"),
+    ],
+)
+def test_the_shell_completes_commands_and_names(words: str, expected: str, tmp_path: Path) -> None:
+    asked = {"_ZOO_COMPLETE": "complete_bash", "COMP_WORDS": words,
+             "COMP_CWORD": str(len(words.split()) - 1)}  # fmt: skip
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), **asked}
+    done = subprocess.run([sys.executable, "-m", "zoo"], cwd=tmp_path, env=environment,
+                          capture_output=True, text=True)  # fmt: skip
+    assert expected in done.stdout.split(), done.stderr
+
+
+def test_a_run_of_a_variant_of_a_script_says_how_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "script.py").write_text(SCRIPT)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    subprocess.run([sys.executable, "script.py"], cwd=tmp_path, env=environment, check=True)
+    for command in READERS:
+        said = call(*command, tmp_path / "run", code=2).stderr
+        assert "unknown variant 'of-a-script'" in said
+        assert "ZOO_REGISTRY" in said
+    (tmp_path / "mine.yaml").write_text(
+        "variants: {of-a-script: {component: 'script:Mine', summary: My own.}}"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("ZOO_REGISTRY", str(tmp_path / "mine.yaml"))
+    assert call_json("load", tmp_path / "run")["variant"] == "of-a-script"
+
+
+READERS = [("train", "--resume"), ("load",)]
+SCRIPT = """
+import zoo
+from zoo.variants.vae import VAE
+
+@zoo.register("of-a-script")
+class Mine(VAE):
+    "My own."
+
+if __name__ == "__main__":
+    zoo.train("of-a-script", epochs=1, latent_dim=2, backbone={"name": "mlp", "hidden": [8]},
+              directory="run", progress=False)
+"""
+
+
+def test_a_conditional_model_is_shown_what_it_is_told(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    call("train", "gaussian-vae", *TINY, "--epochs", 1, "--condition", "labels", "--directory", run)
+    call("reconstruct", run, "--n", 3, "--out", tmp_path / "a.npz")
+    call("encode", run, "--out", tmp_path / "b.npz")
+    with np.load(tmp_path / "a.npz") as pairs, np.load(tmp_path / "b.npz") as codes:
+        assert len(pairs["reconstructions"]) == 3
+        assert codes["codes"].shape == (300, 3)
+
+
 def test_sample_writes_a_picture(run: Path, tmp_path: Path) -> None:
-    call("sample", run, "--n", 10, "--out", tmp_path / "a.png")
+    said = call("sample", run, "--n", 10, "--out", tmp_path / "a.png")
+    assert (said.stdout, said.stderr) == ("", f"wrote 10 images to {tmp_path / 'a.png'}\n")
     with Image.open(tmp_path / "a.png") as picture:
         assert (picture.format, picture.mode) == ("PNG", "L")
         width, height = picture.size
@@ -385,7 +608,10 @@ def test_sample_in_several_batches_draws_them_anew(run: Path, tmp_path: Path) ->
 
 def test_reconstruct_pairs_images_with_their_reconstructions(run: Path, tmp_path: Path) -> None:
     call("reconstruct", run, "--n", 6, "--out", tmp_path / "pairs.npz")
-    call("reconstruct", run, "--n", 6, "--out", tmp_path / "pairs.png")
+    said = call("reconstruct", run, "--n", 6, "--out", tmp_path / "pairs.png").stderr
+    assert (
+        said == f"wrote 6 examples of test and their reconstructions to {tmp_path / 'pairs.png'}\n"
+    )
     with np.load(tmp_path / "pairs.npz") as arrays:
         originals, reconstructions = arrays["originals"], arrays["reconstructions"]
     assert set(np.unique(originals)) == {0.0, 1.0}
@@ -396,7 +622,8 @@ def test_reconstruct_pairs_images_with_their_reconstructions(run: Path, tmp_path
 
 
 def test_encode_writes_codes_and_labels(run: Path, tmp_path: Path) -> None:
-    call("encode", run, "--split", "train", "--out", tmp_path / "codes.npz")
+    said = call("encode", run, "--split", "train", "--out", tmp_path / "codes.npz").stderr
+    assert said == f"wrote codes (1297, 3) and labels (1297,) to {tmp_path / 'codes.npz'}\n"
     data = zoo.data.load_dataset("digits").train
     x = data.binarized(0).batch(torch.arange(len(data)), kind="unit").x
     with np.load(tmp_path / "codes.npz") as arrays, torch.no_grad():
@@ -470,7 +697,7 @@ def test_verify_passes_what_it_recomputes(released: Any) -> None:
 
 def test_verify_exits_with_1_for_a_wrong_figure(released: Any) -> None:
     released("right", shift=0)
-    released("wrong", shift=2)
+    released("wrong", shift=20)
     result = call("verify", "right", "wrong", "--json", code=1)
     assert [each["passed"] for each in json.loads(result.stdout)] == [True, False]
 
@@ -479,7 +706,7 @@ def test_verify_goes_on_after_an_error(
     released: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     released("right", shift=0)
-    released("wrong", shift=2)
+    released("wrong", shift=20)
     text = (tmp_path / "right.yaml").read_text()
     away = tmp_path / "away.yaml"
     away.write_text(text.replace("right:", "away:").replace("dataset: digits", "dataset: mnist"))

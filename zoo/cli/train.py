@@ -25,7 +25,7 @@ from zoo.cli.settings import parse_settings_of
 from zoo.errors import ConfigError
 
 if TYPE_CHECKING:
-    from zoo.training.config import Experiment
+    from zoo import Experiment, Run
 
 
 class _AnySetting(TyperCommand):
@@ -114,7 +114,7 @@ def train(
         raise ConfigError(f"--resume takes its settings from the run; leave out {', '.join(given)}")
     with hint("interrupted; run the same command again to go on with this run"):
         if resume is not None:
-            run = zoo.resume(resume, epochs=epochs)
+            run = _resumed(resume, epochs)
         else:
             short = {"epochs": epochs, "seed": seed}
             places = (data_root, image_size, start_from)
@@ -123,6 +123,18 @@ def train(
 
             run = zoo.train_experiment(experiment, directory or default_directory(experiment))
     echo_mapping({"directory": str(run.directory), "metrics": run.metrics}, as_json)
+
+
+def _resumed(directory: Path, epochs: int | None) -> Run:
+    try:
+        return zoo.resume(directory, epochs=epochs)
+    except ConfigError as error:
+        if "unknown variant" not in str(error):
+            raise
+        raise ConfigError(
+            f"{error} What a script registers is known here by a registry file (--registry FILE, "
+            "or ZOO_REGISTRY) or by an entry point of its package."
+        ) from error
 
 
 def _experiment(
