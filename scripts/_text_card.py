@@ -11,7 +11,7 @@ from torch import Tensor
 from zoo.data import Dataset
 from zoo.data.text import TextSplit
 from zoo.modalities.tokenizer import END
-from zoo.nn.decoding import Greedy
+from zoo.variants.univae.decoding import Greedy
 from zoo.randomness import seeded
 from zoo.variants.univae import UniVAE
 
@@ -24,7 +24,7 @@ def text_card(model: UniVAE, data: Dataset) -> str:
     """Samples beside what of the training set is nearest, reconstructions, edits of each group."""
     train, test = data.train, data.test
     assert isinstance(train, TextSplit) and isinstance(test, TextSplit)
-    x = test.batch(torch.arange(REBUILT), kind="tokens").x
+    x = test.batch(torch.arange(REBUILT), kind="tokens")
     rebuilt = [escaped(model.write(x)), escaped(model.reconstruct(x))]
     tables = [
         samples(model, train),
@@ -55,7 +55,7 @@ def samples(model: UniVAE, train: TextSplit) -> str:
 def beside(model: UniVAE, ids: Tensor, train: TextSplit) -> tuple[list[str], list[str], list[str]]:
     """Sentences, the training sentences nearest to them, and how near these are."""
     shared, places = nearest(ids, train)
-    rows = train.batch(places, kind="tokens").x
+    rows = train.batch(places, kind="tokens")
     shares = [SAME if share == 1 else f"{100 * share:.0f} %" for share in shared.tolist()]
     return escaped(model.write(ids)), escaped(model.write(rows)), shares
 

@@ -109,6 +109,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--set", action="append", default=[], metavar="model.KEY=VALUE")
     parser.add_argument("--batch", type=positive, nargs="+", default=[64, 128, 256])
     parser.add_argument("--precision", nargs="+", choices=TYPES, default=list(TYPES))
+    parser.add_argument("--compile", action="store_true", help="compile the training step")
     parser.add_argument("--samples", type=positive, default=64)
     parser.add_argument("--rounds", type=positive, default=5)
     parser.add_argument("--block", type=duration, default=2.0, metavar="SECONDS")
@@ -160,6 +161,7 @@ def build_trainer(
             "batch_size": batch,
             "precision": precision,
             "device": options.device,
+            "compile": options.compile,
             "ema_decay": 0.999,
         },
     )

@@ -54,7 +54,7 @@ from zoo.modalities.tokenizer import END, UNKNOWN, Tokenizer
 from zoo.errors import ConfigError
 from zoo.memory import keep_freed_memory
 from zoo.core.model import ElboTerms
-from zoo.nn.decoding import Greedy
+from zoo.variants.univae.decoding import Greedy
 from zoo.nn.transformer import Rotation
 from zoo.randomness import seeded
 from zoo.training.config import ElboObjective, TrainingConfig

@@ -10,20 +10,15 @@ from elsewhere import Elsewhere
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
-from zoo.nn import transformer
-from zoo.nn.transformer import (
-    Attention,
-    GatedFeedForward,
-    KeyValueCache,
-    RMSNorm,
-    TransformerLayer,
-    rotation,
-)
+from zoo.variants.univae import attention
+from zoo.variants.univae.attention import Attention, KeyValueCache, attend
+from zoo.variants.univae.rotary import rotary
+from zoo.variants.univae.transformer import GatedFeedForward, RMSNorm, TransformerLayer
 
 MASKS = ("none", "causal", "padding")
 
 
-def allowed_by(mask: str) -> Tensor | None:
+def mask_of(mask: str) -> Tensor | None:
     """Of two examples of 7 positions; the second ends after 4."""
     seen = torch.tensor([[True] * 7, [True] * 4 + [False] * 3])
     return seen[:, None, None] if mask == "padding" else None
@@ -32,20 +27,20 @@ def allowed_by(mask: str) -> Tensor | None:
 def exact(qkv: Tensor, mask: str) -> Tensor:
     """What torch computes in double precision."""
     q, k, v = qkv.double()
-    allowed = allowed_by(mask)
+    allowed = mask_of(mask)
     return scaled_dot_product_attention(q, k, v, attn_mask=allowed, is_causal=mask == "causal")
 
 
-@pytest.mark.parametrize("most", [0, transformer.MOST_SCORES])
+@pytest.mark.parametrize("most", [0, attention.MOST_SCORES])
 @pytest.mark.parametrize("mask", MASKS)
 def test_half_precision_is_near_the_exact_values_and_slopes(
     mask: str, most: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(transformer, "MOST_SCORES", most)
+    monkeypatch.setattr(attention, "MOST_SCORES", most)
     qkv = torch.randn(3, 2, 3, 7, 8).bfloat16().requires_grad_()
     weights = torch.randn(2, 3, 7, 8)
     q, k, v = qkv
-    seen = transformer._attend(q, k, v, allowed_by(mask), mask == "causal")
+    seen = attend(q, k, v, mask_of(mask), mask == "causal")
     assert seen.dtype == torch.bfloat16
     expected = exact(qkv, mask)
     torch.testing.assert_close(seen.double(), expected, rtol=0.02, atol=0.03)
@@ -58,18 +53,18 @@ def test_half_precision_is_near_the_exact_values_and_slopes(
 def test_accelerators_hide_the_same(mask: str) -> None:
     qkv = torch.randn(3, 2, 3, 7, 8)
     q, k, v = qkv.as_subclass(Elsewhere)
-    seen = transformer._attend(q, k, v, allowed_by(mask), mask == "causal").as_subclass(Tensor)
+    seen = attend(q, k, v, mask_of(mask), mask == "causal").as_subclass(Tensor)
     torch.testing.assert_close(seen.double(), exact(qkv, mask), rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("mask", MASKS)
 def test_what_a_mask_hides_changes_nothing(mask: str, precision: torch.dtype) -> None:
-    attention = Attention(width=16, heads=4)
-    turns = rotation(torch.arange(7.0)[:, None], 4)
+    layer = Attention(width=16, heads=4)
+    angles = rotary(torch.arange(7.0)[:, None], 4)
     x = torch.randn(2, 7, 16, requires_grad=True)
     with torch.autocast("cpu", precision, enabled=precision != torch.float32):
-        seen = attention(x, turns, mask == "causal", allowed_by(mask))
+        seen = layer(x, angles, mask == "causal", mask_of(mask))
     for example in range(2):
         for position in range(7):
             (slope,) = torch.autograd.grad(seen[example, position].sum(), x, retain_graph=True)
@@ -92,9 +87,9 @@ def test_batches_of_several_widths_are_compiled_whole() -> None:
     torch.compiler.reset()
     compiled = torch.compile(layer, backend=counting)
     for width in (5, 7, 9):
-        x, turns = torch.randn(2, width, 16), rotation(torch.arange(float(width))[:, None], 8)
-        for hidden in ({"causal": True}, {"allowed": torch.ones(2, 1, 1, width).bool()}):
-            torch.testing.assert_close(compiled(x, turns, **hidden), layer(x, turns, **hidden))
+        x, angles = torch.randn(2, width, 16), rotary(torch.arange(float(width))[:, None], 8)
+        for hidden in ({"causal": True}, {"mask": torch.ones(2, 1, 1, width).bool()}):
+            torch.testing.assert_close(compiled(x, angles, **hidden), layer(x, angles, **hidden))
     assert kernels == [1, 1, 1, 1]  # each kind of mask for the first width, then for any
 
 
@@ -102,13 +97,13 @@ def test_batches_of_several_widths_are_compiled_whole() -> None:
 def test_dropout_is_of_either_part_and_of_training_alone(part: str) -> None:
     layer = TransformerLayer(width=16, heads=2, hidden=24, depth=1, dropout=0.5)
     other = layer.feed_forward if part == "attention" else layer.attention
-    nn.init.zeros_(other.leave.weight)
-    turns = rotation(torch.arange(7.0)[:, None], 8)
+    nn.init.zeros_((other.down if part == "attention" else other.out).weight)
+    angles = rotary(torch.arange(7.0)[:, None], 8)
     first, x = torch.randn(6, 1, 16), torch.randn(2, 6, 16)
     for go in (
-        lambda: layer(x, turns.at(0, 6)),
-        lambda: layer.behind(first, x, turns),
-        lambda: layer.first(first, x, turns),
+        lambda: layer(x, angles.at(0, 6)),
+        lambda: layer.with_prefix(first, x, angles),
+        lambda: layer.of_prefix(first, x, angles),
     ):
         assert not torch.equal(go(), go())
         layer.eval()
@@ -119,24 +114,24 @@ def test_dropout_is_of_either_part_and_of_training_alone(part: str) -> None:
 def test_what_a_stack_adds_at_first_has_the_size_of_one_part() -> None:
     torch.manual_seed(0)
     width, depth = 64, 16
-    x, turns = torch.randn(8, 7, width), rotation(torch.arange(7.0)[:, None], 16)
+    x, angles = torch.randn(8, 7, width), rotary(torch.arange(7.0)[:, None], 16)
     state, normal = x, RMSNorm(width)(x)
     for _ in range(depth):
-        state = TransformerLayer(width, 4, 128, depth)(state, turns)
-    seen, fed = Attention(width, 4)(normal, turns), GatedFeedForward(width, 128)(normal)
+        state = TransformerLayer(width, 4, 128, depth)(state, angles)
+    seen, fed = Attention(width, 4)(normal, angles), GatedFeedForward(width, 128)(normal)
     one = ((seen.var() + fed.var()) / 2).sqrt()
     assert (state - x).std().item() == pytest.approx(one.item(), rel=0.15)
 
 
 def test_what_is_next_sees_all_that_is_kept() -> None:
     layer = TransformerLayer(width=16, heads=2, hidden=24, depth=1)
-    x, turns = torch.randn(2, 7, 16), rotation(torch.arange(7.0)[:, None], 8)
+    x, angles = torch.randn(2, 7, 16), rotary(torch.arange(7.0)[:, None], 8)
     cache = KeyValueCache(7)
-    parts = [layer(x[:, :4], turns.at(0, 4), causal=True, cache=cache)]
+    parts = [layer(x[:, :4], angles.at(0, 4), causal=True, cache=cache)]
     parts += [
-        layer(x[:, t : t + 1], turns.at(t, t + 1), causal=True, cache=cache) for t in range(4, 7)
+        layer(x[:, t : t + 1], angles.at(t, t + 1), causal=True, cache=cache) for t in range(4, 7)
     ]
-    torch.testing.assert_close(torch.cat(parts, dim=1), layer(x, turns, causal=True))
+    torch.testing.assert_close(torch.cat(parts, dim=1), layer(x, angles, causal=True))
 
 
 def assert_alike(found: Tensor, expected: Tensor, *inputs: Tensor) -> None:
@@ -158,27 +153,27 @@ def test_sequences_that_differ_in_their_first_position(
     layer = TransformerLayer(width=16, heads=2, hidden=24, depth=1).to(dtype)
     first = torch.randn(2 * draws, 1, 16, dtype=dtype, requires_grad=True)
     x = torch.randn(2, 6, 16, dtype=dtype, requires_grad=True)
-    turns = rotation(torch.arange(7.0, dtype=torch.float64)[:, None], 8)
-    allowed = allowed_by(mask)
+    angles = rotary(torch.arange(7.0, dtype=torch.float64)[:, None], 8)
+    allowed = mask_of(mask)
     whole = torch.cat([first, x.repeat(draws, 1, 1)], dim=1)
     of_all = None if allowed is None else allowed.repeat(draws, 1, 1, 1)
-    expected = layer(whole, turns, mask == "causal", of_all)
-    found = layer.behind(first, x, turns, mask == "causal", allowed)
+    expected = layer(whole, angles, mask == "causal", of_all)
+    found = layer.with_prefix(first, x, angles, mask == "causal", allowed)
     assert_alike(found, expected, first, x)
     if mask != "causal":
-        assert_alike(layer.first(first, x, turns, allowed), expected[:, :1], first, x)
-    monkeypatch.setattr(transformer, "MOST_SCORES", 0)
-    assert_alike(layer.behind(first, x, turns, mask == "causal", allowed), expected, first, x)
+        assert_alike(layer.of_prefix(first, x, angles, allowed), expected[:, :1], first, x)
+    monkeypatch.setattr(attention, "MOST_SCORES", 0)
+    assert_alike(layer.with_prefix(first, x, angles, mask == "causal", allowed), expected, first, x)
 
 
 def test_what_sequences_share_is_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     layer = TransformerLayer(width=16, heads=2, hidden=24, depth=1)
-    turns, rows = rotation(torch.arange(7.0)[:, None], 8), list[int]()
-    own = transformer.linear
+    angles, rows = rotary(torch.arange(7.0)[:, None], 8), list[int]()
+    own = attention.linear
     monkeypatch.setattr(
-        transformer, "linear", lambda x, weight: rows.append(x[..., 0].numel()) or own(x, weight)
+        attention, "linear", lambda x, weight: rows.append(x[..., 0].numel()) or own(x, weight)
     )
-    for each in (layer.behind, layer.first):
-        each(torch.randn(10, 1, 16), torch.randn(2, 6, 16), turns)
+    for each in (layer.with_prefix, layer.of_prefix):
+        each(torch.randn(10, 1, 16), torch.randn(2, 6, 16), angles)
         assert sorted(rows) == [10, 12]
         rows.clear()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import pickle
 import subprocess
 import sys
@@ -23,8 +24,13 @@ from torch.distributions import Bernoulli, Distribution, Independent
 
 import zoo.variants as variants
 from zoo.errors import CheckpointError, ConfigError, UnknownNameError
-from zoo.core.model import ElboTerms, InputKind, ModelConfig, LatentVariableModel
+from zoo.core.batch import Batch
+from zoo.core.draws import Draws
+from zoo.core.latent_space import Euclidean
+from zoo.core.model import LatentVariableModel, ModelConfig
+from zoo.likelihoods.bernoulli import Bernoulli as Bits
 from zoo.registry import Registry, VariantSpec
+from zoo.settings import Settings
 from zoo.storage import checkpoint
 from zoo.storage.blueprint import STORED
 from zoo.storage.tensors import read_tensors, write_tensors
@@ -43,6 +49,7 @@ class Tiny(LatentVariableModel):
 
     def __init__(self, config: TinyConfig) -> None:
         super().__init__(config)
+        self.space, self.likelihood = Euclidean(config.latent_dim), Bits(Settings(), (1, 2, 2))
         pixels = math.prod(config.input_shape)
         self.inner = nn.Linear(pixels, config.width)
         self.code = nn.Linear(config.width, config.latent_dim)
@@ -52,30 +59,24 @@ class Tiny(LatentVariableModel):
         self.frozen = nn.Parameter(torch.rand(config.width), requires_grad=False)
         self.register_buffer("steps", torch.tensor(7))
 
-    @property
-    def input_kind(self) -> InputKind:
-        return "unit"
-
-    @property
-    def code_dim(self) -> int:
-        return self.config.latent_dim
-
-    def elbo_terms(self, x: Tensor) -> ElboTerms:
-        z = self.encode(x)
-        return ElboTerms(self.decode(z).log_prob(x), z.square().sum(-1, keepdim=True))
-
-    def log_weights(self, x: Tensor, samples: int) -> Tensor:
-        return self.elbo_terms(x).elbo.expand(samples, -1)
+    def infer(self, batch: Tensor | Batch, samples: int = 1, given: Tensor | None = None) -> Draws:
+        batch = self.prepared(batch)
+        code = self.encode(batch.x)
+        return Draws([], lambda: self.decode(code[None]), batch, lambda: code, code[None])
 
     def encode(self, x: Tensor) -> Tensor:
         return self.code(self.inner(x.flatten(1)) * self.frozen)
 
-    def decode(self, z: Tensor) -> Distribution:
+    def decode(self, z: Tensor, condition: Tensor | None = None) -> Distribution:
         logits = self.out(z).unflatten(-1, self.config.input_shape)
         return Independent(Bernoulli(logits=logits, validate_args=False), 3)
 
-    def sample_codes(
-        self, n: int, temperature: float = 1.0, generator: torch.Generator | None = None
+    def draw_codes(
+        self,
+        n: int,
+        temperature: float,
+        generator: torch.Generator | None,
+        condition: Tensor | None,
     ) -> Tensor:
         return temperature * torch.randn(n, self.code_dim, generator=generator)
 
@@ -122,12 +123,12 @@ class Deep(Tiny):
 
 REGISTRY = Registry(
     variants={
-        "tiny": VariantSpec(model=f"{__name__}:Tiny", summary="for tests"),
-        "buffered": VariantSpec(model=f"{__name__}:Buffered", summary="for tests"),
-        "plain": VariantSpec(model=f"{__name__}:Plain", summary="for tests"),
-        "mixed": VariantSpec(model=f"{__name__}:Mixed", summary="for tests"),
-        "deep": VariantSpec(model=f"{__name__}:Deep", summary="for tests"),
-        "gone": VariantSpec(model="zoo.no_such_module:Model", summary="plugin not installed"),
+        "tiny": VariantSpec(component=f"{__name__}:Tiny", summary="for tests"),
+        "buffered": VariantSpec(component=f"{__name__}:Buffered", summary="for tests"),
+        "plain": VariantSpec(component=f"{__name__}:Plain", summary="for tests"),
+        "mixed": VariantSpec(component=f"{__name__}:Mixed", summary="for tests"),
+        "deep": VariantSpec(component=f"{__name__}:Deep", summary="for tests"),
+        "gone": VariantSpec(component="zoo.no_such_module:Model", summary="plugin not installed"),
     }
 )
 
@@ -472,9 +473,10 @@ def test_other_things_given_by_mistake(tmp_path: Path) -> None:
 
 
 def test_a_device_that_is_not_there(saved: Path) -> None:
-    for device in ("warp", "cuda:99"):
-        with pytest.raises(CheckpointError, match=device):
-            checkpoint.load(saved, device=device)
+    for device in ("warp", "cuda:99", "", -1, 2.5, object(), ["cpu"], torch.float16):
+        with pytest.raises(CheckpointError, match="cannot move the model to the device") as caught:
+            checkpoint.load(saved, device=device)  # type: ignore[arg-type]
+        assert str(device) in str(caught.value)
 
 
 def test_save_refuses_what_would_not_load_again(tmp_path: Path) -> None:
@@ -586,12 +588,12 @@ def test_the_default_type_of_floats_does_not_matter(
     variant: str, dtype: torch.dtype, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path, config = tmp_path / "x.safetensors", {"input_shape": (1, 2, 2)}
-    model = variants.build(variant, config)
+    model = variants.Variant.find(variant).build(config)
     checkpoint.save(path, model)
     torch.set_default_dtype(dtype)
     try:
         loaded = checkpoint.load(path)
-        made = variants.build(variant, config)
+        made = variants.Variant.find(variant).build(config)
         assert torch.get_default_dtype() == dtype
         checkpoint.save(path, made)
     finally:
@@ -628,6 +630,39 @@ def test_a_failed_save_leaves_the_old_file(saved: Path, monkeypatch: pytest.Monk
         checkpoint.save(saved, tiny(5), variant="tiny", dataset=None)
     assert saved.read_bytes() == before
     assert list(saved.parent.iterdir()) == [saved]
+
+
+SAVE_WITHOUT_ROOM = """
+import resource, signal
+import torch, zoo.storage.tensors as c
+from zoo.errors import CheckpointError
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+try:
+    c.write_tensors(sys.argv[1], {"x": torch.zeros(1000)}, {})
+except CheckpointError as error:
+    print(error)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="limits files the POSIX way")
+def test_a_disk_that_is_really_full(saved: Path) -> None:
+    before = saved.read_bytes()
+    assert "cannot write" in run_python(SAVE_WITHOUT_ROOM, str(saved)).stdout
+    assert saved.read_bytes() == before
+    assert list(saved.parent.iterdir()) == [saved]
+
+
+def test_what_is_no_regular_file_is_not_replaced(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for path in (pipe, tmp_path, "a\0b"):
+        with pytest.raises(CheckpointError, match="cannot write"):
+            checkpoint.save(path, tiny(), variant="tiny")
+    assert pipe.is_fifo()
+    assert list(tmp_path.iterdir()) == [pipe]
+    with pytest.raises(CheckpointError, match="cannot read"):
+        checkpoint.load("a\0b")
 
 
 def test_others_may_read_a_saved_file_as_the_umask_says(saved: Path) -> None:
@@ -680,7 +715,7 @@ for attempt in range(12):
         write_for_ever(1000 * attempt)
     time.sleep(random.uniform(0.02, 0.25))
     while attempt % 2 and not list(path.parent.glob(".zoo-*.tmp")):
-        pass  # every other one is killed while it writes
+        time.sleep(0.001)  # every other one is killed while it writes
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
     for left in path.parent.glob(".zoo-*.tmp"):

@@ -13,8 +13,10 @@ from torch import Tensor
 
 from zoo.modalities.tokenizer import END, PAD, UNKNOWN, Tokenizer
 from zoo.errors import UnsupportedError
-from zoo.nn.decoding import Beam, Beams, Draw, Greedy, _search, generate, nucleus
-from zoo.variants.univae import Growing, UniVAE, UniVAEConfig
+from zoo.variants.univae import UniVAE, UniVAEConfig
+from zoo.variants.univae.beams import Beams
+from zoo.variants.univae.decoding import Beam, Draw, Greedy, Mean, nucleus, search
+from zoo.variants.univae.state import DecoderState
 
 LENGTH = 4
 WORDS = 5
@@ -55,14 +57,14 @@ def every_sentence() -> Tensor:
 
 
 def likelihoods(model: UniVAE, x: Tensor, z: Tensor) -> Tensor:
-    """log p(x|z) of every x under every latent (N, G, d): (N, len(x))."""
-    return model.log_likelihood(x, z[:, None].expand(-1, len(x), -1, -1))
+    """log p(x|z) of every x under every code (N, D): (N, len(x))."""
+    return model.log_likelihood(x, model.grouped(z)[:, None].expand(-1, len(x), -1, -1))
 
 
 @pytest.fixture(scope="module")
 def text() -> tuple[UniVAE, Tensor, Tensor]:
     model = of_text()
-    z = model.sample_codes(8, generator=torch.Generator().manual_seed(0)).view(8, 2, 4)
+    z = model.sample_codes(8, generator=torch.Generator().manual_seed(0))
     return model, z, likelihoods(model, every_sentence(), z)
 
 
@@ -82,7 +84,7 @@ def test_beams_never_find_worse_than_their_first(text: tuple[UniVAE, Tensor, Ten
     one = model.generate(z, Beam(width=1))
     assert torch.equal(one, model.generate(z, Greedy()))
     scores = [
-        model.log_likelihood(model.generate(z, Beam(width=width)), z[None])[0]
+        model.log_likelihood(model.generate(z, Beam(width=width)), model.grouped(z)[None])[0]
         for width in (1, 3, 27 * WORDS)
     ]
     assert (scores[2] >= scores[1] - 1e-9).all() and (scores[2] >= scores[0] - 1e-9).all()
@@ -93,14 +95,16 @@ def test_beams_never_find_worse_than_their_first(text: tuple[UniVAE, Tensor, Ten
 def test_the_score_of_a_beam_is_the_log_likelihood_of_its_sentence() -> None:
     """Of sentences long enough for beginnings to change places in the beam many times."""
     model = of_text(length=12, table=0.2, end=-5.0)
-    z = model.sample_codes(20, generator=torch.Generator().manual_seed(0)).view(20, 2, 4)
+    z = model.sample_codes(20, generator=torch.Generator().manual_seed(0))
     beams = Beams(len(z), 4, z.device)
     with torch.no_grad():
-        found = _search(Growing(model, z.repeat_interleave(4, 0)), model.tokens, beams)
+        found = search(
+            DecoderState(model, model.grouped(z).repeat_interleave(4, 0)), model.tokens, beams
+        )
     assert ((found != PAD).sum(1) >= 10).any()
     assert torch.equal(found, model.generate(z, Beam(width=4)))
     of_beam, of_greedy = (
-        model.log_likelihood(sentences, z[None])[0]
+        model.log_likelihood(sentences, model.grouped(z)[None])[0]
         for sentences in (found, model.generate(z, Greedy()))
     )
     torch.testing.assert_close(beams.scores[:, 0], of_beam, rtol=0, atol=1e-9)
@@ -110,7 +114,7 @@ def test_the_score_of_a_beam_is_the_log_likelihood_of_its_sentence() -> None:
 def test_beams_of_binary_images() -> None:
     model = build(input_shape=(1, 2, 4))
     every = torch.tensor(list(itertools.product([0.0, 1.0], repeat=8))).double().view(-1, 1, 2, 4)
-    z = model.sample_codes(6).view(6, 2, 4)
+    z = model.sample_codes(6)
     best = every[likelihoods(model, every, z).argmax(1)]
     assert torch.equal(model.generate(z, Beam(width=16)), best)
 
@@ -120,7 +124,7 @@ def test_draws_of_a_temperature_follow_the_tempered_probabilities(
 ) -> None:
     model, z, _ = text
     torch.manual_seed(0)
-    drawn = model.generate(z[:1].expand(20_000, -1, -1), Draw(temperature=2.0))[:, 0]
+    drawn = model.generate(z[:1].expand(20_000, -1), Draw(temperature=2.0))[:, 0]
     first = torch.tensor([[word, *[PAD] * (LENGTH - 1)] for word in range(1, WORDS)])
     expected = (likelihoods(model, first, z[:1])[0] / 2).softmax(0)
     counts = drawn.bincount(minlength=WORDS)[1:] / len(drawn)
@@ -154,11 +158,11 @@ def test_the_nucleus_is_the_smallest_that_has_its_share(
 
 def test_decoding_stops_when_all_sentences_have_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     model, calls = of_text(end=1e6), []
-    append = Growing.append
+    append = DecoderState.append
     monkeypatch.setattr(
-        Growing, "append", lambda self, tokens: calls.append(1) or append(self, tokens)
+        DecoderState, "append", lambda self, tokens: calls.append(1) or append(self, tokens)
     )
-    z = model.sample_codes(3).view(3, 2, 4)
+    z = model.sample_codes(3)
     for decoding in (Greedy(), Draw(), Beam(width=2)):
         assert model.generate(z, decoding).tolist() == [[END, PAD, PAD, PAD]] * 3
     assert not calls
@@ -167,7 +171,7 @@ def test_decoding_stops_when_all_sentences_have_ended(monkeypatch: pytest.Monkey
 def test_ended_sentences_wait_for_the_others() -> None:
     """Each row is what it is alone, whichever of them end first."""
     model = of_text(table=0.3)  # so that the likeliest sentences have many lengths
-    z = model.sample_codes(40, generator=torch.Generator().manual_seed(3)).view(40, 2, 4)
+    z = model.sample_codes(40, generator=torch.Generator().manual_seed(3))
     for decoding in (Greedy(), Beam(width=3)):
         together = model.generate(z, decoding)
         assert len({int((row != PAD).sum()) for row in together}) > 1
@@ -182,17 +186,21 @@ def test_ended_sentences_wait_for_the_others() -> None:
         (lambda: Draw(top_p=2), "top_p must be above 0 and at most 1, got 2"),
         (lambda: Beam(0), "width of 1 to 1024, got 0"),
         (lambda: Beam(99_999_999), "width of 1 to 1024, got 99999999"),
+        (lambda: Beam(2.5), "width of 1 to 1024, got 2.5"),
+        (lambda: Mean(0), "whole number of draws, 1 to 1024, got 0"),
     ],
 )
 def test_decodings_that_are_none_are_refused(wrong: Any, said: str) -> None:
     with pytest.raises(UnsupportedError, match=said):
         wrong()
     model = of_text()
-    for decoding in ("greedy", Draw, None):
+    for decoding in ("greedy", Draw, 3):
         with pytest.raises(UnsupportedError, match=r"decoding must be Greedy\(\)"):
             model.sample(2, decoding=decoding)  # type: ignore[arg-type]
     with pytest.raises(UnsupportedError, match=r"decoding=zoo.Draw\(temperature=0.5\)"):
         model.sample(2, temperature=0.5)
+    with pytest.raises(UnsupportedError, match="sentences have no mean"):
+        model.sample(2, decoding=Mean())
     assert model.sample(0) == []
 
 
@@ -210,23 +218,25 @@ def test_a_boundless_temperature_is_uniform() -> None:
 def test_intensities_cannot_be_ranked() -> None:
     model = build(input_shape=(1, 2, 2), likelihood="discretized-logistic")
     codes = model.sample_codes(2)
-    assert model.show(codes, Draw()).shape == (2, 1, 2, 2)  # type: ignore[union-attr]
+    assert model.show(codes, decoding=Draw()).shape == (2, 1, 2, 2)  # type: ignore[union-attr]
     for decoding in (Draw(top_p=0.5), Beam(width=2)):
         with pytest.raises(UnsupportedError, match=r"use Draw\(\) or Greedy\(\)"):
-            model.show(codes, decoding)
+            model.show(codes, decoding=decoding)
 
 
 def test_beams_are_no_more_rows_than_the_model_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
     model, seen = of_text(), []
-    z = model.sample_codes(5, generator=torch.Generator().manual_seed(0)).view(5, 2, 4)
+    z = model.sample_codes(5, generator=torch.Generator().manual_seed(0))
     expected = model.generate(z, Beam(width=3))
 
-    def spy(begin: Any, part: Tensor, tokens: Any, decoding: Beam) -> Tensor:
-        seen.append(len(part) * decoding.width)
-        return generate(begin, part, tokens, decoding)
+    generate = Beam.generate
 
-    monkeypatch.setattr("zoo.variants.univae.generate", spy)
-    monkeypatch.setattr(UniVAE, "rows", 7)
+    def spy(self: Beam, begin: Any, part: Tensor, tokens: Any) -> Tensor:
+        seen.append(len(part) * self.width)
+        return generate(self, begin, part, tokens)
+
+    monkeypatch.setattr(Beam, "generate", spy)
+    monkeypatch.setattr(UniVAE, "rows_within", lambda _self, _numbers: 7)
     assert torch.equal(model.generate(z, Beam(width=3)), expected)
     assert seen == [6, 6, 3]
 
@@ -242,7 +252,9 @@ def test_what_is_no_batch_of_codes_is_refused() -> None:
     model = of_text()
     for wrong in (torch.zeros(2, 5), torch.zeros(2, 9)):
         for use in (model.show, model.decode):
-            with pytest.raises(UnsupportedError, match=r"has 8 numbers, got \(2, [59]\)"):
+            with pytest.raises(
+                UnsupportedError, match=r"codes \(..., 8\), got torch.float32 of shape \(2, [59]\)"
+            ):
                 use(wrong)
     with pytest.raises(UnsupportedError, match=r"one as code\[None\], got \(8,\)"):
         model.show(torch.zeros(8))
@@ -266,5 +278,5 @@ def test_sentences_in_and_out() -> None:
     ]
     assert edited[0] == edited[1]
     for wrong in (codes[0], codes[:, :3], ["ab"]):
-        with pytest.raises(UnsupportedError, match=r"give two codes \(..., 8\), or two sentences"):
+        with pytest.raises(UnsupportedError, match=r"give codes \(..., 8\), got"):
             model.interpolate("ab", wrong, 3)  # type: ignore[call-overload]

@@ -12,6 +12,9 @@ from torch import Tensor
 from zoo.modalities.tokenizer import Tokenizer
 from zoo.errors import ConfigError, DataError, UnsupportedError
 from zoo.modalities import Modality, modality_of
+from zoo.modalities.images import Images
+from zoo.modalities.text import Text
+from zoo.modalities.vectors import Vectors
 from zoo.likelihoods.base import InputKind
 
 WORDS = ["the cat sat", "a red hat"]

@@ -181,10 +181,12 @@ class Checkout:
         self.root, self.tools, self.log = folder / "a checkout", folder / "tools", folder / "log"
         (self.root / "scripts").mkdir(parents=True)
         self.tools.mkdir()
-        for name in ("scripts/_venv.sh", "scripts/demo", "scripts/test",
+        (self.root / ".ci").mkdir()
+        for name in ("scripts/_venv.sh", "scripts/demo", "scripts/test", ".ci/other_pythons",
                      "pyproject.toml", "constraints.txt"):  # fmt: skip
             shutil.copy(ROOT / name, self.root / name)
-        for name in ("cat", "cksum", "cp", "dirname", "mkdir", "rm", "sh"):
+        for name in ("bash", "cat", "cksum", "cp", "dirname", "mkdir", "mktemp", "rm", "sh",
+                     "tail", "timeout"):  # fmt: skip
             (self.tools / name).symlink_to(shutil.which(name) or name)
         self.provide("python3", STAND_IN)
 
@@ -197,10 +199,11 @@ class Checkout:
     ) -> subprocess.CompletedProcess[str]:
         environment = {
             "PATH": str(self.tools),
+            "HOME": str(self.root),
             "LOG": str(self.log),
             "PIP_FAILS": str(int(pip_fails)),
         }
-        command = [str(self.root / "scripts" / script), *arguments]
+        command = [str(self.root / script), *arguments]
         return subprocess.run(
             command, cwd=cwd or self.root, env=environment, capture_output=True, text=True
         )
@@ -215,15 +218,23 @@ def checkout(tmp_path: Path) -> Checkout:
     return Checkout(tmp_path)
 
 
+SCRIPTS = (
+    ("scripts/test", "sh"),
+    ("scripts/demo", "sh"),
+    (".ci/run", "bash"),
+    (".ci/other_pythons", "bash"),
+)
+
+
 def test_scripts_are_valid_and_executable() -> None:
-    for name, shell in (("scripts/test", "sh"), ("scripts/demo", "sh"), (".ci/run", "bash")):
+    for name, shell in SCRIPTS:
         assert os.access(ROOT / name, os.X_OK)
         subprocess.run([shell, "-n", str(ROOT / name)], check=True)
 
 
 def test_demo_installs_once_and_runs_where_it_is_called(checkout: Checkout, tmp_path: Path) -> None:
     for _ in range(2):
-        done = checkout.run("demo", "--out", "a b", cwd=tmp_path)
+        done = checkout.run("scripts/demo", "--out", "a b", cwd=tmp_path)
         assert done.returncode == 0, done.stderr
         assert done.stdout == f"{checkout.root}/scripts/demo.py --out a b in {tmp_path}\n"
     (command,) = checkout.installations
@@ -233,43 +244,43 @@ def test_demo_installs_once_and_runs_where_it_is_called(checkout: Checkout, tmp_
 
 
 def test_tests_run_in_the_checkout_with_the_dev_extra(checkout: Checkout, tmp_path: Path) -> None:
-    done = checkout.run("test", "-k", "name", cwd=tmp_path)
+    done = checkout.run("scripts/test", "-k", "name", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("-m pytest -n auto")
     assert done.stdout.endswith(f"-k name in {checkout.root}\n")
-    assert checkout.run("demo").returncode == 0  # needs nothing more
+    assert checkout.run("scripts/demo").returncode == 0  # needs nothing more
     (command,) = checkout.installations
     assert command.endswith("[dev]")
 
 
 def test_what_is_installed_follows_the_pins_and_the_place(checkout: Checkout) -> None:
-    checkout.run("demo")
+    checkout.run("scripts/demo")
     with (checkout.root / "constraints.txt").open("a") as file:
         file.write("# changed\n")
-    checkout.run("demo")
+    checkout.run("scripts/demo")
     assert len(checkout.installations) == 2
     checkout.root = checkout.root.rename(checkout.root.with_name("moved"))
-    checkout.run("demo")
+    checkout.run("scripts/demo")
     assert checkout.installations[-1].endswith("moved")
 
 
 def test_a_failed_installation_is_reported_and_tried_again(checkout: Checkout) -> None:
-    done = checkout.run("test", pip_fails=True)
+    done = checkout.run("scripts/test", pip_fails=True)
     assert done.returncode == 1
     assert "error: the installation failed" in done.stderr
     assert done.stdout == ""
-    assert checkout.run("test").returncode == 0
+    assert checkout.run("scripts/test").returncode == 0
     assert len(checkout.installations) == 2
 
 
 def test_a_missing_or_old_python_is_an_error_that_helps(checkout: Checkout) -> None:
     old = '#!/bin/sh\n[ "$1" = --version ] && echo Python 3.9.1 && exit\nexit 1\n'
     checkout.provide("python3", old)
-    done = checkout.run("demo")
+    done = checkout.run("scripts/demo")
     assert done.returncode == 1
     assert done.stderr == "error: zoo needs Python 3.10 or newer on the PATH; found Python 3.9.1\n"
     (checkout.tools / "python3").unlink()
-    done = checkout.run("demo")
+    done = checkout.run("scripts/demo")
     assert done.returncode == 1
     assert "found no python3 at all" in done.stderr
 
@@ -277,12 +288,83 @@ def test_a_missing_or_old_python_is_an_error_that_helps(checkout: Checkout) -> N
 def test_another_python_is_used_where_python3_is_too_old(checkout: Checkout) -> None:
     checkout.provide("python3", "#!/bin/sh\nexit 1\n")
     checkout.provide("python3.12", STAND_IN)
-    assert checkout.run("demo").returncode == 0
+    assert checkout.run("scripts/demo").returncode == 0
 
 
 def test_a_missing_venv_module_is_an_error_that_helps(checkout: Checkout) -> None:
     no_venv = '#!/bin/sh\ncase "$2" in *ensurepip*) exit 1 ;; esac\n'
     checkout.provide("python3", no_venv)
-    done = checkout.run("demo")
+    done = checkout.run("scripts/demo")
     assert done.returncode == 1
     assert "apt-get install python3-venv" in done.stderr
+
+
+# The other Pythons, stand-ins that say which version they are
+
+OTHER = """#!/bin/sh
+version={version}
+case "$*" in
+    "-c "*) echo "$version" ;;
+    "-m venv "*) mkdir -p "$3/bin"; cp "$0" "$3/bin/python" ;;
+    *"-m pip download"*) {download} ;;
+    *"-m pip install"*) printf '%s\\n' "$*" >>"$LOG"; {install} ;;
+    *) echo "$version runs $*"; {tests} ;;
+esac
+"""
+FETCH = 'for folder; do [ -d "$folder" ] && touch "$folder/torch-1.whl"; done; true'
+
+
+def other_python(
+    version: str, download: str = FETCH, install: str = "true", tests: str = "true"
+) -> str:
+    return OTHER.format(version=version, download=download, install=install, tests=tests)
+
+
+@pytest.fixture
+def with_others(checkout: Checkout) -> Checkout:
+    """The checkout's own Python is 3.11, and python3.11 is that one."""
+    own = checkout.root / ".venv" / "bin"
+    own.mkdir(parents=True)
+    checkout.provide("python3.11", other_python("3.11"))
+    (own / "python").symlink_to(checkout.tools / "python3.11")
+    (checkout.tools / "touch").symlink_to(shutil.which("touch") or "touch")
+    return checkout
+
+
+def test_every_other_python_runs_its_tests_or_says_why_not(with_others: Checkout) -> None:
+    with_others.provide("python3.13", other_python("3.13"))
+    with_others.provide("python3.10", "#!/bin/sh\necho no such version >&2; exit 127\n")
+    with_others.provide("python3.14", other_python("3.14", download="echo too large; exit 1"))
+    managed = with_others.root / ".pyenv" / "versions" / "3.12.9" / "bin"
+    managed.mkdir(parents=True)
+    (managed / "python").write_text(other_python("3.12", install="echo no wheel; exit 1"))
+    (managed / "python").chmod(0o755)
+    done = with_others.run(".ci/other_pythons")
+    assert done.returncode == 0, done.stderr
+    lines = [line for line in done.stdout.splitlines() if line]
+    assert lines[:2] == [
+        "not run on Python 3.14: no torch for it within 300 MB (too large)",
+        "not run on Python 3.10: there is none on this machine",
+    ]
+    assert lines[2].startswith("Python 3.13: tests/test_package.py ")
+    assert lines[3].startswith("3.13 runs -m pytest -q -n auto --maxprocesses 8 tests/test_package")
+    assert lines[4:] == ["not run on Python 3.12: not installed within 480 s (no wheel)"]
+    first, _ = with_others.installations
+    assert "--constraint constraints.txt --editable .[dev]" in first
+    assert first.endswith("/torch-1.whl")
+
+
+def test_a_failure_on_another_python_is_one(with_others: Checkout) -> None:
+    with_others.provide("python3.13", other_python("3.13", tests="exit 1"))
+    with_others.provide("python3.12", other_python("3.12"))
+    done = with_others.run(".ci/other_pythons")
+    assert done.returncode == 1
+    assert done.stderr == "failed on Python: 3.13\n"
+    assert "3.12 runs -m pytest" in done.stdout
+
+
+def test_the_tests_named_for_other_pythons_exist() -> None:
+    text = (ROOT / ".ci" / "other_pythons").read_text()
+    names = re.findall(r"tests/\w+\.py", text)
+    assert {"tests/test_package.py", "tests/test_cli.py"} <= set(names)
+    assert all((ROOT / name).exists() for name in names)

@@ -22,7 +22,7 @@ from zoo.cli.settings import parse_decoding
 from zoo.data import load_dataset
 from zoo.modalities.tokenizer import Tokenizer
 from zoo.errors import CheckpointError, ConfigError, DataError, TrainingError
-from zoo.nn.decoding import Decoding
+from zoo.variants.univae.decoding import Decoding
 from zoo.randomness import seeded
 from zoo.storage import checkpoint
 from zoo.training.config import Experiment

@@ -13,9 +13,11 @@ from torch import Tensor
 
 import zoo
 from zoo.data import load_dataset
-from zoo.errors import ConfigError
-from zoo.core.model import ElboTerms
-from zoo.training.launch import Run, Trainer
+from zoo.errors import ConfigError, TrainingError
+from zoo.core.batch import Batch
+from zoo.core.draws import Draws
+from zoo.training.launch import Run
+from zoo.training.loop import Trainer
 from zoo.variants.vae import VAE
 
 SMALL: dict[str, Any] = {"latent_dim": 3, "backbone": {"name": "mlp", "hidden": [16]}}
@@ -60,11 +62,11 @@ class Spy(VAE):
 
     drawn: ClassVar[list[Tensor]] = []
 
-    def log_weights(self, x: Tensor, samples: int) -> Tensor:
-        weights = super().log_weights(x, samples)
+    def infer(self, batch: Tensor | Batch, samples: int = 1, given: Tensor | None = None) -> Draws:
+        draws = super().infer(batch, samples, given)
         if self.training:
-            self.drawn.append(weights.detach())
-        return weights
+            self.drawn.append(draws.log_weights.detach())
+        return draws
 
 
 def test_a_step_of_iwae_reads_all_its_samples(tmp_path: Path) -> None:
@@ -146,11 +148,12 @@ def test_an_interrupted_epoch_of_iwae_is_reported_whole(
 class TwoGroups(VAE):
     """Its one group's KL in two unequal parts, one for two of the three dimensions."""
 
-    def elbo_terms(self, x: Tensor) -> ElboTerms:
-        terms, by_dimension = super().elbo_terms(x), self.kl_by_dimension(x)
-        assert by_dimension is not None
-        parts = by_dimension.split([2, 1], -1)
-        return ElboTerms(terms.log_likelihood, torch.stack([p.sum(-1) for p in parts], -1))
+    def infer(self, batch: Tensor | Batch, samples: int = 1, given: Tensor | None = None) -> Draws:
+        draws = super().infer(batch, samples, given)
+        assert draws.kl_by_dimension is not None
+        parts = draws.kl_by_dimension.split([2, 1], -1)
+        draws.kl = torch.stack([p.sum(-1) for p in parts], -1)
+        return draws
 
 
 def test_balance_changes_the_warmup_and_nothing_else(tmp_path: Path) -> None:
@@ -223,11 +226,15 @@ class Root(VAE):
 
 
 def test_a_penalty_whose_gradient_alone_is_bad_changes_no_weight(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path
 ) -> None:
     """The root of 0 is finite, its slope is not: neither the loss nor a bias shows it."""
 
-    train(tmp_path, "root", epochs=1)
-    record = json.loads((tmp_path / "metrics.jsonl").read_text())
-    assert record["skipped_steps"] == record["step"]
-    assert "decoder.layers.0.weight" in capsys.readouterr().err
+    with pytest.raises(TrainingError, match=r"decoder\.layers\.0\.weight"):
+        train(tmp_path, "root", epochs=1)
+
+
+def test_an_epoch_without_a_good_step_is_no_epoch(tmp_path: Path) -> None:
+    """Its means would be those of nothing, and a loss of 0 a perfect score."""
+    with pytest.raises(TrainingError, match="10 steps of epoch 1 skipped"):
+        train(tmp_path, "root", epochs=1, max_skipped_steps=10_000)

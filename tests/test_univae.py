@@ -12,17 +12,19 @@ from torch import Tensor, nn
 from torch.distributions import kl_divergence
 from torch.nn.functional import pad
 
-import zoo
-from zoo.data import Split
+from zoo.core.component import Selected
 from zoo.modalities.tokenizer import PAD, Tokenizer
-from zoo.errors import ConfigError, DataError, UnsupportedError
-from zoo.evaluation import evaluate_model
-from zoo.nn.decoding import Greedy
-from zoo.nn.latents import FixedVMFPosterior
-from zoo.nn.likelihoods import DiscretizedLogisticConfig, GaussianConfig
-from zoo.nn.patches import IntensityPatches, join_patches, split_patches
-from zoo.nn.transformer import KeyValueCache, Rotation, TransformerLayer, rotation
-from zoo.variants.univae import DECODING, ENCODING, UniVAE, UniVAEConfig
+from zoo.errors import DataError, UnsupportedError, ZooError
+from zoo.priors import Given
+from zoo.settings import merge
+from zoo.variants import Facts, Variant
+from zoo.variants.univae import UniVAE, UniVAEConfig
+from zoo.variants.univae.attention import KeyValueCache
+from zoo.variants.univae.decoding import Draw, Greedy, Mean
+from zoo.variants.univae.patches import build_patches, join_patches, split_patches
+from zoo.variants.univae.rotary import Rotary, rotary
+from zoo.variants.univae.state import DECODER, ENCODER
+from zoo.variants.univae.transformer import TransformerLayer
 
 SHAPE = (1, 6, 8)
 TOKENS = 12
@@ -37,14 +39,14 @@ def build(**settings: Any) -> UniVAE:
     config = UniVAEConfig.parse({"input_shape": SHAPE, **SMALL, **settings}, "test")
     model = UniVAE(config).double().eval()
     with torch.no_grad():
-        for parameter in (model.start, model.halves, learned_places(model)):
+        for parameter in (model.start, model.segment_embedding, learned_places(model)):
             parameter.mul_(25)
     return model
 
 
 def learned_places(model: UniVAE) -> Tensor:
     """Zeros for sentences, which have none."""
-    return getattr(model.tokens, "places", torch.zeros(1))
+    return getattr(model.tokens, "position_embedding", torch.zeros(1))
 
 
 def images(count: int, seed: int = 1, shape: tuple[int, ...] = SHAPE) -> Tensor:
@@ -95,7 +97,7 @@ def embedded(model: UniVAE, x: Tensor, half: int) -> Tensor:
     """A half of the one sequence, (B, length, W)."""
     start = model.start.expand(len(x), 1, -1)
     vectors = torch.cat([start, model.tokens.embed(model.tokens.split(x))], 1)
-    return vectors + learned_places(model) + model.halves[half]
+    return vectors + learned_places(model) + model.segment_embedding[half]
 
 
 class OneSequence:
@@ -109,20 +111,22 @@ class OneSequence:
         self, model: UniVAE, x: Tensor, z: Tensor | None = None, first: Tensor | None = None
     ) -> None:
         first = x if first is None else first
-        halves = embedded(model, first, ENCODING), embedded(model, x, DECODING)
+        halves = embedded(model, first, ENCODER), embedded(model, x, DECODER)
         self.embeddings = state = torch.cat(halves, 1)
         self.length = length = halves[0].shape[1]
-        turns = rotation(places(x), model.config.width // model.config.heads)
-        twice = Rotation(*(torch.cat([each, each]) for each in turns))
+        angles = rotary(places(x), model.config.width // model.config.heads)
+        twice = Rotary(*(torch.cat([each, each]) for each in angles))
         seen = torch.cat([real(first), real(x)], 1)[:, None, None]
         modes = []
         for layer in model.lower:
-            state = layer(state, twice, allowed=seen & mask(independent, length))
-        for index, (layer, latent) in enumerate(model._bearing()):
-            modes.append(latent.posterior(state[:, 0]).mode)
+            state = layer(state, twice, mask=seen & mask(independent, length))
+        prior = model.prior(Given(state))
+        upper = zip(model.upper, model.latents, strict=True)
+        for index, (layer, latent) in enumerate(upper):
+            modes.append(latent(state[:, 0], prior).mode)
             chosen = modes[-1] if z is None else z[:, index]
-            state = torch.cat([latent.seen(chosen), state[:, 1:]], 1)
-            state = layer(state, twice, allowed=seen & mask(joined, length))
+            state = torch.cat([latent.prefix(chosen), state[:, 1:]], 1)
+            state = layer(state, twice, mask=seen & mask(joined, length))
         self.modes = torch.stack(modes, 1)
         read = model.norm(state[:, length:-1])  # the decoder's last position predicts nothing
         self.log_likelihood = model.tokens.log_prob(read, model.tokens.split(x)).sum(-1)
@@ -134,35 +138,19 @@ class OneSequence:
 
 
 def test_the_bound_and_the_weights_are_made_of_the_definitions_parts() -> None:
-    """With the draws of each, one for every draw and image."""
     model, x = build(posterior="vmf"), images(2)
-    torch.manual_seed(5)
-    weights = model.log_weights(x, 3)
-    torch.manual_seed(5)
-    terms: list[Tensor] = []
-
-    def choose(q: Any) -> Tensor:
-        z: Tensor = q.rsample()
-        terms.append(model.prior(z).log_prob(z) - q.log_prob(z))
-        return z
-
-    z = model.infer(x, 3, choose)
-    latents = torch.stack(terms).sum(0).view(3, 2)
-    for draw in range(3):
-        log_likelihood = OneSequence(model, x, z[draw]).log_likelihood
-        torch.testing.assert_close(weights[draw], log_likelihood + latents[draw])
-    torch.manual_seed(5)
-    found = model.elbo_terms(x)
-    torch.manual_seed(5)
-    divergences: list[Tensor] = []
-
-    def divide(q: Any) -> Tensor:
-        divergences.append(kl_divergence(q, model.prior(q.mode)))
-        return q.rsample()
-
-    z = model.infer(x, 1, divide)
-    torch.testing.assert_close(found.kl, torch.stack(divergences, 1))
-    torch.testing.assert_close(found.log_likelihood, OneSequence(model, x, z[0]).log_likelihood)
+    draws = model.infer(x, 3)
+    latents = sum(latent.prior.log_prob(latent.z) - latent.posterior.log_prob(latent.z)
+                  for latent in draws.latents)  # fmt: skip
+    for draw, z in enumerate(model.grouped(draws.z)):
+        log_likelihood = OneSequence(model, x, z).log_likelihood
+        torch.testing.assert_close(draws.log_likelihood[draw], log_likelihood)
+        expected = log_likelihood + latents.view(3, 2)[draw]
+        torch.testing.assert_close(draws.log_weights[draw], expected)
+    divergences = [kl_divergence(latent.posterior, latent.prior) for latent in draws.latents]
+    kl = torch.stack(divergences, 1).view(3, 2, 3).mean(0)
+    torch.testing.assert_close(draws.kl, kl)
+    torch.testing.assert_close(draws.elbo, draws.log_likelihood.mean(0) - kl.sum(1))
 
 
 def test_the_decoder_sees_latents_of_unit_variance() -> None:
@@ -173,30 +161,30 @@ def test_the_decoder_sees_latents_of_unit_variance() -> None:
             latent.expand.weight.copy_(torch.eye(16, 4))
             latent.expand.bias.zero_()
         z = model.sample_codes(4000, generator=torch.Generator().manual_seed(0))[:, :4]
-        assert latent.seen(z)[:, 0, :4].var().item() == pytest.approx(1, abs=0.05)
+        assert latent.prefix(z)[:, 0, :4].var().item() == pytest.approx(1, abs=0.05)
 
 
 @pytest.mark.parametrize("kind", ["images", "sentences"])
-@pytest.mark.parametrize("posterior", ["vmf-fixed", "vmf", "gaussian", "batch-norm"])
+@pytest.mark.parametrize(
+    "posterior", ["vmf-fixed", "vmf", "power-spherical", "gaussian", "batch-norm"]
+)
 def test_the_two_passes_are_the_one_sequence_of_the_definition(posterior: str, kind: str) -> None:
     model, x = model_and_examples(kind, posterior=posterior)
-    drawn: list[Tensor] = []
-
-    def choose(q: Any) -> Tensor:
-        drawn.append(q.mode)
-        return q.rsample()
-
-    torch.manual_seed(3)
-    z = model.infer(x, 1, choose)
+    draws = model(x)
+    z = model.grouped(draws.z)
     expected = OneSequence(model, x, z[0])
-    torch.testing.assert_close(torch.stack(drawn, 1), expected.modes)
+    modes = [
+        latent.posterior.code(q) for latent, q in zip(model.latents, draws.posteriors, strict=True)
+    ]
+    torch.testing.assert_close(torch.stack(modes, 1), expected.modes)
+    torch.testing.assert_close(draws.log_likelihood[0], expected.log_likelihood)
     torch.testing.assert_close(model.log_likelihood(x, z)[0], expected.log_likelihood)
 
 
 def test_each_dropout_is_for_training_alone() -> None:
     """That of the vectors and those of the layers, each switched on by itself."""
     model, x = build(dropout=0.5), images(2)
-    z = model.infer(x, 1, lambda q: q.mode)
+    z = model.grouped(model.encode(x))[None]
     assert torch.equal(model.log_likelihood(x, z), model.log_likelihood(x, z))
     dropouts = [part for part in model.modules() if isinstance(part, nn.Dropout)]
     assert len(dropouts) == 1 + model.config.layers
@@ -210,10 +198,10 @@ def test_the_masks_position_by_position() -> None:
     """What each position's output depends on, by gradients through one layer of each kind."""
     torch.manual_seed(0)
     layer = TransformerLayer(8, 2, 16, depth=1).double()
-    turns = rotation(torch.arange(4.0).double()[:, None], 4)
+    angles = rotary(torch.arange(4.0).double()[:, None], 4)
     for causal in (False, True):
         x = torch.randn(1, 4, 8).double().requires_grad_()
-        out = layer(x, turns, causal=causal)
+        out = layer(x, angles, causal=causal)
         for i in range(4):
             (gradient,) = torch.autograd.grad(out[0, i].sum(), x, retain_graph=True)
             seen = gradient[0].abs().sum(-1) > 0
@@ -233,7 +221,7 @@ def test_the_encoder_reaches_the_decoder_through_the_latents_alone(kind: str) ->
     z = whole.modes.detach().requires_grad_()
     encoder, decoder = OneSequence(model, x, z, first).gradients()
     assert (encoder == 0).all() and (decoder[:, 0] != 0).any(-1).all()
-    torch.testing.assert_close(model.infer(first, 1, lambda q: q.mode)[0], whole.modes)
+    torch.testing.assert_close(model.grouped(model.encode(first)), whole.modes)
     log_likelihood = model.log_likelihood(x, z[None])[0]
     torch.testing.assert_close(log_likelihood, whole.log_likelihood)
     (gradient,) = torch.autograd.grad(log_likelihood.sum(), z)
@@ -243,7 +231,7 @@ def test_the_encoder_reaches_the_decoder_through_the_latents_alone(kind: str) ->
 def test_a_patch_is_given_the_latents_and_those_before_it() -> None:
     """log p of patch t changes with patch s of the input exactly where s <= t."""
     model, x = build(), images(1)
-    z = model.infer(x, 1, lambda q: q.mode)
+    z = model.grouped(model.encode(x))[None]
 
     def by_patch(x: Tensor) -> Tensor:
         found: list[Tensor] = []
@@ -266,26 +254,37 @@ def test_a_patch_is_given_the_latents_and_those_before_it() -> None:
 def test_later_posteriors_depend_on_earlier_draws() -> None:
     model, x = build(posterior="vmf"), images(1)
 
-    def walk(first: Tensor) -> list[Tensor]:
-        seen: list[Tensor] = []
+    def given(first: Tensor) -> list[Tensor]:
+        codes = torch.cat([first, torch.eye(4).double()[[2, 3]].flatten()])
+        return [q.mode for q in model.infer(x, given=codes.view(1, 1, -1)).posteriors]
 
-        def choose(q: Any) -> Tensor:
-            seen.append(q.mode)
-            return first if len(seen) == 1 else q.mode
-
-        model.infer(x, 1, choose)
-        return seen
-
-    one, other = (walk(torch.eye(4).double()[i : i + 1]) for i in (0, 1))
+    one, other = (given(torch.eye(4).double()[i]) for i in (0, 1))
     assert torch.equal(one[0], other[0])
     assert not torch.allclose(one[1], other[1])
+
+
+def test_what_is_given_stands_for_the_draws() -> None:
+    model, x = build(posterior="vmf"), images(2)
+    draws = model.infer(x, 3)
+    again = model.infer(x, given=draws.z)
+    assert again.z is not draws.z and torch.equal(again.z, draws.z)
+    for part in ("log_likelihood", "log_q", "log_p", "log_weights", "kl"):
+        assert torch.equal(getattr(again, part), getattr(draws, part))
+
+
+def test_the_code_of_draws_is_that_of_the_encoder() -> None:
+    """The modes, each given the modes before it, and not the draws."""
+    model, x = build(posterior="vmf"), images(2)
+    draws = model(x)
+    assert torch.equal(draws.code, model.encode(x))
+    assert not torch.equal(draws.posteriors[1].mode, model.grouped(draws.code)[:, 1])
 
 
 @pytest.mark.parametrize("likelihood", ["bernoulli", "discretized-logistic-mixture"])
 def test_decoding_with_a_cache_is_decoding_without(likelihood: str) -> None:
     """The states that generate sees are those of the whole sequence."""
     model = build(likelihood=likelihood)
-    z = model.infer(images(3), 1, lambda q: q.mode)[0]
+    z = model.encode(images(3))
     states: list[Tensor] = []
     likeliest = model.tokens.likeliest
     model.tokens.likeliest = (  # type: ignore[method-assign]
@@ -297,7 +296,7 @@ def test_decoding_with_a_cache_is_decoding_without(likelihood: str) -> None:
     model.tokens.log_prob = (  # type: ignore[method-assign]
         lambda state, patches: seen.append(state) or original(state, patches)
     )
-    model.log_likelihood(x, z[None])
+    model.log_likelihood(x, model.grouped(z)[None])
     torch.testing.assert_close(torch.stack(states, 1), seen[0][0])
 
 
@@ -361,18 +360,10 @@ def test_the_density_of_codes_is_that_of_the_walk(
     torch.manual_seed(2)
     found = model.log_posteriors(x)
     torch.manual_seed(2)
-    z = model.infer(x, 1, lambda q: q.rsample())[0]
-    for code, row in zip(z, found, strict=True):
+    for code, row in zip(model(x).z[0], found, strict=True):
         for one, value in zip(x, row, strict=True):
-            given, terms = iter(code), []
-
-            def choose(q: Any, given: Any = given, terms: Any = terms) -> Tensor:
-                chosen = next(given)[None]
-                terms.append(q.log_prob(chosen))
-                return chosen
-
-            model.infer(one[None], 1, choose)
-            torch.testing.assert_close(value, torch.stack(terms).sum())
+            log_q = model.infer(one[None], given=code[None, None]).log_q
+            torch.testing.assert_close(value, log_q.sum())
 
 
 def test_a_batch_normalised_posterior_cannot_collapse() -> None:
@@ -380,11 +371,11 @@ def test_a_batch_normalised_posterior_cannot_collapse() -> None:
     model, x = build(posterior={"name": "batch-norm", "gamma": 0.8}).train(), images(64)
     with torch.no_grad():
         for latent in model.latents:
-            latent.head.projection.weight.mul_(1e-2)  # hardly anything is said of x
-    kl = model.elbo_terms(x).kl
+            latent.posterior.projection.weight.mul_(1e-2)  # hardly anything is said of x
+    kl = model(x).kl
     assert (kl.mean(0) >= 4 * 0.8**2 / 2 * 0.999).all()
     with pytest.raises(UnsupportedError, match="at least 2 examples, got 1"):
-        model.elbo_terms(x[:1])
+        model(x[:1])
 
 
 def test_editing_draws_the_named_latents_alone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -421,21 +412,52 @@ def test_shapes_broadcast_as_those_of_any_distribution() -> None:
     [("bernoulli", "mass"), ("discretized-logistic", "mass"), ("gaussian", "density")],
 )
 def test_masses_are_told_from_densities(likelihood: str, measure: str) -> None:
-    model, split = build(likelihood=likelihood).float(), Split(images(2).to(torch.uint8))
-    assert evaluate_model(model, split, name="m", dataset="d", samples=1).measure == measure
+    model = build(likelihood=likelihood)
+    assert model.measure == measure
+    assert model.likelihood is model.tokens.patches.likelihood
+    kept = [name for name in model.state_dict() if "likelihood" in name]
+    assert kept == ["tokens.patches.likelihood.raw_scale"] * (likelihood == "gaussian")
 
 
 def test_the_likeliest_intensities_are_the_means_in_range() -> None:
     """Of a mass the mean of all 256 intensities, up to half a step; of a density it is clamped."""
     torch.manual_seed(0)
     state, levels = 3 * torch.randn(50, 16), torch.arange(256.0)[:, None] / 255
-    masses = IntensityPatches(1, 16, DiscretizedLogisticConfig())
+    masses = build_patches(1, 16, Selected.parse("likelihoods", "discretized-logistic"))
     expected = masses.log_prob(state[:, None], levels).exp() @ levels
     torch.testing.assert_close(masses.likeliest(state), expected, rtol=0, atol=0.5 / 255)
-    densities = IntensityPatches(4, 16, GaussianConfig())
+    densities = build_patches(4, 16, Selected.parse("likelihoods", "gaussian"))
     means = densities.parameters_of(state)
     assert (means < 0).any() and (means > 1).any()
     torch.testing.assert_close(densities.likeliest(state), means.clamp(0, 1))
+
+
+@pytest.mark.parametrize("likelihood", ["bernoulli", "discretized-logistic"])
+def test_an_image_is_shown_as_the_mean_over_the_decoders_draws(likelihood: str) -> None:
+    """That of many draws; always the same; nearer to x than the likeliest patches are."""
+    model = build(input_shape=(1, 2, 4), likelihood=likelihood)
+    codes = model.sample_codes(2, generator=torch.Generator().manual_seed(0))
+    torch.manual_seed(0)
+    drawn = model.decode(codes).sample((4000,))
+    shown = model.show(codes, decoding=Mean(draws=1000))
+    torch.testing.assert_close(shown, drawn.mean(0), rtol=0, atol=0.05)
+    before = torch.random.get_rng_state()
+    assert torch.equal(model.show(codes), model.show(codes, decoding=Mean(draws=16)))
+    assert torch.equal(torch.random.get_rng_state(), before)
+    assert torch.equal(model.estimate(codes), model.show(codes, decoding=Greedy()))
+    errors = [
+        (drawn - model.show(codes, decoding=decoding)).square().mean()
+        for decoding in (Mean(), Greedy(), Draw())
+    ]
+    assert errors[0] < errors[1] + 1e-3 and errors[0] < errors[2]
+
+
+def test_the_mean_of_a_patch_is_that_of_its_classes() -> None:
+    patches = build_patches(3, 16, Selected.parse("likelihoods", "bernoulli")).double()
+    state = 3 * torch.randn(5, 16).double()
+    every = torch.tensor(list(itertools.product([0.0, 1.0], repeat=3))).double()
+    probabilities = patches.log_prob(state[:, None].expand(-1, 8, -1), every).exp()
+    torch.testing.assert_close(patches.mean(state), probabilities @ every)
 
 
 def test_grey_pixels_are_read_as_the_nearer() -> None:
@@ -444,9 +466,13 @@ def test_grey_pixels_are_read_as_the_nearer() -> None:
 
 
 def test_a_part_of_the_posterior_can_be_set_alone() -> None:
-    posterior = zoo.create("univae", layers=5, posterior={"concentration": 7.0}).config.posterior
-    assert posterior == FixedVMFPosterior(concentration=7.0)
-    assert zoo.create("univae", layers=5, posterior="gaussian").config.posterior.name == "gaussian"
+    variant, facts = Variant.find("univae"), Facts((1, 28, 28), "bernoulli")
+    settings = merge(variant.spec.config, {"posterior": {"concentration": 7.0}})
+    posterior = variant.complete(settings, facts)["posterior"]
+    assert posterior == {"name": "vmf-fixed", "concentration": 7.0}
+    assert variant.complete({"posterior": "gaussian"}, facts)["prior"] == {
+        "name": "standard-normal"
+    }
 
 
 @pytest.mark.parametrize("kind", ["bernoulli", "discretized-logistic"])
@@ -489,11 +515,11 @@ def test_rotary_products_depend_on_differences_alone(axes: int) -> None:
     where = torch.randint(0, 50, (2, axes)).double()
     shifted = where + torch.randint(1, 20, (axes,))
     near, far = (
-        (rotation(each, 8).turn(torch.stack([q, k])).prod(0).sum().item())
+        (rotary(each, 8).rotate(torch.stack([q, k])).prod(0).sum().item())
         for each in (where, shifted)
     )
     assert near == pytest.approx(far)
-    moved = rotation(where + torch.tensor([[1.0], [0.0]]), 8).turn(torch.stack([q, k]))
+    moved = rotary(where + torch.tensor([[1.0], [0.0]]), 8).rotate(torch.stack([q, k]))
     assert moved.prod(0).sum().item() != pytest.approx(near)
 
 
@@ -502,7 +528,7 @@ def test_many_draws_share_the_lower_layers(monkeypatch: pytest.MonkeyPatch) -> N
     rows: list[int] = []
     for layer in model.lower:
         layer.register_forward_hook(lambda _m, given, _out: rows.append(len(given[0])))
-    assert model.log_weights(x, 7).shape == (7, 2)
+    assert model.infer(x, 7).log_weights.shape == (7, 2)
     assert set(rows) == {2}
 
 
@@ -512,15 +538,15 @@ def test_many_draws_share_what_the_first_upper_layer_has_of_x(kind: str) -> None
     model, x = model_and_examples(kind)
     shared: list[tuple[int, int]] = []
     for layer in model.upper:
-        behind = layer.attention.behind
+        own = layer.attention.with_prefix
 
-        def spy(first: Tensor, x: Tensor, *rest: Any, behind: Any = behind) -> Tensor:
-            shared.append((len(first), len(x)))
-            seen: Tensor = behind(first, x, *rest)
-            return seen
+        def spy(prefix: Tensor, x: Tensor, *rest: Any, own: Any = own) -> Tensor:
+            shared.append((len(prefix), len(x)))
+            attended: Tensor = own(prefix, x, *rest)
+            return attended
 
-        layer.attention.behind = spy
-    model.log_weights(x, 7)
+        layer.attention.with_prefix = spy
+    model.infer(x, 7).log_weights.sum()
     assert shared == [(21, 3)] * 2
 
 
@@ -548,9 +574,13 @@ def test_traversals_turn_the_latents_that_a_direction_names() -> None:
         ({"width": 18}, "width 18 must be a multiple of 4 times heads"),
         ({"groups": 5}, r"groups \(5\) must be less than layers \(5\)"),
         ({"posterior": "vmf-fixd"}, "did you mean 'vmf-fixed'"),
+        ({"prior": "standard-normal"}, "choose 'uniform-sphere'"),
+        ({"input_shape": (12,)}, "vectors of numbers this model does not read"),
+        ({"likelihood": "categorical"}, "text, and text alone"),
+        ({"input_shape": (1, 2**11, 2**11)}, "at most 65,536 tokens, got 1,048,576"),
         ({"posterior": {"name": "vmf-fixed", "concentration": -1}}, "concentration"),
     ],
 )
 def test_settings_that_do_not_fit_are_refused(settings: dict[str, Any], said: str) -> None:
-    with pytest.raises(ConfigError, match=said):
+    with pytest.raises(ZooError, match=said):
         build(**settings)

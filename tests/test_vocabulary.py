@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn.functional import cross_entropy, linear
 
+from zoo.core.component import Selected
 from zoo.modalities.tokenizer import PAD
-from zoo.nn.tokens import TextTokens
-from zoo.nn.vocabulary import ROWS, token_log_prob
+from zoo.variants.univae.text_tokens import TextTokens
+from zoo.variants.univae.vocabulary import ROWS, token_log_prob
 
 
 def inputs(count: int, words: int, width: int, dtype: torch.dtype) -> tuple[Tensor, ...]:
@@ -68,7 +69,8 @@ def test_impossible_tokens_have_finite_gradients() -> None:
 @pytest.mark.parametrize("kind", [Tensor, Elsewhere])
 @pytest.mark.parametrize("draws", [1, 3])
 def test_padding_costs_and_teaches_nothing(draws: int, kind: type[Tensor]) -> None:
-    tokens = TextTokens(length=6, vocabulary=11, width=8)
+    likelihood = Selected.parse("likelihoods", "categorical").build((6,))
+    tokens = TextTokens(6, 11, 8, likelihood)
     ids = torch.tensor([[4, 5, 1, PAD, PAD], [6, 7, 8, 9, 1]])
     state = torch.randn(draws, 2, 5, 8, requires_grad=True)
     log_probs = tokens.log_prob(state.as_subclass(kind), ids).as_subclass(Tensor)

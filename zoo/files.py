@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import uuid
@@ -11,8 +12,11 @@ from pathlib import Path
 def write_atomically(path: Path, content: bytes) -> None:
     """Write ``content`` beside ``path``, wait for the disk, and rename.
 
-    A kill may leave a file ``.zoo-*.tmp`` beside it. Raises OSError.
+    A kill may leave a file ``.zoo-*.tmp`` beside it. Raises OSError, also for a device or a pipe,
+    which renaming would replace by a file.
     """
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "exists and is no regular file", str(path))
     temporary = path.parent / f".zoo-{uuid.uuid4().hex}.tmp"  # the same disk: a rename is atomic
     try:
         with temporary.open("xb") as file:

@@ -23,10 +23,10 @@ _without_closed_form: set[tuple[type, ...]] = set()
 class LatentDraw:
     """S draws of one latent group for each of B examples, their posterior and their prior.
 
-    ``z`` is as the distributions have it: (S, B, d) where their batch is (B,), one posterior for all
-    draws of an example, or (S B, d) where it is (S B,), perhaps with the places of a map before d.
-    ``shape`` is (S, B). ``log_q`` may be given where drawing finds it, as
-    in flows whose density elsewhere is expensive.
+    ``z`` is as the distributions have it: (S, B, d) where their batch is (B,), one posterior for
+    all draws of an example, or (S B, d) where it is (S B,), perhaps with the places of a map before
+    d. ``shape`` is (S, B). ``log_q`` may be given where drawing finds it, as in flows whose density
+    elsewhere is expensive.
     """
 
     def __init__(
@@ -110,7 +110,8 @@ class Draws:
     >>> q, p = (Independent(Normal(torch.full((5, 2), m), 1.0), 1) for m in (0.5, 0.0))
     >>> latent = LatentDraw(q.rsample((3,)), q, p, (3, 5))
     >>> x = torch.zeros(5, 2)
-    >>> draws = Draws([latent], lambda: Independent(Normal(latent.z, 1.0), 1), Batch(x), lambda: q.mean)
+    >>> likelihood = lambda: Independent(Normal(latent.z, 1.0), 1)
+    >>> draws = Draws([latent], likelihood, Batch(x), lambda: q.mean)
     >>> draws.z.shape, draws.kl[:, 0], draws.log_weights.shape
     (torch.Size([3, 5, 2]), tensor([0.2500, 0.2500, 0.2500, 0.2500, 0.2500]), torch.Size([3, 5]))
     """

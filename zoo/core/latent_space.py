@@ -31,7 +31,7 @@ class LatentSpace(ABC):
 
     @abstractmethod
     def traverse(self, code: Tensor, direction: Tensor, amounts: Tensor) -> Tensor:
-        """Codes at the distances ``amounts`` (A,) from ``code`` towards ``direction``: (A, ..., D)."""
+        """Codes at distances ``amounts`` (A,) from ``code`` towards ``direction``: (A, ..., D)."""
 
     @abstractmethod
     def standardized(self, z: Tensor) -> Tensor:

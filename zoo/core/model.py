@@ -209,7 +209,14 @@ class LatentVariableModel(Component, nn.Module, ABC):
 
         A model whose p(x|z) has no mean in closed form shows something else and says so.
         """
-        return self.modality.write(self.decode(z, condition).mean)
+        return self.modality.write(self.estimate(z, condition))
+
+    def estimate(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
+        """One example for each code (B, D), on which errors are measured: the mean of p(x|z).
+
+        A model whose p(x|z) has no mean in closed form takes another and says so.
+        """
+        return self.decode(z, condition).mean
 
     def interpolate(self, start: Tensor, end: Tensor, steps: int) -> Tensor:
         """Codes on the shortest way between two codes (..., D), both included: (steps, ..., D)."""

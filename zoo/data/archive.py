@@ -23,6 +23,14 @@ def _plain(path: Path) -> Path | None:
     return path if path.is_file() else None
 
 
+def _found(find: Find, place: Iterable[Path]) -> list[Path]:
+    """The files that are there. Raises DataError for a folder that cannot be looked into."""
+    try:
+        return [path for path in map(find, place) if path is not None]
+    except OSError as error:
+        raise DataError(f"{error.filename} cannot be looked for: {error.strerror}") from error
+
+
 @dataclass(frozen=True)
 class Archive:
     """Files relative to a root, how to download them where that is possible, and which to keep."""
@@ -44,7 +52,7 @@ class Archive:
         if packaged is not None:
             places.append([packaged / Path(file).name for file in self.files])
         for place in places:
-            found = [path for path in map(find, place) if path is not None]
+            found = _found(find, place)
             if len(found) == len(self.files):
                 return found
         looked_in = [place[0].parent for place in places]

@@ -25,6 +25,7 @@ ALIASES = {"y": "labels"}
 KEYS = (*WHOLE, *COLUMNS, *ALIASES, *PARTS, *(f"{p}_{c}" for p in PARTS for c in COLUMNS))
 LARGEST_INTEGER = 2**24
 """Up to which float32 holds every integer exactly."""
+FLOAT32_MAX = float(np.finfo(np.float32).max)
 ROUNDING = 1e-4
 """How far, in levels, floats that are 8-bit levels may be from them."""
 
@@ -195,7 +196,7 @@ def _real_vectors(array: Array) -> NDArray[np.float32]:
             f"vectors of integers must lie within ±{LARGEST_INTEGER:,}, beyond which float32 loses "
             f"digits, got {low} to {high}; rescale them, or give floats"
         )
-    if not max(-float(low), float(high)) <= np.finfo(np.float32).max:  # also true for NaN
+    if not max(-float(low), float(high)) <= FLOAT32_MAX:  # also true for NaN
         raise DataError(
             f"vectors must be finite float32 numbers, got {low:g} to {high:g}; rescale them; "
             "missing values need an array 'observed' that is False for them"
@@ -214,4 +215,4 @@ def _column(columns: Mapping[str, Array], name: str, part: str, count: int) -> T
             f"({count}, L), got {column.dtype} of shape {column.shape}"
         )
     kind = np.float32 if column.dtype.kind == "f" else np.int64
-    return torch.from_numpy(np.ascontiguousarray(column, dtype=kind))
+    return torch.from_numpy(np.array(column, dtype=kind, order="C"))

@@ -2,90 +2,158 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import hashlib
+import os
+import stat
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from zoo.data.images import decode
+from zoo.data.image_files import SPLIT_NAMES, ImageFile, image_files, shown
+from zoo.data.images import MOST_BYTES, decode, decoder_versions, without_pillows_warnings
 from zoo.data.partition import Splits, complete
 from zoo.data.split import Split
 from zoo.errors import DataError
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
-SPLIT_FOLDERS = {"train": ("train",), "validation": ("validation", "val"), "test": ("test",)}
+SHOWN, SHOWN_SIZES = 5, 3
+
+
+class FolderContents(NamedTuple):
+    """A folder's splits, the identity of the files they were made of, and the files left out.
+
+    ``digest`` is the SHA-256 of the files' bytes, their splits and labels, in order: the same
+    where another version of ``decoder`` reads other pixels. ``skipped`` says which files were left
+    out, and why.
+    """
+
+    splits: Splits
+    digest: str
+    decoder: str
+    skipped: tuple[str, ...]
+
+
+class _Picture(NamedTuple):
+    """A file once it is read: its pixels and the hash of its bytes, or why it cannot be used."""
+
+    name: str
+    file: ImageFile
+    pixels: Tensor
+    digest: str
+    error: str = ""
 
 
 def load_folder(folder: Path, image_size: int | None) -> Splits:
     """All images below ``folder``, sorted by path; the names of subfolders become labels.
 
-    If there is a subfolder ``train``, it and ``validation`` (or ``val``) and ``test`` are the
-    splits; what is missing is held out of the training images, a tenth each. Images are greyscale
-    if all files are, else RGB. Raises DataError for an empty folder, an unreadable file, and
-    images of several sizes where no ``image_size`` is given.
+    If there is a subfolder ``train`` (or ``training``), it and ``validation`` (or ``valid``,
+    ``val``, ``dev``, ``eval``) and ``test`` (or ``testing``), in any case, are the splits; what is
+    missing is held out of the training images, a tenth each. A split has labels where each of its
+    images is in a subfolder and there are several names of such; a name is the same number in
+    every split. Images are greyscale if all files are, else RGB.
+
+    Links are followed. Hidden files, what file managers leave behind, and text and tables are
+    ignored. Raises DataError for an empty folder, for anything else that would not be used, for
+    unreadable files, and for images of several sizes where no ``image_size`` is given.
     """
-    parts = {part: _image_files(place) for part, place in _parts(folder).items()}
-    files = [file for found in parts.values() for file, _ in found]
-    with ThreadPoolExecutor() as pool:  # Pillow decodes without holding the interpreter's lock
-        decoded = list(pool.map(lambda file: decode(file, str(file), image_size), files))
-    images = _stack(decoded, [str(file.relative_to(folder)) for file in files])
-    labels = _labels([label for found in parts.values() for _, label in found])
-    counts = [len(found) for found in parts.values()]
-    label_parts = [None] * len(counts) if labels is None else labels.split_with_sizes(counts)
-    splits = dict(zip(parts, map(Split, images.split_with_sizes(counts), label_parts), strict=True))
+    return read_folder(folder, image_size).splits
+
+
+def read_folder(
+    folder: Path, image_size: int | None, skip_unreadable: bool = False
+) -> FolderContents:
+    """:func:`load_folder`, and which files the splits were made of.
+
+    With ``skip_unreadable`` damaged files are left out, which are listed in what is returned.
+    """
+    files = image_files(folder)
+    with without_pillows_warnings(), ThreadPoolExecutor() as pool:  # decoders run in parallel
+        pictures = list(pool.map(lambda file: _read(file, folder, image_size), files))
+    failed = tuple(picture.error for picture in pictures if picture.error)
+    read = [picture for picture in pictures if not picture.error]
+    empty = {file.part for file in files} - {picture.file.part for picture in read}
+    if empty or (failed and not skip_unreadable):
+        raise DataError(_unusable(failed))
+    return FolderContents(_splits(read), _digest(read), decoder_versions(), failed)
+
+
+def _read(file: ImageFile, folder: Path, image_size: int | None) -> _Picture:
+    name = str(file.path.relative_to(folder))
+    try:
+        content = _content(file.path)
+        pixels = decode(content, name, image_size)
+        return _Picture(name, file, pixels, hashlib.sha256(content).hexdigest())
+    except OSError as error:
+        return _Picture(name, file, torch.empty(0), "", f"{name} cannot be read: {error.strerror}")
+    except DataError as error:
+        return _Picture(name, file, torch.empty(0), "", str(error))
+
+
+def _content(file: Path) -> bytes:
+    """Raises OSError, and DataError for what would hang or fill the memory."""
+    with open(file, "rb", opener=_open_at_once) as opened:
+        facts = os.fstat(opened.fileno())
+        if not stat.S_ISREG(facts.st_mode):
+            raise DataError(f"{file} is no regular file")
+        if facts.st_size > MOST_BYTES:
+            raise DataError(f"{file} has {facts.st_size:,} bytes, more than {MOST_BYTES:,}")
+        return opened.read()
+
+
+def _open_at_once(file: str, flags: int) -> int:
+    """Without waiting for a writer where a FIFO has taken the file's place."""
+    return os.open(file, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+def _unusable(failed: Sequence[str]) -> str:
+    files = "1 file" if len(failed) == 1 else f"{len(failed):,} files"
+    return (
+        f"{files} cannot be used: {shown(failed, SHOWN)}. Mend or remove what is named, or leave "
+        "such files out by zoo.data.folder.read_folder(..., skip_unreadable=True)"
+    )
+
+
+def _digest(pictures: Iterable[_Picture]) -> str:
+    digest = hashlib.sha256()
+    for picture in pictures:
+        line = f"{picture.file.part}\0{picture.file.label}\0{picture.digest}\n"
+        digest.update(line.encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()
+
+
+def _splits(pictures: Sequence[_Picture]) -> Splits:
+    images = _stack(pictures)
+    names = sorted({picture.file.label for picture in pictures} - {""})
+    splits = {}
+    for part in SPLIT_NAMES:
+        rows = [row for row, picture in enumerate(pictures) if picture.file.part == part]
+        if rows:  # they stand together
+            labels = _labels([pictures[row].file.label for row in rows], names)
+            splits[part] = Split(images[rows[0] : rows[-1] + 1], labels)
     return complete(splits["train"], splits.get("validation"), splits.get("test"))
 
 
-def _parts(folder: Path) -> dict[str, Path]:
-    """Each split's folder; ``folder`` itself where there is no subfolder ``train``."""
-    if not (folder / "train").is_dir():
-        return {"train": folder}
-    return {
-        part: folder / name
-        for part, names in SPLIT_FOLDERS.items()
-        for name in [name for name in names if (folder / name).is_dir()][:1]
-    }
-
-
-def _image_files(place: Path) -> list[tuple[Path, str]]:
-    """The images below ``place`` and the subfolder each is in, "" for ``place`` itself."""
-    found = []
-    for file in sorted(place.rglob("*")):
-        inner = file.relative_to(place).parts
-        hidden = any(part.startswith(".") for part in inner)
-        if file.suffix.lower() in SUFFIXES and file.is_file() and not hidden:
-            found.append((file, inner[0] if len(inner) > 1 else ""))
-    if not found:
-        raise DataError(f"{place} holds no images; looked for {', '.join(SUFFIXES)} at any depth")
-    return found
-
-
-def _labels(subfolders: list[str]) -> Tensor | None:
+def _labels(subfolders: Sequence[str], names: Sequence[str]) -> Tensor | None:
     """Numbers of the subfolders in sorted order; None unless every image is in one of several."""
-    names = sorted(set(subfolders))
-    if "" in names or len(names) < 2:
+    if "" in subfolders or len(names) < 2:
         return None
-    return torch.tensor([names.index(name) for name in subfolders])
+    numbers = {name: number for number, name in enumerate(names)}
+    return torch.tensor([numbers[name] for name in subfolders])
 
 
-def _stack(images: list[Tensor], names: list[str]) -> Tensor:
+def _stack(pictures: Sequence[_Picture]) -> Tensor:
     """(N, C, H, W); greyscale images among coloured ones get three equal channels."""
     first_of: dict[tuple[int, ...], str] = {}
-    for image, name in zip(images, names, strict=True):
-        first_of.setdefault(tuple(image.shape[1:]), name)
+    for picture in pictures:
+        first_of.setdefault(tuple(picture.pixels.shape[1:]), picture.name)
     if len(first_of) > 1:
+        sizes = [f"{name} is {shape[1]}x{shape[0]}" for shape, name in first_of.items()]
         raise DataError(
-            f"the images have different sizes: {_sizes(first_of.items())}; "
+            f"the images have different sizes: {shown(sizes, SHOWN_SIZES)}; "
             "give image_size to resize and crop them to one"
         )
-    channels = max(len(image) for image in images)
-    return torch.stack([image.expand(channels, -1, -1) for image in images])
-
-
-def _sizes(first_of: Iterable[tuple[tuple[int, ...], str]], most: int = 3) -> str:
-    """Examples of each size, as width x height."""
-    listed = [f"{name} is {shape[1]}x{shape[0]}" for shape, name in first_of]
-    rest = [] if len(listed) <= most else [f"{len(listed) - most} more sizes"]
-    return ", ".join(listed[:most] + rest)
+    channels = max(len(picture.pixels) for picture in pictures)
+    return torch.stack([picture.pixels.expand(channels, -1, -1) for picture in pictures])

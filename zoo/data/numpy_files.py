@@ -94,7 +94,7 @@ def _read_array(file: IO[bytes] | BufferedIOBase, size: int) -> Array:
             f"an array {dtype} of shape {shape} has {announced:,} bytes, the file holds {held:,}"
         )
     content = np.empty(announced, np.uint8)
-    _fill(file, memoryview(content))
+    _fill(file, content.data)
     if file.read(1):  # at its end a zip's member is compared with its checksum
         raise ValueError("it goes on behind its end")
     return content.view(dtype).reshape(shape, order="F" if by_columns else "C")
@@ -102,10 +102,10 @@ def _read_array(file: IO[bytes] | BufferedIOBase, size: int) -> Array:
 
 def _read_header(file: IO[bytes] | BufferedIOBase) -> tuple[tuple[int, ...], np.dtype[Any], bool]:
     """Shape, type, and whether columns are contiguous."""
-    start = file.read(len(MAGIC) + 2)
-    if not start.startswith(MAGIC) or start[len(MAGIC)] not in LENGTH_FORMATS:
+    start = file.read(len(MAGIC) + 2)  # the magic string, then two bytes of the version
+    form = LENGTH_FORMATS.get(start[len(MAGIC)]) if len(start) == len(MAGIC) + 2 else None
+    if form is None or not start.startswith(MAGIC):
         raise ValueError("it holds something else than an array")
-    form = LENGTH_FORMATS[start[len(MAGIC)]]
     (length,) = struct.unpack(form, file.read(struct.calcsize(form)))
     if length > MOST_HEADER:
         raise ValueError(f"a header of {length:,} bytes; allowed are {MOST_HEADER:,}")

@@ -43,17 +43,35 @@ def as_arrays(source: object) -> dict[str, Array]:
 def as_array(source: Any) -> Array:
     """``source`` as an array of NumPy, where it is one, a tensor, a frame or a list of numbers."""
     if isinstance(source, Tensor):
-        tensor = source.detach().cpu()
-        array: Array = (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
-        return array
+        return _of_tensor(source)
+    if isinstance(source, np.ma.MaskedArray):
+        raise DataError(
+            "the mask of a masked array would be lost; give {'X': x.filled(0), "
+            "'observed': ~numpy.ma.getmaskarray(x)}"
+        )
     if is_frame(source):
         return _table(source)
     if not isinstance(source, list | range) and not _has_array(source):
         raise DataError(f"cannot read examples from {type(source).__name__}; {ALLOWED}")
     try:
-        return np.asarray(source)
+        array = np.asarray(source)
     except (ValueError, TypeError) as error:  # of lists of unlike lengths
         raise DataError(f"cannot make one array of {type(source).__name__}: {error}") from error
+    if array.dtype.kind in "US":
+        raise DataError(
+            "got text where numbers are needed; write sentences into a .txt file, one a line, and "
+            "number labels with numpy.unique(labels, return_inverse=True)[1]"
+        )
+    return array
+
+
+def _of_tensor(tensor: Tensor) -> Array:
+    if tensor.layout is not torch.strided or tensor.is_meta:
+        kind = "without data" if tensor.is_meta else f"of layout {tensor.layout}"
+        raise DataError(f"cannot read examples from a tensor {kind}; give one on a device, dense")
+    held = tensor.detach().cpu()
+    array: Array = (held.float() if held.dtype == torch.bfloat16 else held).numpy()
+    return array
 
 
 def is_frame(source: object) -> bool:

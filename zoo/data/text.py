@@ -22,6 +22,7 @@ from zoo.data.examples import Examples
 from zoo.data.partition import complete
 from zoo.errors import DataError
 from zoo.modalities.tokenizer import END, PAD, UNKNOWN, Kind, Tokenizer, refuse_waste
+from zoo.modalities.tokenizer_json import MOST_BYTES
 from zoo.registry import DatasetSpec
 
 if TYPE_CHECKING:
@@ -214,6 +215,8 @@ def load_text_file(path: Path) -> Corpus:
 
 def _read_tokenizer(path: Path) -> Tokenizer:
     try:
+        if (size := path.stat().st_size) > MOST_BYTES:
+            raise DataError(f"it has {size:,} bytes, more than {MOST_BYTES:,}")
         return Tokenizer(_read(path))
     except DataError as error:
         raise DataError(f"the {path.name} beside it: {error}; mend or remove that file") from error

@@ -6,14 +6,15 @@ and the page that documents the set, and for EMNIST which of its splits.
 
 from __future__ import annotations
 
-import io
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from zoo.data.archive import Archive
 from zoo.data.idx import find_idx, read_idx
@@ -27,7 +28,11 @@ from zoo.registry import DatasetSpec
 DEBIAN_FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
 """Where Debian's package dataset-fashion-mnist puts its gzipped idx files."""
 OMNIGLOT_SIZE = 28  # as in the papers; the drawings have 105
+MOST_DRAWN = 2**12
+"""Bytes of the file of one drawing; those of the set have a few hundred."""
+PLAIN_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 IDX_PARTS = ("images-idx3-ubyte", "labels-idx1-ubyte")
+IDX_DIMENSIONS = (3, 1)
 
 
 def load_mnist(spec: DatasetSpec, root: Path | None) -> Splits:
@@ -119,12 +124,28 @@ def _read_omniglot(path: Path, size: int, numbers: dict[str, int]) -> Split:
     try:
         with zipfile.ZipFile(path) as archive:
             names = sorted(name for name in archive.namelist() if name.endswith(".png"))
-            images = [decode(io.BytesIO(archive.read(name)), name, size) for name in names]
-    except (OSError, zipfile.BadZipFile) as error:
+            images = [_drawing(archive, name, size) for name in names]
+    # Of a damaged or encrypted zip the module raises all of these.
+    except (OSError, RuntimeError, ValueError, zipfile.BadZipFile, zlib.error, EOFError) as error:
         raise DataError(f"{path} is damaged: {error}; delete it and get it anew") from error
+    except DataError as error:
+        raise DataError(f"{path}: {error}; delete it and get it anew") from error
+    if not images:
+        raise DataError(f"{path} holds no drawings; delete it and get it anew")
     characters = [name.rpartition("/")[0] for name in names]
     labels = torch.tensor([numbers.setdefault(name, len(numbers)) for name in characters])
     return Split(255 - torch.stack(images), labels)
+
+
+def _drawing(archive: zipfile.ZipFile, name: str, size: int) -> Tensor:
+    """Grey levels (1, ``size``, ``size``)."""
+    entry = archive.getinfo(name)
+    if entry.file_size > MOST_DRAWN or entry.compress_type not in PLAIN_METHODS:
+        raise DataError(f"{name} is no drawing: {entry.file_size:,} bytes of another kind")
+    drawing = decode(archive.read(entry), name, size)
+    if len(drawing) > 1:
+        raise DataError(f"{name} is no drawing: it has colours")
+    return drawing
 
 
 def _official(spec: DatasetSpec, train: Split, test: Split) -> Splits:
@@ -134,11 +155,17 @@ def _official(spec: DatasetSpec, train: Split, test: Split) -> Splits:
 
 
 def _idx_halves(paths: list[Path]) -> tuple[Split, Split]:
-    train_images, train_labels, test_images, test_labels = map(read_idx, paths)
-    return (
-        Split(train_images.unsqueeze(1), train_labels.to(torch.int64)),
-        Split(test_images.unsqueeze(1), test_labels.to(torch.int64)),
-    )
+    return _idx_half(*paths[:2]), _idx_half(*paths[2:])
+
+
+def _idx_half(*paths: Path) -> Split:
+    images, labels = (read_idx(path, n) for path, n in zip(paths, IDX_DIMENSIONS, strict=True))
+    if len(images) != len(labels):
+        raise DataError(
+            f"{paths[0]} holds {len(images):,} images but {paths[1]} {len(labels):,} labels; "
+            "delete both and get them anew"
+        )
+    return Split(images.unsqueeze(1), labels.to(torch.int64))
 
 
 def _split(images: Any, labels: Any) -> Split:
@@ -150,6 +177,8 @@ def _split(images: Any, labels: Any) -> Split:
 def _intact(folder: Path, read: Callable[[], tuple[Split, Split]]) -> tuple[Split, Split]:
     try:
         return read()
+    except OSError as error:
+        raise DataError(f"a file in {folder} cannot be read: {error}") from error
     except RuntimeError as error:  # torchvision's for a file of another checksum
         raise DataError(
             f"the files in {folder} are not the published ones (their checksums differ); "

@@ -34,7 +34,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from zoo.distributions.constants import constant, constant_in_graphs
+from zoo.distributions.constants import constant_in_graphs, constants, orders
+from zoo.distributions.derivative import with_derivative
 
 Array = NDArray[np.floating[Any]]
 DEGREE = 96
@@ -63,8 +64,10 @@ def mean_resultant(k: Tensor, m: int) -> Tensor:
     >>> mean_resultant(torch.tensor([0.0, 1.0, 1e7]), 3)  # coth k - 1 / k
     tensor([0.0000, 0.3130, 1.0000])
     """
-    result: Tensor = _MeanResultant.apply(k, m)  # type: ignore[no-untyped-call]
-    return result
+    with torch.no_grad():
+        (x, r, _), a = locate(k, m), series(m, k.dtype, k.device).a
+        value = x * (1 - r.square() * _sum(a, _cosines(x, r, len(a))))
+    return with_derivative(value, k, mean_resultant_derivative, m)
 
 
 def mean_resultant_complement(k: Tensor, m: int) -> Tensor:
@@ -73,30 +76,48 @@ def mean_resultant_complement(k: Tensor, m: int) -> Tensor:
     >>> round(mean_resultant_complement(torch.tensor(1e7), 3).item() * 1e7, 4)
     1.0
     """
-    result: Tensor = _Complement.apply(k, m)  # type: ignore[no-untyped-call]
-    return result
+    with torch.no_grad():
+        (x, r, _), a = locate(k, m), series(m, k.dtype, k.device).a
+        value = r * (1 / (1 + x)).addcmul_(x * r, _sum(a, _cosines(x, r, len(a))))
+    return with_derivative(value, k, _complement_derivative, m)
 
 
 def mean_resultant_derivative(k: Tensor, m: int) -> Tensor:
     """A'(k) = 1 - A^2 - (m-1) A / k, the variance along the mean direction; differentiable."""
     point, beta = locate(k, m), series(m, k.dtype, k.device).beta
-    return _slope(point, _sum(beta, _cosines(point, len(beta))))
+    return _slope(point, _sum(beta, _cosines(point.x, point.r, len(beta))))
 
 
-def kl_from_uniform(k: Tensor, m: int) -> Tensor:
-    """K(k) = k A(k) - F(k), in nats; differentiable twice.
+def kl_from_uniform(k: Tensor, m: int, point: Point | None = None) -> Tensor:
+    """K(k) = k A(k) - F(k), in nats; differentiable twice. ``point`` is ``locate(k, m)``, if known.
 
     >>> kl_from_uniform(torch.tensor([0.0, 20.0]), 4)
     tensor([0.0000, 3.2584])
     """
-    result: Tensor = _KLFromUniform.apply(k, m)  # type: ignore[no-untyped-call]
-    return result
+    with torch.no_grad():
+        point, (_, beta, rho) = point or locate(k, m), series(m, k.dtype, k.device)
+        cosines = _cosines(point.x, point.r, max(len(beta), len(rho)))
+        value = _kl(k, m, point, _sum(rho, cosines))
+        slope = k * _slope(point, _sum(beta, cosines)) if k.requires_grad else None
+    return with_derivative(value, k, _kl_derivative, m, slope)
 
 
 def log_growth(k: Tensor, m: int) -> Tensor:
     """F(k) = log 0F1(; m/2; k^2 / 4), so that the log-normaliser is -log S_m - F(k)."""
-    result: Tensor = _LogGrowth.apply(k, m)  # type: ignore[no-untyped-call]
-    return result
+    with torch.no_grad():
+        value = k * mean_resultant(k, m) - kl_from_uniform(k, m)
+    return with_derivative(value, k, mean_resultant, m)
+
+
+def log_peak(k: Tensor, m: int) -> Tensor:
+    """-log S_m + k - F(k) = -log S_m + k (1 - A) + K, the log-density at the mean direction.
+
+    As written here nothing cancels.
+    """
+    with torch.no_grad():
+        growth = k * mean_resultant_complement(k, m) + kl_from_uniform(k, m)
+        value = growth - log_surface_area(m)
+    return with_derivative(value, k, mean_resultant_complement, m)
 
 
 def log_surface_area(m: int) -> float:
@@ -108,66 +129,12 @@ def log_surface_area(m: int) -> float:
     return math.log(2) + 0.5 * m * math.log(math.pi) - math.lgamma(0.5 * m)
 
 
-class _MeanResultant(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, k: Tensor, m: int) -> Tensor:
-        ctx.save_for_backward(k)
-        ctx.m = m
-        point, a = locate(k, m), series(m, k.dtype, k.device).a
-        return point.x * (1 - point.r.square() * _sum(a, _cosines(point, len(a))))
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
-        (k,) = ctx.saved_tensors
-        return grad * mean_resultant_derivative(k, ctx.m), None
+def _complement_derivative(k: Tensor, m: int) -> Tensor:
+    return -mean_resultant_derivative(k, m)
 
 
-class _Complement(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, k: Tensor, m: int) -> Tensor:
-        ctx.save_for_backward(k)
-        ctx.m = m
-        point, a = locate(k, m), series(m, k.dtype, k.device).a
-        x, r, _ = point
-        return r * (1 / (1 + x)).addcmul_(x * r, _sum(a, _cosines(point, len(a))))
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
-        (k,) = ctx.saved_tensors
-        return -grad * mean_resultant_derivative(k, ctx.m), None
-
-
-class _KLFromUniform(torch.autograd.Function):
-    """K, with K' = k A' from the same cosines unless that is to be differentiated once more."""
-
-    @staticmethod
-    def forward(ctx: Any, k: Tensor, m: int) -> Tensor:
-        point, (_, beta, rho) = locate(k, m), series(m, k.dtype, k.device)
-        cosines = _cosines(point, max(len(beta), len(rho)))
-        slope = k * _slope(point, _sum(beta, cosines)) if ctx.needs_input_grad[0] else None
-        ctx.save_for_backward(k, slope)
-        ctx.m = m
-        return _kl(k, m, point, _sum(rho, cosines))
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
-        k, slope = ctx.saved_tensors
-        if torch.is_grad_enabled():
-            slope = k * mean_resultant_derivative(k, ctx.m)
-        return grad * slope, None
-
-
-class _LogGrowth(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, k: Tensor, m: int) -> Tensor:
-        ctx.save_for_backward(k)
-        ctx.m = m
-        return k * mean_resultant(k, m) - kl_from_uniform(k, m)
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
-        (k,) = ctx.saved_tensors
-        return grad * mean_resultant(k, ctx.m), None
+def _kl_derivative(k: Tensor, m: int) -> Tensor:
+    return k * mean_resultant_derivative(k, m)
 
 
 def _kl(k: Tensor, m: int, point: Point, rho: Tensor) -> Tensor:
@@ -188,11 +155,10 @@ def locate(k: Tensor, m: int) -> Point:
     return Point(k / width, 2 * c * width.reciprocal(), h)
 
 
-def _cosines(point: Point, count: int) -> Tensor:
+def _cosines(x: Tensor, r: Tensor, count: int) -> Tensor:
     """Chebyshev's T_n(2q - 1) = cos(n angle), x = cos(angle / 2), for n < count: (..., count)."""
-    angle = torch.atan2(point.r.sqrt(), point.x).unsqueeze(-1)
-    orders = torch.arange(0, 2 * count, 2, dtype=angle.dtype, device=angle.device)
-    return torch.cos(angle * orders)
+    angle = torch.atan2(r.sqrt(), x).unsqueeze(-1)
+    return torch.cos(angle * orders(2, count, angle.dtype, angle.device))
 
 
 def _sum(coefficients: Tensor, cosines: Tensor) -> Tensor:
@@ -203,17 +169,11 @@ def _sum(coefficients: Tensor, cosines: Tensor) -> Tensor:
 @constant_in_graphs
 def series(m: int, dtype: torch.dtype, device: torch.device) -> Series:
     """The series of R^m, m >= 2, cut off where the dtype no longer sees the rest."""
+    return Series(*constants(("series", m), lambda: _shortened(m, dtype), dtype, device))
+
+
+def _shortened(m: int, dtype: torch.dtype) -> tuple[Array, Array, Array]:
     tolerance = max(torch.finfo(dtype).eps / 8, 1e-15)  # 1e-15: what the solver's rounding leaves
-    a, beta, rho = _shortened(m, tolerance)
-    return Series(
-        constant(("a", m), a, dtype, device),
-        constant(("beta", m), beta, dtype, device),
-        constant(("rho", m), rho, dtype, device),
-    )
-
-
-@lru_cache(maxsize=256)
-def _shortened(m: int, tolerance: float) -> tuple[Array, Array, Array]:
     a, beta, rho = _solve(m)
     scale = 0.5 * (m - 1)  # what rho is added to; the others are added to 1
     return _cut(a, tolerance), _cut(beta, tolerance), _cut(rho, tolerance * scale)

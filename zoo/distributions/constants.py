@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -11,18 +11,19 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 Function = TypeVar("Function", bound=Callable[..., Any])
-_made: dict[tuple[Hashable, torch.dtype, torch.device], Tensor] = {}
+Arrays = Sequence[NDArray[np.generic]]
+_made: dict[tuple[Hashable, torch.dtype, torch.device], tuple[Tensor, ...]] = {}
 
 
-def constant(
-    key: Hashable, values: NDArray[np.floating[Any]], dtype: torch.dtype, device: torch.device
-) -> Tensor:
-    """``values`` as a tensor, the same one at every call with this ``key``."""
+def constants(
+    key: Hashable, make: Callable[[], Arrays], dtype: torch.dtype, device: torch.device
+) -> tuple[Tensor, ...]:
+    """What ``make()`` returns as tensors, the same ones at every call with this ``key``."""
     found = _made.get((key, dtype, device))
     if found is None:
-        with torch.inference_mode(False):  # an inference tensor could not be used with gradients
-            found = torch.tensor(values, dtype=dtype, device=device)
-        if type(found) is Tensor:  # not the stand-in of a tracer, which would outlive its trace
+        with torch.inference_mode(False):  # inference tensors could not be used with gradients
+            found = tuple(torch.tensor(each, dtype=dtype, device=device) for each in make())
+        if type(found[0]) is Tensor:  # not the stand-in of a tracer, which would outlive its trace
             _made[key, dtype, device] = found
     return found
 
@@ -34,3 +35,10 @@ def constant_in_graphs(function: Function) -> Function:
     """
     function._dynamo_marked_constant = True  # type: ignore[attr-defined]
     return function
+
+
+@constant_in_graphs
+def orders(step: int, count: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """0, step, 2 step, ..., ``count`` of them."""
+    key = ("orders", step, count)
+    return constants(key, lambda: [step * np.arange(count)], dtype, device)[0]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from zoo.distributions.bessel_ratio import Point, locate
-from zoo.distributions.constants import constant, constant_in_graphs
+from zoo.distributions.constants import constant_in_graphs, constants
 from zoo.distributions.noise import standard_normal, uniform
 
 Array = NDArray[np.float64]
@@ -25,14 +25,24 @@ CHUNK = 4096
 """Proposals drawn at a time where one can look."""
 
 
-def draw_polar(k: Tensor, m: int, generator: torch.Generator | None = None) -> Tensor:
-    """Exact draws of 1 - w, one for each concentration ``k`` (any shape)."""
+def draw_polar(
+    k: Tensor, m: int, generator: torch.Generator | None = None, point: Point | None = None
+) -> Tensor:
+    """Exact draws of 1 - w, one for each concentration ``k`` (any shape).
+
+    ``point`` is ``locate(k, m)``, where it is known.
+    """
     if m == 3:
         return _draw_on_s2(k, generator)
-    point = locate(k.reshape(-1), m)
-    blind = k.device.type != "cpu" or torch.compiler.is_compiling()
-    draw = _draw_blind if blind else _draw_looking
-    return draw(point, m, generator).view(k.shape)
+    flat = Point(*(each.reshape(-1) for each in point or locate(k, m)))
+    draw = _draw_looking if _can_look(k) else _draw_blind
+    return draw(flat, m, generator).view(k.shape)
+
+
+def _can_look(k: Tensor) -> bool:
+    """Whether what is done may depend on the numbers: not in a graph or under torch.vmap."""
+    hidden = torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active()
+    return k.device.type == "cpu" and not hidden
 
 
 def _draw_on_s2(k: Tensor, generator: torch.Generator | None) -> Tensor:
@@ -53,19 +63,23 @@ def _propose(
     """
     x, r, _ = point
     shape = torch.Size([3, rounds, *x.shape])
-    turn, log_u, log_v = uniform(shape, x.dtype, x.device, generator)
+    random = uniform(shape, x.dtype, x.device, generator)
+    turn, log_u, log_v = random
+    step = 0.5 * torch.finfo(x.dtype).eps  # of random numbers, and of those just below 1
+    log_v.clamp_(min=step)  # log 0 would accept what is never to be
+    random[1:].log_()
     if m == 2:
         gap = turn.mul_(math.pi).sin_().square_().mul_(2)  # 1 - cos would cancel
         e = 1 - gap
     else:
-        radius = log_u.log_().mul_(2 / (m - 2)).expm1_().neg_().sqrt_()
+        radius = log_u.mul_(2 / (m - 2)).expm1_().neg_().sqrt_()
         e = turn.mul_(2 * math.pi).cos_().mul_(radius)
         gap = 1 - e
-    t = x * e
+    t = (x * e).clamp_(min=step - 1)  # at -1, which x rounded to 1 leads to, the ratio is nan
     stretch = t + 1
     log_ratio = (t / stretch).sub_(t.log1p_()).mul_(m - 1)
-    rejected = log_ratio < log_v.log_()  # never for a concentration of nan
-    gap = gap.mul_(r / (x + 1)).div_(stretch)
+    rejected = log_ratio < log_v  # never for a concentration of nan
+    gap = (r / (x + 1) * gap).div_(stretch)
     return gap.clamp_(max=2), ~rejected
 
 
@@ -121,7 +135,7 @@ def angle_table(k: float, m: int, dtype: torch.dtype, device: torch.device) -> T
     linearly between the (CELLS + 1,) entries changes no probability by more than 1e-6 (1e-4 at
     m = 2).
     """
-    return constant(("angles", k, m), _angle_table(k, m), dtype, device)
+    return constants(("angles", k, m), lambda: [_angle_table(k, m)], dtype, device)[0]
 
 
 @lru_cache(maxsize=64)

@@ -23,7 +23,7 @@ class DiagonalNormal(Independent):  # type: ignore[type-arg]
 
     def at(self, noise: Tensor) -> Tensor:
         """The point so many standard deviations from the mean."""
-        return torch.addcmul(self.mean, self.stddev, noise)
+        return torch.addcmul(self.mean, self.base_dist.scale, noise)
 
     def expand(self, batch_shape: Any, _instance: Any = None) -> DiagonalNormal:
         """The same normals for a larger batch."""

@@ -9,7 +9,7 @@ for a large concentration is 1 up to rounding.
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -17,13 +17,17 @@ from torch.autograd.function import once_differentiable
 from torch.distributions import register_kl
 
 from zoo.distributions.bessel_ratio import (
+    Point,
     kl_from_uniform,
+    locate,
     log_growth,
+    log_peak,
     log_surface_area,
     mean_resultant,
     mean_resultant_complement,
     mean_resultant_derivative,
 )
+from zoo.distributions.derivative import know_signature
 from zoo.distributions.directional import (
     Directional,
     as_size,
@@ -72,13 +76,15 @@ class VonMisesFisher(Directional):
         loc, k = expanded(self.loc, shape), expanded(self.concentration, shape[:-1])
         noise = standard_normal(shape, loc.dtype, loc.device, generator)
         with torch.no_grad():
-            gap = self._draw_gap(k, generator)
-        z: Tensor = _Transport.apply(loc, k, gap, noise)  # type: ignore[no-untyped-call]
+            point = locate(k, self.m)
+            gap = self._draw_gap(k, point, generator).unsqueeze(-1)
+            frame = _frame(loc, gap, noise)
+        z: Tensor = _Transport.apply(loc, k, *point, gap, *frame)  # type: ignore[no-untyped-call]
         return z
 
-    def _draw_gap(self, k: Tensor, generator: torch.Generator | None) -> Tensor:
+    def _draw_gap(self, k: Tensor, point: Point, generator: torch.Generator | None) -> Tensor:
         """Draws of 1 - w for concentrations of any shape."""
-        return draw_polar(k, self.m, generator)
+        return draw_polar(k, self.m, generator, point)
 
     def log_prob(self, value: Tensor) -> Tensor:
         """log C + k mu.z, with k (mu.z - 1) as -k |z - mu|^2 / 2."""
@@ -86,16 +92,11 @@ class VonMisesFisher(Directional):
             self._validate_sample(value)
         k = self.concentration
         distance = (value - self.loc).square().sum(-1)
-        return self._log_peak() - 0.5 * k * distance
+        return log_peak(self.concentration, self.m) - 0.5 * k * distance
 
     def entropy(self) -> Tensor:
         """log S_m - KL to the uniform distribution, in nats, shape (...)."""
         return log_surface_area(self.m) - kl_from_uniform(self.concentration, self.m)
-
-    def _log_peak(self) -> Tensor:
-        """log C + k, the log-density at mu."""
-        peak: Tensor = _LogPeak.apply(self.concentration, self.m)  # type: ignore[no-untyped-call]
-        return peak
 
 
 class TabulatedVonMisesFisher(VonMisesFisher):
@@ -120,24 +121,9 @@ class TabulatedVonMisesFisher(VonMisesFisher):
     def _like(self, loc: Tensor, scale: Tensor) -> Directional:
         return TabulatedVonMisesFisher(loc, self.fixed_concentration, validate_args=False)
 
-    def _draw_gap(self, k: Tensor, generator: torch.Generator | None) -> Tensor:
+    def _draw_gap(self, k: Tensor, point: Point, generator: torch.Generator | None) -> Tensor:
         table = angle_table(self.fixed_concentration, self.m, k.dtype, k.device)
         return draw_tabulated(table, k.shape, generator)
-
-
-class _LogPeak(torch.autograd.Function):
-    """-log S_m + k - F(k) = -log S_m + k (1 - A) + K, where nothing cancels."""
-
-    @staticmethod
-    def forward(ctx: Any, k: Tensor, m: int) -> Tensor:
-        ctx.save_for_backward(k)
-        ctx.m = m
-        return k * mean_resultant_complement(k, m) + kl_from_uniform(k, m) - log_surface_area(m)
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
-        (k,) = ctx.saved_tensors
-        return grad * mean_resultant_complement(k, ctx.m), None
 
 
 class _Transport(torch.autograd.Function):
@@ -149,39 +135,69 @@ class _Transport(torch.autograd.Function):
     moves along its meridian towards mu, see :func:`meridian_rate`.
     """
 
+    generate_vmap_rule = True
+
     @staticmethod
-    def forward(ctx: Any, loc: Tensor, k: Tensor, gap: Tensor, noise: Tensor) -> Tensor:
-        noise = noise.addcmul(_dot(noise, loc), loc, value=-1)
-        # Rounding leaves an overlap, a large one where the noise was close to loc. A second
-        # projection removes it; that vector is never made, only the inverse of its length.
-        overlap = _dot(noise, loc)
-        length = torch.linalg.vector_norm(noise, dim=-1, keepdim=True)
-        square = (length - overlap).mul_(length + overlap)
-        shrink = square.clamp_min_(torch.finfo(loc.dtype).tiny).rsqrt_()
-        gap = gap.unsqueeze(-1)
-        cosine = 1 - gap
-        sine = (cosine + 1).mul_(gap).sqrt_()
-        ctx.save_for_backward(loc, k, gap, cosine, sine, noise, overlap, shrink)
-        across = sine * shrink
+    def forward(
+        loc: Tensor, k: Tensor, x: Tensor, r: Tensor, h: Tensor, gap: Tensor, cosine: Tensor,
+        sine: Tensor, noise: Tensor, overlap: Tensor, shrink: Tensor, across: Tensor,
+    ) -> Tensor:  # fmt: skip
         along = torch.addcmul(cosine, across, overlap, value=-1)
         return (along * loc).addcmul_(across, noise)
 
     @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs)
+
+    @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        loc, k, gap, cosine, sine, noise, overlap, shrink = ctx.saved_tensors
+        loc, k, x, r, h, gap, cosine, sine, noise, overlap, shrink, across = ctx.saved_tensors
         radial = _dot(grad, loc)
         by_loc = by_k = None
         if ctx.needs_input_grad[0]:
-            outward = sine * shrink * radial
+            outward = across * radial
             by_loc = (cosine * grad).addcmul_(outward, noise, value=-1)
             by_loc.addcmul_((outward * overlap).addcmul_(cosine, radial, value=-1), loc)
         if ctx.needs_input_grad[1]:
             tangential = _dot(grad, noise).addcmul_(overlap, radial, value=-1).mul_(shrink)
             turn = (sine * radial).addcmul_(cosine, tangential, value=-1)
-            rate = meridian_rate(gap.squeeze(-1), sine.squeeze(-1), k, loc.shape[-1])
+            point = Point(x, r, h)
+            rate = meridian_rate(gap.squeeze(-1), sine.squeeze(-1), k, loc.shape[-1], point)
             by_k = rate * turn.squeeze(-1)
-        return by_loc, by_k, None, None
+        return by_loc, by_k, *[None] * 10
+
+
+know_signature(_Transport)
+
+
+class _Frame(NamedTuple):
+    """A draw's angle to mu, and the noise that gives its direction around mu; (..., 1) but noise.
+
+    ``noise`` (..., m) is orthogonal to mu but for ``overlap``, what rounding left along mu.
+    ``shrink`` is the inverse of its length without that, and ``across`` is sine * shrink.
+    """
+
+    cosine: Tensor
+    sine: Tensor
+    noise: Tensor
+    overlap: Tensor
+    shrink: Tensor
+    across: Tensor
+
+
+def _frame(loc: Tensor, gap: Tensor, noise: Tensor) -> _Frame:
+    """Of draws at 1 - cos = ``gap`` (..., 1)."""
+    noise = noise.addcmul(_dot(noise, loc), loc, value=-1)
+    # Rounding leaves an overlap, a large one where the noise was close to loc. A second
+    # projection removes it; that vector is never made, only the inverse of its length.
+    overlap = _dot(noise, loc)
+    length = torch.linalg.vector_norm(noise, dim=-1, keepdim=True)
+    square = (length - overlap).mul_(length + overlap)
+    shrink = square.clamp_min_(torch.finfo(loc.dtype).tiny).rsqrt_()
+    cosine = 1 - gap
+    sine = (cosine + 1).mul_(gap).sqrt_()
+    return _Frame(cosine, sine, noise, overlap, shrink, sine * shrink)
 
 
 def _dot(x: Tensor, y: Tensor) -> Tensor:

@@ -48,11 +48,12 @@ def evaluate_model(
 ) -> Evaluation:
     """Every figure of :class:`Evaluation` for all examples of ``split``, in nats per example.
 
-    The examples are binarised once with ``seed`` when the model reads binary pixels. Passes are made
-    with noise from ``seed``: one draw of z for the ELBO, one more for its Monte Carlo error, and
-    exactly ``samples`` draws for the importance-weighted NLL. At most ``batch_size`` examples are decoded at a time,
-    so memory does not grow with ``samples``. The same arguments on the same machine give the same
-    figures bit for bit; the caller's random state and the model's mode are left as they were.
+    The examples are binarised once with ``seed`` when the model reads binary pixels. Passes are
+    made with noise from ``seed``: one draw of z for the ELBO, one more for its Monte Carlo error,
+    and exactly ``samples`` draws for the importance-weighted NLL. At most ``batch_size`` examples
+    are decoded at a time, so memory does not grow with ``samples``. The same arguments on the same
+    machine give the same figures bit for bit; the caller's random state and the model's mode are
+    left as they were.
 
     Raises ConfigError for ``samples`` or ``batch_size`` below 1 and a ``seed`` below 0, DataError
     when the examples do not fit the model or are fewer than two (no standard error), ZooError when

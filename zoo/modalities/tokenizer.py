@@ -6,13 +6,15 @@ The work is done by the package ``tokenizers``; a tokeniser's JSON is the format
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import chain
 from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import Tensor
 
+from zoo.modalities.tokenizer_json import CHARACTERS, MAKER, checked
 from zoo.errors import DataError
 
 if TYPE_CHECKING:  # a second to import, and only text needs it
@@ -22,7 +24,7 @@ PAD, END, UNKNOWN = 0, 1, 2
 SPECIAL = ("<pad>", "<end>", "<unk>")
 """The first three tokens of every vocabulary."""
 Kind = Literal["characters", "words", "bpe"]
-SHOWN, SHOWN_CHARACTERS = 5, 40
+SHOWN, SHOWN_CHARACTERS, SHOWN_ERROR = 5, 40, 200
 MOST_PLACES, MOST_PADDING = 2**27, 20
 """Of a corpus's sentences padded alike (1 GB), where the tokens are less than one of so many."""
 RARE = "\ua66e\U00013000"
@@ -33,7 +35,8 @@ class Tokenizer:
     """A fixed vocabulary, and how text is cut into its tokens.
 
     A sentence's ids end with ``<end>``; after that come ``<pad>``s, which mean nothing. A JSON that
-    another program wrote will do if its ids are 0 to V - 1 and the special tokens the first three.
+    another program wrote will do if its ids are 0 to V - 1 and the special tokens the first three,
+    and if it cuts as one of ours does (:data:`zoo.modalities.tokenizer_json.ALLOWED`); else DataError.
 
     >>> tokenizer = Tokenizer.learn(["a cat", "a hat"], "characters")
     >>> ids = tokenizer.ids(["a hat"])
@@ -42,20 +45,8 @@ class Tokenizer:
     """
 
     def __init__(self, json: str) -> None:
-        from tokenizers import Tokenizer as Backend
-
-        try:
-            self.backend: Backend = Backend.from_str(json)
-        except Exception as error:  # the package raises nothing narrower
-            raise DataError(
-                f"this is not a tokeniser of the package tokenizers: {error}"
-            ) from error
+        self.backend = _backend(checked(json))
         _check_ids(self.backend)
-        # Files written for other models often have these switched on. They say how a batch was
-        # made, not how text is cut, and here batches are made and long sentences refused below:
-        # to cut them off silently, or pad them with another token, would change what is measured.
-        self.backend.no_truncation()
-        self.backend.no_padding()
         # Else a sentence in which "<end>" is written would end there.
         self.backend.encode_special_tokens = True
         _check_unknown(self.backend)
@@ -169,13 +160,32 @@ class Tokenizer:
                 )
 
 
+@contextmanager
+def _naming(said: str) -> Iterator[None]:
+    """Raise DataError, saying what was tried, for whatever the package tokenizers raises."""
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit, GeneratorExit):
+        raise
+    except BaseException as error:  # where the package panics it raises what is no Exception
+        raise DataError(f"{said}: {str(error)[:SHOWN_ERROR]}; make one with {MAKER}") from error
+
+
+def _backend(json: str) -> Backend:
+    from tokenizers import Tokenizer as Backend
+
+    with _naming("this is not a tokeniser of the package tokenizers"):
+        backend: Backend = Backend.from_str(json)
+        return backend
+
+
 def _check_ids(backend: Backend) -> None:
     """Raise DataError unless the ids are 0 to V - 1, those of the special tokens first."""
     found = [backend.token_to_id(token) for token in SPECIAL]
     if found != [PAD, END, UNKNOWN]:
         raise DataError(
             f"a tokeniser must have {', '.join(SPECIAL)} as its tokens 0, 1 and 2, this one "
-            f"has them as {found}; make one with zoo.modalities.tokenizer.Tokenizer.learn"
+            f"has them as {found}; make one with {MAKER}"
         )
     ids = set(backend.get_vocab().values())
     size = backend.get_vocab_size()
@@ -185,7 +195,7 @@ def _check_ids(backend: Backend) -> None:
         raise DataError(
             f"a tokeniser of {size} tokens must have the ids 0 to {size - 1}, one for each; in "
             f"this one no token has the id {shown}, and the largest is {max(ids)}; number its "
-            f"tokens anew, or make one with zoo.modalities.tokenizer.Tokenizer.learn"
+            f"tokens anew, or make one with {MAKER}"
         )
 
 
@@ -195,21 +205,15 @@ def _check_unknown(backend: Backend) -> None:
     Sentences would then be likelier than they are.
     """
     for character in RARE:
-        try:
+        with _naming(f"a tokeniser must cut any text, this one fails at {character!r}"):
             ids = backend.encode(character, add_special_tokens=False).ids
-        except Exception as error:  # the package raises nothing narrower
-            raise DataError(
-                f"a tokeniser must cut any text, this one fails at {character!r}: {error}; name "
-                f"{SPECIAL[UNKNOWN]} as its unknown token, or make one with "
-                "zoo.modalities.tokenizer.Tokenizer.learn"
-            ) from error
         again = backend.decode(ids, skip_special_tokens=False).strip()
         if UNKNOWN not in ids and again != character:
             raise DataError(
                 f"a tokeniser must make {SPECIAL[UNKNOWN]} of what its vocabulary does not have, "
                 f"and join the pieces of anything else again; this one makes {again!r} of "
-                f"{character!r}; name {SPECIAL[UNKNOWN]} as its unknown token, give it a decoder, "
-                "or make one with zoo.modalities.tokenizer.Tokenizer.learn"
+                f"{character!r}; name {SPECIAL[UNKNOWN]} as its unknown token, or make one "
+                f"with {MAKER}"
             )
 
 
@@ -237,15 +241,17 @@ def _listed(sentences: Iterable[str], kind: Kind, size: int) -> Backend:
 
     counts: Counter[str] = Counter()
     for sentence in sentences:
-        counts.update(sentence if kind == "characters" else sentence.split())
+        # A corpus may have its rare tokens replaced.
+        whole = sentence.replace(SPECIAL[UNKNOWN], "") if kind == "characters" else sentence
+        counts.update(whole if kind == "characters" else whole.split())
     for token in SPECIAL:
-        del counts[token]  # a corpus may have its rare words replaced
+        del counts[token]
     ranked = sorted(counts, key=lambda token: (-counts[token], token))
     kept = [*SPECIAL, *ranked[: max(0, size - len(SPECIAL))]]
     vocabulary = {token: number for number, token in enumerate(kept)}
     backend = Backend(models.WordLevel(vocabulary, unk_token=SPECIAL[UNKNOWN]))
     if kind == "characters":
-        backend.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")
+        backend.pre_tokenizer = pre_tokenizers.Split(Regex(CHARACTERS), "isolated")
         backend.decoder = decoders.Fuse()
     else:
         backend.pre_tokenizer = pre_tokenizers.WhitespaceSplit()

@@ -17,6 +17,7 @@ from zoo.settings import Settings
 
 if TYPE_CHECKING:
     from zoo.training.config import TrainingConfig
+    from zoo.variants import Variant
 
 
 class Step(NamedTuple):
@@ -76,11 +77,14 @@ class Objective(Component, ABC):
         """The figure of the validation by which the best model is picked, higher being better."""
         return "elbo" if model.has_evidence else "log_likelihood"
 
-    def check(self, model: LatentVariableModel, name: str, train: TrainingConfig) -> None:
-        """Raise ConfigError where a model, or a training, is not one this objective is for."""
-        if self.needs_evidence and not model.has_evidence:
+    def check(self, name: str, variant: Variant, train: TrainingConfig) -> None:
+        """Raise ConfigError where a variant, or a training, is not one this objective is for.
+
+        ``name`` is what it is called by. Asked before any data are read.
+        """
+        if self.needs_evidence and not variant.model.has_evidence:
             raise ConfigError(
-                f"the objective {name!r} needs log p(x), which {model.variant!r} does not "
+                f"the objective {name!r} needs log p(x), which {variant.name!r} does not "
                 "define; choose the objective 'elbo', or a variational variant such as "
                 "'gaussian-vae'"
             )

@@ -10,13 +10,13 @@ from pydantic import Field
 from torch import Tensor
 
 from zoo.core.draws import Draws
-from zoo.core.model import LatentVariableModel
 from zoo.errors import ConfigError
 from zoo.objectives.base import Loss, Objective, Step
 from zoo.settings import Settings
 
 if TYPE_CHECKING:
     from zoo.training.config import TrainingConfig
+    from zoo.variants import Variant
 
 NEGLIGIBLE_KL = 1e-8
 """Nats added to each group's KL before they are divided by their mean, which may be 0."""
@@ -80,8 +80,8 @@ class ELBO(Objective):
         """
         return {**means, "elbo": means["log_likelihood"] - means["kl"]}
 
-    def check(self, model: LatentVariableModel, name: str, train: TrainingConfig) -> None:
-        super().check(model, name, train)
+    def check(self, name: str, variant: Variant, train: TrainingConfig) -> None:
+        super().check(name, variant, train)
         if self.config.balance and not train.kl_warmup_steps:
             raise ConfigError(
                 "objective.balance weighs the groups while the KL is warmed up, and there is no "

@@ -1,4 +1,4 @@
-"""The power spherical posterior (De Cao & Aziz 2020, arXiv:2006.04437), sampled without rejection."""
+"""The power spherical posterior (De Cao & Aziz 2020, arXiv:2006.04437): no rejection."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ STORED = {
 """What a file calls the types of tensors that a model may hold."""
 
 _SHOWN = 3  # problems listed in full before "and N more"
-_SPARE = 1000  # parameters a constructor may make besides four for each tensor stored
+_SPARE = 1000  # parameters a constructor may make besides two for each tensor stored
 
 
 def blueprint(
@@ -44,7 +44,7 @@ def blueprint(
     Raises CheckpointError.
     """
     try:
-        with torch.device("meta"), _at_most(_SPARE + 4 * stored):
+        with torch.device("meta"), _at_most(_SPARE + 2 * stored):
             return construct(cls, config, dtype)
     except (ZooError, ArithmeticError, RuntimeError, TypeError, ValueError) as error:
         # What a constructor raises for sizes no tensor can have, or that do not fit each other.

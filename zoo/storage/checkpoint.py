@@ -288,8 +288,8 @@ def _about(where: str) -> Iterator[None]:
 
 def _moved(model: LatentVariableModel, device: str | torch.device) -> LatentVariableModel:
     try:
-        return model.to(device)
-    except (AssertionError, RuntimeError) as error:  # torch raises the former without CUDA
+        return model.to(torch.device(device))
+    except (AssertionError, RuntimeError, TypeError) as error:  # the first without CUDA
         raise CheckpointError(
             f"cannot move the model to the device {str(device)!r}: {error}; use 'cpu', or a device "
             f"that torch finds on this machine"

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import itertools
 import os
 import sys
+import threading
 import time
 import uuid
 from collections.abc import Callable, Generator, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from urllib.parse import urlsplit
+from queue import Empty, Queue
+from urllib.parse import urljoin, urlsplit
 from urllib.request import url2pathname
 
 import requests
@@ -25,6 +28,12 @@ BACKOFF_SECONDS = 0.5
 STALL_SECONDS = 20.0
 SLOWEST_BYTES_PER_SECOND = 10_000
 CHUNK_BYTES = 2**16
+REDIRECTS = 5
+LONGEST_REASON = 300
+
+
+class _GivenUpError(BaseException):
+    """Raised in a thread whose pieces nobody waits for any more."""
 
 
 class MirrorError(Exception):
@@ -53,10 +62,12 @@ def from_mirror(url: str, spec: CheckpointSpec, target: Path) -> None:
 def _attempt(url: str, spec: CheckpointSpec, target: Path) -> None:
     """Receive the file under a temporary name; it gets its own only when it is the right one."""
     part = target.with_name(f".{spec.file}.{uuid.uuid4().hex}.part")
+    seconds = STALL_SECONDS + spec.bytes / SLOWEST_BYTES_PER_SECOND
     digest = hashlib.sha256()
     received = 0
     try:
-        with closing(_chunks(url, spec)) as chunks, part.open("wb") as file, _bar(spec) as advance:
+        chunks = _within(seconds, _chunks(url, spec))
+        with closing(chunks), part.open("wb") as file, _bar(spec) as advance:
             for chunk in chunks:
                 received += len(chunk)
                 if received > spec.bytes:
@@ -73,6 +84,65 @@ def _attempt(url: str, spec: CheckpointSpec, target: Path) -> None:
         part.replace(target)
     finally:
         part.unlink(missing_ok=True)
+
+
+def _within(seconds: float, chunks: Generator[bytes, None, None]) -> Generator[bytes, None, None]:
+    """The pieces, for at most so long in all, whatever it is that a server keeps waiting for.
+
+    They are received in a thread of their own: a limit for each read, which is all that sockets
+    know, lets a server send a status, a header or the size of a piece byte by byte for ever.
+    """
+    deadline = time.monotonic() + seconds
+    arrived: Queue[bytes | Exception] = Queue(maxsize=1)
+    given_up = threading.Event()
+    receiver = threading.Thread(target=_receive, args=(chunks, arrived, given_up), daemon=True)
+    receiver.start()
+    try:
+        while chunk := _next(arrived, deadline):
+            yield chunk
+    finally:
+        given_up.set()
+        with suppress(Empty):  # room for what the thread may be waiting to put down
+            arrived.get_nowait()
+        _end(receiver)
+
+
+def _receive(
+    chunks: Generator[bytes, None, None],
+    arrived: Queue[bytes | Exception],
+    given_up: threading.Event,
+) -> None:
+    try:
+        with suppress(_GivenUpError), closing(chunks):
+            for chunk in chunks:
+                arrived.put(chunk)
+                if given_up.is_set():
+                    return
+        arrived.put(b"")
+    except Exception as error:  # whatever it is, it is raised where the pieces are used
+        arrived.put(error)
+
+
+def _end(receiver: threading.Thread) -> None:
+    """End a thread that a server keeps busy, with the next byte or when STALL_SECONDS bring none.
+
+    Nothing less stops the standard library where it reads on without end, as over trailers.
+    """
+    receiver.join(timeout=0.1)
+    if receiver.is_alive():
+        ident = ctypes.c_ulong(receiver.ident or 0)
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(ident, ctypes.py_object(_GivenUpError))
+
+
+def _next(arrived: Queue[bytes | Exception], deadline: float) -> bytes:
+    """The next piece, empty after the last."""
+    try:
+        item = arrived.get(timeout=max(0.0, deadline - time.monotonic()))
+    except Empty:
+        raise MirrorError("too slow") from None
+    if isinstance(item, Exception):
+        raise item
+    return item
 
 
 def _chunks(url: str, spec: CheckpointSpec) -> Generator[bytes, None, None]:
@@ -97,8 +167,15 @@ def _file_chunks(path: Path, spec: CheckpointSpec) -> Generator[bytes, None, Non
         with path.open("rb") as file:
             while chunk := file.read(CHUNK_BYTES):
                 yield chunk
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise MirrorError(str(error)) from error
+
+
+class _Session(requests.Session):
+    """Follows no redirect: requests would first read its body whole, and unpack it."""
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        return None
 
 
 def _http_chunks(url: str, spec: CheckpointSpec) -> Generator[bytes, None, None]:
@@ -107,25 +184,38 @@ def _http_chunks(url: str, spec: CheckpointSpec) -> Generator[bytes, None, None]
     pooch, the usual library for this, asks for pieces of a fixed size and so gives no control while
     a server trickles, nor does it limit an endless body. requests, on which it stands, allows both.
     """
-    deadline = time.monotonic() + STALL_SECONDS + spec.bytes / SLOWEST_BYTES_PER_SECOND
-    headers = {"Accept-Encoding": "identity"}  # the bytes as they are: their hash is checked
     try:
-        with requests.get(url, stream=True, timeout=STALL_SECONDS, headers=headers) as response:
+        with _Session() as session, closing(_answer(session, url)) as response:
             _check_response(response, spec)
             while chunk := response.raw.read1(CHUNK_BYTES, decode_content=False):
-                if time.monotonic() > deadline:
-                    raise MirrorError("too slow", transient=True)
                 yield chunk
-    except (requests.RequestException, HTTPError) as error:
-        # The ValueErrors among them speak of a malformed address, which stays malformed.
-        raise MirrorError(str(error), transient=not isinstance(error, ValueError)) from error
+    except (requests.RequestException, HTTPError, OSError, ValueError) as error:
+        # The ValueErrors among them speak of a malformed answer or address, which stays malformed.
+        transient = not isinstance(error, ValueError)
+        raise MirrorError(str(error)[:LONGEST_REASON], transient=transient) from error
+
+
+def _answer(session: requests.Session, url: str) -> requests.Response:
+    """The first answer that sends nowhere else."""
+    headers = {"Accept-Encoding": "identity"}  # the bytes as they are: their hash is checked
+    for _ in range(REDIRECTS + 1):
+        response = session.get(url, stream=True, timeout=STALL_SECONDS, headers=headers)
+        if not response.is_redirect:
+            return response
+        response.close()
+        url = urljoin(url, response.headers["Location"])
+        if urlsplit(url).scheme not in ("http", "https"):
+            raise MirrorError(
+                f"redirects to {url[:LONGEST_REASON]}, which is no http or https address"
+            )
+    raise MirrorError(f"redirects more than {REDIRECTS} times")
 
 
 def _check_response(response: requests.Response, spec: CheckpointSpec) -> None:
     status = response.status_code
     if status != 200:
         busy = status in (408, 429) or status >= 500
-        raise MirrorError(f"answered {status} {response.reason}", transient=busy)
+        raise MirrorError(f"answered {status} {response.reason[:LONGEST_REASON]}", transient=busy)
     announced = response.headers.get("Content-Length", "")
     if announced.isdecimal():
         _check_size(int(announced), spec)

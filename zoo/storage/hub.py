@@ -13,7 +13,6 @@ from __future__ import annotations
 import os
 import re
 import stat
-from functools import lru_cache
 from pathlib import Path
 from urllib.parse import quote
 
@@ -108,19 +107,13 @@ def _unknown(source: str | Path) -> Exception:
 
 
 def _is_good(path: Path, spec: CheckpointSpec) -> bool:
+    """Hashed anew each time: what a file's size and times say can be kept when it is replaced."""
     try:
         status = path.stat()
-        if not stat.S_ISREG(status.st_mode) or status.st_size != spec.bytes:
-            return False
-        return _sha256(path, status.st_mtime_ns, status.st_size) == spec.sha256
+        is_candidate = stat.S_ISREG(status.st_mode) and status.st_size == spec.bytes
+        return is_candidate and sha256(path) == spec.sha256
     except OSError:
         return False
-
-
-@lru_cache(maxsize=256)
-def _sha256(path: Path, modified_ns: int, size: int) -> str:
-    """The file's hash, computed once for each state (time, size) that the file is seen in."""
-    return sha256(path)
 
 
 def _download_once(spec: CheckpointSpec, target: Path, reasons: list[str]) -> None:

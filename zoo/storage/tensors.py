@@ -61,7 +61,7 @@ def write_tensors(
     try:
         # safetensors' own save_file makes files that no other user may read, whatever the umask.
         write_atomically(path, _sealed(serialize(_separated(tensors)), metadata, path))
-    except (OSError, SafetensorError) as error:
+    except (OSError, ValueError, SafetensorError) as error:
         raise CheckpointError(
             f"cannot write {path}: {error}; choose an existing folder you may write to, with "
             f"room on its disk"
@@ -160,8 +160,8 @@ def _check_beginning(path: Path) -> None:
             beginning, size = file.read(64), os.fstat(file.fileno()).st_size
     except FileNotFoundError as error:
         raise CheckpointError(f"there is no file {path}; check the path") from error
-    except OSError as error:
-        raise CheckpointError(f"cannot read {path}: {error.strerror}") from error
+    except (OSError, ValueError) as error:  # the latter for a path with a null byte
+        raise CheckpointError(f"cannot read {path}: {error}") from error
     header = int.from_bytes(beginning[:_LENGTH_BYTES], "little")
     if beginning[8:9] != b"{" or header > HEADER_CAP or _LENGTH_BYTES + header > size:
         _refuse_beginning(path, beginning, size, header)

@@ -44,6 +44,8 @@ def train_experiment(
     Files go to ``directory`` (default ``runs/VARIANT-DATASET-sSEED``). The caller's random state
     is left alone. Raises ConfigError, DataError, CheckpointError or TrainingError.
     """
+    objective, variant = experiment.objective, experiment.variant
+    objective.build().check(objective.name, variant, experiment.train)
     data = load_dataset(
         experiment.dataset,
         root=experiment.data_root,
@@ -52,7 +54,7 @@ def train_experiment(
     )
     experiment = complete(experiment, data)
     data = data.conditioned(conditioned_on(experiment.model))
-    default = f"runs/{experiment.variant}-{data.name}-s{experiment.train.seed}"
+    default = f"runs/{variant}-{data.name}-s{experiment.train.seed}"
     run = RunDirectory(Path(directory or default))
     device = choose_device(experiment.train.device)
     keep_freed_memory()

@@ -50,7 +50,6 @@ class Trainer:
         self.device, self.autocast = device, partial(autocast, experiment.train, device)
         self.model = experiment.variant.build(experiment.model).to(device)
         self.objective = experiment.objective.build()
-        self.objective.check(self.model, experiment.objective.name, self.config)
         decay = self.config.ema_decay
         self.average = MovingAverage(self.model, decay) if decay is not None else None
         self.train_split = data.train.to(device)

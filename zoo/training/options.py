@@ -1,4 +1,4 @@
-"""Options by their bare names, as ``zoo.train(..., lr=1e-3, beta=2.0, hidden=[256])`` takes them."""
+"""Options by their bare names, as in ``zoo.train(..., lr=1e-3, beta=2.0, hidden=[256])``."""
 
 from __future__ import annotations
 

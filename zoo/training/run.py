@@ -128,7 +128,7 @@ class RunDirectory:
 
 
 def refuse_difference(old: Experiment, new: Experiment, path: Path) -> None:
-    """Raise ConfigError, naming the settings that differ, where one run cannot go on as the other."""
+    """Raise ConfigError, naming what differs, where a run cannot go on as the new experiment."""
     found = differences(old.model_dump(mode="json"), new.model_dump(mode="json"))
     ignored = {"data_root", "train.checkpoint_seconds"}  # neither changes the result
     longer = new.train.epochs > old.train.epochs

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Facts:
-    """What data decide of a model: the shape of an example, p(x|z), and what there is to be told."""
+    """What data decide of a model: an example's shape, p(x|z), and what there is to be told."""
 
     shape: tuple[int, ...]
     likelihood: str

@@ -24,8 +24,8 @@ class VAE(SingleLatentModel):
     r"""p(x|z) p(z) with q(z|x), all three chosen in the configuration.
 
     The bound is E_q[log p(x|z)] - KL(q(z|x) || p(z)). On the sphere (Davidson et al. 2018,
-    arXiv:1804.00891) codes are unit vectors in R^m, the prior is uniform there, no code is pulled to
-    a centre, and the decoder reads sqrt(m) z, whose coordinates have unit variance under the prior.
+    arXiv:1804.00891) codes are unit vectors in R^m, the prior is uniform there, no code is pulled
+    to a centre, and the decoder reads sqrt(m) z, whose coordinates have unit variance.
 
     >>> model = VAE(VAEConfig(input_shape=(1, 28, 28), latent_dim=10))
     >>> draws = model(torch.zeros(5, 1, 28, 28))

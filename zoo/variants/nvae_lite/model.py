@@ -29,7 +29,7 @@ from zoo.variants.nvae_lite.networks import Encoder, Output, decoder_cells
 from zoo.variants.nvae_lite.spectral import SpectralNorms
 
 Choice: TypeAlias = Callable[["TopDownStep", Tensor, DiagonalNormal], Tensor]
-"""Of a step, the path before it and the prior p(z_g | z_<g): the latents, (N, H, W, L)."""
+"""Of a step, the path before it and the prior p(z_g | z_<g): the latents, (N, L H W)."""
 
 
 class NVAELite(LatentVariableModel):
@@ -82,16 +82,12 @@ class NVAELite(LatentVariableModel):
 
         def draw(step: TopDownStep, path: Tensor, prior: DiagonalNormal) -> Tensor:
             z = None if given is None else step.group.maps(given)
-            latent = step.infer(path, prior, features[step.group.index], shape, z)
-            latents.append(latent)
-            return latent.z
+            latents.append(step.infer(path, prior, features[step.group.index], shape, z))
+            return flat(latents[-1].z)
 
-        path = self._descend(samples * len(batch.x), draw)
-        z = torch.cat([flat(latent.z) for latent in latents], dim=1).unflatten(
-            0, shape
-        )  # (S, B, D)
-        likelihood = partial(self._likelihood, path, shape)
-        return Draws(latents, likelihood, batch, partial(self._code, features), z)
+        codes, path = self._descend(samples * len(batch.x), draw)
+        likelihood, code = partial(self._likelihood, path, shape), partial(self._code, features)
+        return Draws(latents, likelihood, batch, code, codes.unflatten(0, shape))
 
     def encode(self, batch: Tensor | Batch) -> Tensor:
         """The means of all groups' posteriors, each given those above it: (B, D).
@@ -155,41 +151,33 @@ class NVAELite(LatentVariableModel):
         by ``temperature``, one for all or one for each scale from the top.
         """
         temperatures = self._temperatures(temperature)
-        parts: list[Tensor] = []
 
         def choose(step: TopDownStep, path: Tensor, prior: DiagonalNormal) -> Tensor:
             group = step.group
-            if group.index in drawn:
-                size = torch.Size([len(codes), *group.shape])
-                noise = standard_normal(size, codes.dtype, codes.device, generator).movedim(1, -1)
-                z = prior.at(temperatures[group.scale] * noise)  # (N, H, W, L)
-            else:
-                z = group.maps(codes)
-            parts.append(flat(z))
-            return z
+            if group.index not in drawn:
+                return codes[:, group.start : group.stop]
+            size = torch.Size([len(codes), *group.shape])  # (N, L, H, W)
+            noise = standard_normal(size, codes.dtype, codes.device, generator).movedim(1, -1)
+            return flat(prior.at(temperatures[group.scale] * noise))
 
-        path = self._descend(len(codes), choose)
-        return torch.cat(parts, dim=1), path
+        return self._descend(len(codes), choose)
 
     def _code(self, features: list[Tensor]) -> Tensor:
         """The code that features of examples decide, (B, D)."""
-        parts: list[Tensor] = []
 
         def choose(step: TopDownStep, path: Tensor, prior: DiagonalNormal) -> Tensor:
-            z = step.code(path, prior, features[step.group.index])
-            parts.append(flat(z))
-            return z
+            return flat(step.code(path, prior, features[step.group.index]))
 
-        self._descend(len(features[0]), choose)
-        return torch.cat(parts, dim=1)
+        return self._descend(len(features[0]), choose)[0]
 
-    def _descend(self, count: int, choose: Choice) -> Tensor:
-        """The way down, on which ``choose`` gives each group's latents: the path's end."""
-        path = innermost(self.top.expand(count, -1, -1, -1))  # (N, C, H, W)
+    def _descend(self, count: int, choose: Choice) -> tuple[Tensor, Tensor]:
+        """The way down, where ``choose`` gives each group's latents: codes (N, D), the path's end."""
+        path, parts = innermost(self.top.expand(count, -1, -1, -1)), []  # (N, C, H, W)
         for step in cast("list[TopDownStep]", list(self.steps)):
             path = step.enlarged(path)
-            path = step.merged(path, choose(step, path, step.prior(path)))
-        return path
+            parts.append(choose(step, path, step.prior(path)))
+            path = step.merged(path, parts[-1])
+        return torch.cat(parts, dim=1), path
 
     def _likelihood(self, path: Tensor, batch: Sequence[int]) -> Distribution:
         """p(x|z) of a batch shape from the path's end."""
@@ -284,8 +272,9 @@ class TopDownStep(nn.Module):
         return z
 
     def merged(self, path: Tensor, z: Tensor) -> Tensor:
-        """The path with the latents (N, H, W, L) on it, (N, C, H, W)."""
-        merged: Tensor = self.cells(path + self.join(innermost(z.movedim(-1, 1))))
+        """The path with the latents (N, L H W) on it, (N, C, H, W)."""
+        maps = z.unflatten(1, self.group.shape)  # (N, L, H, W)
+        merged: Tensor = self.cells(path + self.join(innermost(maps)))
         return merged
 
     def _context(self, path: Tensor, features: Tensor, shape: tuple[int, int]) -> Tensor:

@@ -190,7 +190,7 @@ def _attend_and_prefix(
 
 
 def _attend_by_prefix(own: PrefixHeads, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
-    """What the prefixes (S B, H, 1, D) have of themselves and of the keys (B, H, T, D) after them."""
+    """What prefixes (S B, H, 1, D) have of themselves and of the keys (B, H, T, D) after them."""
     times = draws_of(own.q, k)
     if mask is not None:
         mask = repeated(mask, times)

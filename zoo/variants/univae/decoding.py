@@ -115,7 +115,8 @@ class Mean(Decoding):
 
         with seeded(0, z.device):
             grow(begin(z.repeat_interleave(self.draws, 0)), tokens, pick)
-        by_draw = torch.stack(means, dim=1).unflatten(0, (-1, self.draws))  # (N, draws, T, K)
+        by_draw = torch.stack(means, dim=1)  # (N draws, T, K)
+        by_draw = by_draw.view(len(z), self.draws, *by_draw.shape[1:])  # (N, draws, T, K)
         return tokens.join(by_draw.mean(1))
 
 

@@ -54,8 +54,14 @@ class TokenByToken(LatentVariableModel):
             raise UnsupportedError(
                 f"give codes (B, {self.code_dim}), one as code[None], got {tuple(z.shape)}"
             )
-        usual = GREEDY if self.input_kind == "tokens" else MEAN
-        return self.write(self.generate(z, usual if decoding is None else decoding))
+        if decoding is None:
+            decoding = GREEDY if self.input_kind == "tokens" else MEAN
+        if not isinstance(decoding, Decoding):
+            raise UnsupportedError(
+                "decoding must be Greedy(), Draw(...), Beam(...) or Mean(...) of zoo, got "
+                f"{decoding!r}"
+            )
+        return self.write(self.generate(z, decoding))
 
     @torch.no_grad()
     def reconstruct(
@@ -81,6 +87,23 @@ class TokenByToken(LatentVariableModel):
         with noise_of(generator, codes.device):
             return self.show(codes, decoding=decoding)
 
+    def sample_codes(
+        self,
+        n: int,
+        temperature: float = 1.0,
+        generator: torch.Generator | None = None,
+        condition: object = None,
+    ) -> Tensor:
+        try:
+            return super().sample_codes(n, temperature, generator, condition)
+        except UnsupportedError as error:
+            if temperature == 1:
+                raise
+            raise UnsupportedError(
+                f"{error}; that of the tokens is decoding=zoo.Draw(temperature={temperature!r}), "
+                "or --decoding temperature=T"
+            ) from error
+
     @torch.no_grad()
     def edit(
         self,
@@ -98,7 +121,7 @@ class TokenByToken(LatentVariableModel):
         with noise_of(generator, codes.device):
             return self.show(codes, decoding=decoding)
 
-    @overload  # type: ignore[override]
+    @overload
     def interpolate(self, start: Tensor, end: Tensor, steps: int) -> Tensor: ...
     @overload
     def interpolate(self, start: str, end: str, steps: int) -> list[str]: ...

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from zoo.core.component import Selected
 from zoo.distributions.autoregressive import AutoregressiveDensity, AutoregressiveMass
 from zoo.likelihoods import Likelihood
+from zoo.variants.univae.config import UniVAEConfig
 from zoo.variants.univae.patches import build_patches, join_patches, split_patches
 from zoo.variants.univae.tokens import Tokens
 
@@ -35,6 +36,11 @@ class ImageTokens(Tokens):
         self.position_embedding = nn.Parameter(0.02 * torch.randn(1 + self.length, width))
         is_density = likelihood.component.measure == "density"
         self.distribution = AutoregressiveDensity if is_density else AutoregressiveMass
+
+    @classmethod
+    def of(cls, config: UniVAEConfig) -> ImageTokens:
+        """As a configuration says."""
+        return cls(config.image_shape, config.side, config.width, config.likelihood)
 
     @property
     def likelihood(self) -> Likelihood:

@@ -27,7 +27,7 @@ class DecoderState:
         length = model.tokens.length
         self.rotary = model.rotary(1 + length)
         self.caches = [KeyValueCache(1 + length) for _ in range(model.config.layers)]
-        prefixes = [latent.prefix(z[:, g]) for g, latent in enumerate(model.latents)]
+        prefixes = [latent.prefix(z[:, g]) for g, latent in enumerate(model.groups)]
         vectors = z.new_zeros(len(z), 0, model.config.width)
         self.state = self._first(model.embedded(vectors, DECODER), prefixes)
 

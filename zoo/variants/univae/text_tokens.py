@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, embedding, linear, pad
 
+from zoo.modalities.tokenizer import END, PAD, Tokenizer
 from zoo.distributions.autoregressive import AutoregressiveText
 from zoo.distributions.precision import full_precision
 from zoo.errors import UnsupportedError
 from zoo.likelihoods import Likelihood
-from zoo.modalities.tokenizer import END, PAD
+from zoo.variants.univae.config import UniVAEConfig
 from zoo.variants.univae.text import after_end
 from zoo.variants.univae.tokens import Tokens
 from zoo.variants.univae.vocabulary import token_log_prob
@@ -30,6 +33,13 @@ class TextTokens(Tokens):
         self.of_token = likelihood
         self.table = nn.Parameter(torch.randn(vocabulary, width) * width**-0.5)
         self.bias = nn.Parameter(torch.zeros(vocabulary))
+
+    @classmethod
+    def of(cls, config: UniVAEConfig) -> TextTokens:
+        """As a configuration says, which has a tokenizer."""
+        vocabulary = len(Tokenizer(cast("str", config.tokenizer)))
+        likelihood = config.likelihood.build(config.input_shape)
+        return cls(config.length, vocabulary, config.width, likelihood)
 
     @property
     def likelihood(self) -> Likelihood:
