@@ -555,3 +555,18 @@ def test_a_conditional_run_is_measured_on_what_it_was_told(tmp_path: Path) -> No
     score = zoo.evaluate(run, samples=2, examples=20)
     assert score == zoo.evaluate(tmp_path, samples=2, examples=20)
     assert score.dataset == "digits"
+
+
+def test_a_benchmark_may_name_a_path(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ZOO_REGISTRY", "")  # and afterwards as it was
+    np.save(tmp_path / "mine.npy", np.full((40, 8, 8), 255, dtype=np.uint8))
+    entry = f"{{summary: Mine., dataset: {tmp_path}/mine.npy, samples: 2, split: train}}"
+    (tmp_path / "mine.yaml").write_text(f"benchmarks: {{mine: {entry}}}")
+    zoo.use_registry(tmp_path / "mine.yaml")
+    table = zoo.compare([run, run.model], benchmark="mine")
+    assert {(row.dataset, row.split, row.samples) for row in table.rows} == {("mine", "train", 2)}
+    (tmp_path / "wrong.yaml").write_text("benchmarks: {a: {summary: Mine., dataset: minst}}")
+    with pytest.raises(ConfigError, match=r"benchmarks\.a: unknown dataset 'minst'"):
+        zoo.use_registry(tmp_path / "wrong.yaml")
