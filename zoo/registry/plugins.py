@@ -76,6 +76,7 @@ def _is_known(section: str, name: str, path: str) -> bool:
         return False
     own = {(s, n): raw for s, n, raw in registered}
     plugin = {**installed().entries, **own}.get((section, name), {})
-    if path not in (plugin.get("component"), registry().find(section, name).component):
+    in_file = None if path.startswith("zoo.") else registry().find(section, name).component
+    if path not in (plugin.get("component"), in_file):
         raise ConfigError(f"the {singular(section)} name {name!r} is already taken; choose another")
     return not plugin
