@@ -23,11 +23,11 @@ from torch import Tensor, nn
 from torch.distributions import Bernoulli, Distribution, Independent
 
 import zoo.variants as variants
-from zoo.errors import CheckpointError, ConfigError, UnknownNameError
 from zoo.core.batch import Batch
 from zoo.core.draws import Draws
 from zoo.core.latent_space import Euclidean
 from zoo.core.model import LatentVariableModel, ModelConfig
+from zoo.errors import CheckpointError, ConfigError, UnknownNameError
 from zoo.likelihoods.bernoulli import Bernoulli as Bits
 from zoo.registry import Registry, VariantSpec
 from zoo.settings import Settings

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 import zoo.backbones.conv
-from zoo.errors import ConfigError
 from zoo.backbones.conv import ConvConfig, ConvDecoder, ConvEncoder
+from zoo.errors import ConfigError
 
 SMALL = ConvConfig(
     encoder_channels=(4, 6),

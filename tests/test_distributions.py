@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.distributions import Independent, Normal, kl_divergence
 
-from zoo.distributions import DiscretizedLogistic
 from zoo.backbones.mlp import MLP
 from zoo.core.component import Selected
 from zoo.core.latent_space import Euclidean
+from zoo.distributions import DiscretizedLogistic
 from zoo.likelihoods import Likelihood
 from zoo.likelihoods.bernoulli import Bernoulli
 from zoo.likelihoods.discretized_logistic import DiscretizedLogisticPixels

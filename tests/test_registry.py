@@ -12,9 +12,9 @@ import pytest
 
 import zoo
 from zoo import registry as registry_module
-from zoo.modalities.tokenizer import Tokenizer
-from zoo.errors import ConfigError, UnknownNameError, ZooError
 from zoo.core.model import LatentVariableModel
+from zoo.errors import ConfigError, UnknownNameError, ZooError
+from zoo.modalities.tokenizer import Tokenizer
 from zoo.registry import (
     Registry,
     packaged_root,

@@ -18,12 +18,12 @@ import yaml
 from torch import Tensor
 
 import zoo
-from zoo.storage import checkpoint
 from zoo.cli.settings import parse_settings
 from zoo.data import Split
 from zoo.data.text import TextSplit
 from zoo.modalities.tokenizer import Tokenizer
 from zoo.registry import registry
+from zoo.storage import checkpoint
 from zoo.variants import Facts
 
 ROOT = Path(__file__).parents[1]

@@ -111,7 +111,9 @@ def test_help_explains(script: Any, capsys: pytest.CaptureFixture[str], name: st
 
 
 def test_the_bare_loop_trains_the_network_zoo_trains(script: Any) -> None:
-    zoos = VAE(VAEConfig(input_shape=(1, 28, 28), latent_dim=5, backbone={"name": "mlp", "hidden": (30,)}))
+    zoos = VAE(
+        VAEConfig(input_shape=(1, 28, 28), latent_dim=5, backbone={"name": "mlp", "hidden": (30,)})
+    )
     bare = script("benchmark_training").PlainVAE(784, 30, 5)
     assert [tuple(p.shape) for p in bare.parameters()] == [
         tuple(p.shape) for p in zoos.parameters()
