@@ -10,7 +10,7 @@ import torch
 
 from zoo.distributions import meridian, polar
 from zoo.distributions.bessel_ratio import series
-from zoo.distributions.constants import constant_in_graphs, orders
+from zoo.distributions.constants import constant_in_graphs
 
 # A name each of what is slow to import and what loading and sampling never need.
 COMPILER = {"torch._dynamo", "torch._inductor", "sympy"}
@@ -57,6 +57,6 @@ def test_the_compiler_is_told_by_the_mark_that_torch_sets() -> None:
 
     before = set(vars(marked))
     (mark,) = set(vars(torch.compiler.assume_constant_result(marked))) - before
-    for function in (series, orders, meridian.fitted, meridian.gauss_legendre, polar.angle_table):
+    for function in (series, meridian.fitted, meridian.gauss_legendre, polar.angle_table):
         assert vars(function)[mark] is True
     assert vars(constant_in_graphs(lambda: 1))[mark] is True

@@ -34,7 +34,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from zoo.distributions.constants import constant_in_graphs, constants, orders
+from zoo.distributions.constants import constant_in_graphs, constants
 from zoo.distributions.derivative import with_derivative
 
 Array = NDArray[np.floating[Any]]
@@ -158,7 +158,8 @@ def locate(k: Tensor, m: int) -> Point:
 def _cosines(x: Tensor, r: Tensor, count: int) -> Tensor:
     """Chebyshev's T_n(2q - 1) = cos(n angle), x = cos(angle / 2), for n < count: (..., count)."""
     angle = torch.atan2(r.sqrt(), x).unsqueeze(-1)
-    return torch.cos(angle * orders(2, count, angle.dtype, angle.device))
+    orders = torch.arange(0, 2 * count, 2, dtype=angle.dtype, device=angle.device)
+    return torch.cos(angle * orders)
 
 
 def _sum(coefficients: Tensor, cosines: Tensor) -> Tensor:

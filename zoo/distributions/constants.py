@@ -36,10 +36,3 @@ def constant_in_graphs(function: Function) -> Function:
     """
     function._dynamo_marked_constant = True  # type: ignore[attr-defined]
     return function
-
-
-@constant_in_graphs
-def orders(step: int, count: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """0, step, 2 step, ..., ``count`` of them."""
-    key = ("orders", step, count)
-    return constants(key, lambda: [step * np.arange(count)], dtype, device)[0]

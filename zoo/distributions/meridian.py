@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from zoo.distributions.bessel_ratio import Point, locate, mean_resultant_complement
-from zoo.distributions.constants import constant_in_graphs, constants, orders
+from zoo.distributions.constants import constant_in_graphs, constants
 from zoo.distributions.polar import angle_at
 
 Array = NDArray[np.floating[Any]]
@@ -56,7 +56,8 @@ def _by_fit(gap: Tensor, sine: Tensor, point: Point, m: int) -> Tensor:
 def _chebyshev(position: Tensor, count: int) -> Tensor:
     """T_0, ..., T_(count-1) at ``position`` - 1 for positions (...) from 0 to 2: (..., count)."""
     angle = (position - 1).clamp(-1, 1).acos_().unsqueeze(-1)
-    return (angle * orders(1, count, angle.dtype, angle.device)).cos_()
+    orders = torch.arange(count, dtype=angle.dtype, device=angle.device)
+    return (angle * orders).cos_()
 
 
 def _exact_product(left: Tensor, right: Tensor) -> Tensor:
