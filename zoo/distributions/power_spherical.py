@@ -80,8 +80,8 @@ class PowerSpherical(Directional):
         near, far = (value - self.loc).square().sum(-1), (value + self.loc).square().sum(-1)
         # A distance to -mu below rounding; the logarithm and its gradient stay finite there.
         odds = near / far.clamp_min(torch.finfo(far.dtype).eps ** 2)
-        k = widen(k)
-        log_prob = log_growth(k, self.m) - k * torch.log1p(widen(odds)) - log_surface_area(self.m)
+        peak = log_growth(widen(k), self.m)
+        log_prob = peak - widen(k) * torch.log1p(widen(odds)) - log_surface_area(self.m)
         return log_prob.to(odds.dtype)
 
     def entropy(self) -> Tensor:
