@@ -23,13 +23,14 @@ from torch import Tensor, nn
 from torch.distributions import Bernoulli, Distribution, Independent
 
 import zoo.variants as variants
+from zoo.core import component
 from zoo.core.batch import Batch
 from zoo.core.draws import Draws
 from zoo.core.latent_space import Euclidean
 from zoo.core.model import LatentVariableModel, ModelConfig
 from zoo.errors import CheckpointError, ConfigError, UnknownNameError
 from zoo.likelihoods.bernoulli import Bernoulli as Bits
-from zoo.registry import Registry, VariantSpec
+from zoo.registry import VariantSpec, packaged_root, read_registry
 from zoo.settings import Settings
 from zoo.storage import checkpoint
 from zoo.storage.blueprint import STORED
@@ -121,15 +122,16 @@ class Deep(Tiny):
             self.layers.append(nn.Linear(2, 2))
 
 
-REGISTRY = Registry(
-    variants={
-        "tiny": VariantSpec(component=f"{__name__}:Tiny", summary="for tests"),
-        "buffered": VariantSpec(component=f"{__name__}:Buffered", summary="for tests"),
-        "plain": VariantSpec(component=f"{__name__}:Plain", summary="for tests"),
-        "mixed": VariantSpec(component=f"{__name__}:Mixed", summary="for tests"),
-        "deep": VariantSpec(component=f"{__name__}:Deep", summary="for tests"),
-        "gone": VariantSpec(component="zoo.no_such_module:Model", summary="plugin not installed"),
-    }
+VARIANTS = {
+    "tiny": VariantSpec(component=f"{__name__}:Tiny", summary="for tests"),
+    "buffered": VariantSpec(component=f"{__name__}:Buffered", summary="for tests"),
+    "plain": VariantSpec(component=f"{__name__}:Plain", summary="for tests"),
+    "mixed": VariantSpec(component=f"{__name__}:Mixed", summary="for tests"),
+    "deep": VariantSpec(component=f"{__name__}:Deep", summary="for tests"),
+    "gone": VariantSpec(component="zoo.no_such_module:Model", summary="plugin not installed"),
+}
+REGISTRY = read_registry([packaged_root() / "registry.yaml"]).model_copy(
+    update={"variants": VARIANTS}
 )
 
 
@@ -137,6 +139,7 @@ REGISTRY = Registry(
 def stand_in_registry() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(variants, "registry", lambda: REGISTRY)
+        patch.setattr(component, "registry", lambda: REGISTRY)
         patch.setattr(checkpoint, "registry", lambda: REGISTRY)
         yield
 
@@ -294,7 +297,7 @@ def test_sizes_no_memory_could_hold_are_refused(saved: Path, size: int) -> None:
 
 LOAD_AND_MEASURE = """
 import resource, zoo.storage.checkpoint as c, zoo.variants, test_checkpoint as t
-zoo.variants.registry = lambda: t.REGISTRY
+zoo.variants.registry = zoo.core.component.registry = lambda: t.REGISTRY
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 try:
     c.load(sys.argv[1])

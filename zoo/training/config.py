@@ -14,7 +14,7 @@ from zoo.data.loading import existing_path
 from zoo.errors import ConfigError
 from zoo.objectives import Objective
 from zoo.registry import registry
-from zoo.settings import Settings, merge
+from zoo.settings import Settings, flatten, merge
 from zoo.training.start import StartingPoint, starting_point
 from zoo.variants import Variant
 from zoo.yaml_files import parse_text
@@ -52,6 +52,10 @@ class TrainingConfig(Settings):
     """How often a grid of samples goes to TensorBoard."""
 
 
+HARMLESS = ("data_root", "train.checkpoint_seconds")
+"""Settings that change no result: a run goes on with others."""
+
+
 class Experiment(Settings):
     """Everything that determines a run; written to ``config.yaml`` in its directory."""
 
@@ -63,6 +67,12 @@ class Experiment(Settings):
     data_root: str | None = None
     image_size: int | None = None
     start_from: StartingPoint | None = None
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """All settings that change the result, by dotted key."""
+        settings = flatten(self.model_dump(mode="json"))
+        return {key: value for key, value in settings.items() if key not in HARMLESS}
 
     @classmethod
     def build(

@@ -70,7 +70,7 @@ class RunState:
         content = {
             "progress": asdict(progress),
             "data": self.data_digest,
-            "experiment": self.experiment.model_dump(mode="json"),
+            "settings": self.experiment.identity,
         }
         write_tensors(path, tensors, {LAYOUT: json.dumps(content)})
 
@@ -92,8 +92,7 @@ class RunState:
                 f"the data are not those the run in {path.parent} began with; restore them, or "
                 f"choose another directory"
             )
-        began = Experiment.parse(content["experiment"], str(path))
-        refuse_difference(began, self.experiment, path.parent)
+        refuse_difference(content["settings"], self.experiment.identity, path.parent)
         for prefix, model in self.models.items():
             model.load_state_dict(_part(tensors, prefix))
         for name, counter in self.counters.items():
