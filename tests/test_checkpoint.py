@@ -20,7 +20,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 from torch import Tensor, nn
-from torch.distributions import Bernoulli, Distribution, Independent
+from torch.distributions import Bernoulli as Pixels
+from torch.distributions import Distribution, Independent
 
 import zoo.variants as variants
 from zoo.core import component
@@ -29,12 +30,18 @@ from zoo.core.draws import Draws
 from zoo.core.latent_space import Euclidean
 from zoo.core.model import LatentVariableModel, ModelConfig
 from zoo.errors import CheckpointError, ConfigError, UnknownNameError
-from zoo.likelihoods.bernoulli import Bernoulli as Bits
+from zoo.likelihoods.bernoulli import Bernoulli
 from zoo.registry import VariantSpec, packaged_root, read_registry
 from zoo.settings import Settings
 from zoo.storage import checkpoint
 from zoo.storage.blueprint import STORED
 from zoo.storage.tensors import read_tensors, write_tensors
+
+
+class Grey(Bernoulli):
+    """Without parameters, of any intensities."""
+
+    reads = "real"
 
 
 class TinyConfig(ModelConfig):
@@ -50,7 +57,7 @@ class Tiny(LatentVariableModel):
 
     def __init__(self, config: TinyConfig) -> None:
         super().__init__(config)
-        self.space, self.likelihood = Euclidean(config.latent_dim), Bits(Settings(), (1, 2, 2))
+        self.space, self.likelihood = Euclidean(config.latent_dim), Grey(Settings(), (1, 2, 2))
         pixels = math.prod(config.input_shape)
         self.inner = nn.Linear(pixels, config.width)
         self.code = nn.Linear(config.width, config.latent_dim)
@@ -70,7 +77,7 @@ class Tiny(LatentVariableModel):
 
     def decode(self, z: Tensor, condition: Tensor | None = None) -> Distribution:
         logits = self.out(z).unflatten(-1, self.config.input_shape)
-        return Independent(Bernoulli(logits=logits, validate_args=False), 3)
+        return Independent(Pixels(logits=logits, validate_args=False), 3)
 
     def draw_codes(
         self,
