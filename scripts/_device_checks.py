@@ -29,8 +29,8 @@ from sklearn.datasets import load_digits  # type: ignore[import-untyped]
 from torch import Tensor
 
 import zoo
-from zoo.data import load_dataset, load_for_model
 from zoo.core.model import LatentVariableModel
+from zoo.data import load_dataset, load_for_model
 
 ERRORS = 4.0
 """So many standard errors of the noise may two figures differ by, and the next fraction besides."""
@@ -48,7 +48,8 @@ class Sizes:
     device: str
     batch: int = 128
     steps: int = 10
-    image_size: int = 28
+    like: str = "mnist"
+    """A dataset: digits are enlarged to the size of its images, which need not be here."""
     examples: int = 32
     repetitions: int = 4
     samples: int = 100
@@ -57,10 +58,15 @@ class Sizes:
     precisions: tuple[str, ...] = ("float32", "bfloat16")
     compile: bool = True
 
+    @property
+    def image_size(self) -> int:
+        """The height and width of images where speed is measured."""
+        return int(zoo.info(self.like).shape[-1])
+
 
 def quick(device: str) -> Sizes:
     """Sizes for finding mistakes in the checks."""
-    return Sizes(device, batch=16, steps=1, image_size=8, examples=4, repetitions=2, samples=10,
+    return Sizes(device, batch=16, steps=1, like="digits", examples=4, repetitions=2, samples=10,
                  many_samples=50, block=0.01, precisions=("float32",), compile=False)  # fmt: skip
 
 
@@ -164,7 +170,7 @@ def stays_on_device(variant: str, sizes: Sizes) -> Record:
 
 def fresh(variant: str, sizes: Sizes) -> LatentVariableModel:
     """A model with new weights that reads digits: a speed does not depend on them."""
-    model = zoo.create(variant, input_shape=(1, sizes.image_size, sizes.image_size))
+    model = zoo.create(variant, dataset=sizes.like)
     return model.to(sizes.device).eval()
 
 

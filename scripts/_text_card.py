@@ -11,9 +11,9 @@ from torch import Tensor
 from zoo.data import Dataset
 from zoo.data.text import TextSplit
 from zoo.modalities.tokenizer import END
-from zoo.variants.univae.decoding import Greedy
 from zoo.randomness import seeded
 from zoo.variants.univae import UniVAE
+from zoo.variants.univae.decoding import Greedy
 
 SAMPLES, REBUILT, EDITED, EDITS = 32, 8, 3, 2
 COPIES_AMONG = 1000

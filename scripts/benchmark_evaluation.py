@@ -38,10 +38,10 @@ from _timing import (
     write_json,
 )
 from torch import Tensor, nn
+from zoo.nn.mlp import MLPConfig
 
 from zoo.data import Split, load_dataset
 from zoo.evaluation import evaluate_model
-from zoo.nn.mlp import MLPConfig
 from zoo.variants.vae import VAE, VAEConfig
 
 ROWS = 2048

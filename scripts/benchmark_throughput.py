@@ -48,6 +48,7 @@ from _timing import (
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import conv2d
 from torch.utils.flop_counter import FlopCounterMode
+from zoo.training.trainer import Trainer, complete
 
 import zoo
 from zoo.cli.settings import parse_settings
@@ -55,7 +56,6 @@ from zoo.data import Dataset, Examples, load_dataset
 from zoo.memory import keep_freed_memory
 from zoo.training.device import autocast, choose_device
 from zoo.training.run import RunDirectory
-from zoo.training.trainer import Trainer, complete
 
 SIZES = {"cpu": (512, 1024, 2048), "cuda": (1024, 2048, 8192)}
 PEAK_SECONDS = 0.2

@@ -30,7 +30,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from _timing import (
@@ -50,18 +50,18 @@ from torch import Tensor
 from torch.distributions import kl_divergence
 from torch.testing import assert_close
 
-from zoo.modalities.tokenizer import END, UNKNOWN, Tokenizer
 from zoo.errors import ConfigError
 from zoo.memory import keep_freed_memory
-from zoo.core.model import ElboTerms
-from zoo.variants.univae.decoding import Greedy
-from zoo.nn.transformer import Rotation
+from zoo.modalities.tokenizer import END, UNKNOWN, Tokenizer
+from zoo.priors import Given
 from zoo.randomness import seeded
-from zoo.training.config import ElboObjective, TrainingConfig
+from zoo.training.config import TrainingConfig
 from zoo.training.device import autocast
-from zoo.training.objectives import loss
 from zoo.training.optim import build_optimizer
-from zoo.variants.univae import DECODING, ENCODING, UniVAE, UniVAEConfig
+from zoo.variants.univae import UniVAE, UniVAEConfig
+from zoo.variants.univae.decoding import Greedy
+from zoo.variants.univae.rotary import Rotary
+from zoo.variants.univae.state import DECODER, ENCODER
 
 NOTE = "A measurement of speed on random weights and random tokens: no result of a model."
 CPU = torch.device("cpu")
@@ -69,7 +69,16 @@ NEVER = -100.0
 """A bias that keeps a token from ever being the likeliest."""
 
 Masks = tuple[Tensor, Tensor]
-Bound = Callable[[UniVAE, Tensor], ElboTerms]
+
+
+class Terms(NamedTuple):
+    """Of the bound: log p(x|z), (B,), and the KL of each group, (B, G)."""
+
+    log_likelihood: Tensor
+    kl: Tensor
+
+
+Bound = Callable[[UniVAE, Tensor], Terms]
 
 
 @dataclass(frozen=True)
@@ -156,7 +165,7 @@ def prepare(options: argparse.Namespace) -> dict[Case, dict[str, Form]]:
         model = build_model(length, options)
         shape = max(1, options.tokens // length), length
         ids = torch.randint(UNKNOWN, len(model.tokenizer), shape)
-        z = model.sample_codes(options.sentences).view(options.sentences, options.groups, -1)
+        z = model.sample_codes(options.sentences)
         check_training(model, ids[:2])
         check_sampling(model, z[:2])
         for precision in options.precision:
@@ -190,7 +199,7 @@ def check_training(model: UniVAE, ids: Tensor) -> None:
     model = copy.deepcopy(model).double()
     found = []
     dense = partial(one_sequence, masks=build_masks(ids.shape[1]))
-    for bound in (UniVAE.elbo_terms, dense):
+    for bound in (two_passes, dense):
         with seeded(0, CPU):
             terms = bound(model, ids)
         gradients = torch.autograd.grad(mean_loss(terms), list(model.parameters()))
@@ -216,13 +225,13 @@ def training(model: UniVAE, ids: Tensor, config: TrainingConfig) -> dict[str, Fo
 
     dense = partial(one_sequence, masks=build_masks(ids.shape[1]))
     return {
-        "two passes": form(UniVAE.elbo_terms, hidden_operations(model, *ids.shape)),
+        "two passes": form(two_passes, hidden_operations(model, *ids.shape)),
         "one sequence": form(dense),
     }
 
 
 def build_step(
-    model: UniVAE, bound: Callable[[], ElboTerms], config: TrainingConfig
+    model: UniVAE, bound: Callable[[], Terms], config: TrainingConfig
 ) -> Callable[[], None]:
     """A step of an optimiser that goes on from call to call."""
     optimizer = build_optimizer(config, model)
@@ -237,9 +246,9 @@ def build_step(
     return step
 
 
-def mean_loss(terms: ElboTerms) -> Tensor:
-    """The trainer's, without a warm-up."""
-    return loss(ElboObjective(), terms.log_likelihood.mean(), terms.kl.mean(0), 1.0)
+def mean_loss(terms: Terms) -> Tensor:
+    """Minus the ELBO, over the batch."""
+    return terms.kl.sum(1).mean() - terms.log_likelihood.mean()
 
 
 def hidden_operations(model: UniVAE, batch: int, length: int) -> int:
@@ -250,22 +259,28 @@ def hidden_operations(model: UniVAE, batch: int, length: int) -> int:
     return 4 * batch * model.config.width * pairs  # keys and values, a product and a sum each
 
 
-def one_sequence(model: UniVAE, ids: Tensor, masks: Masks) -> ElboTerms:
+def two_passes(model: UniVAE, ids: Tensor) -> Terms:
+    """The bound as the model computes it."""
+    draws = model(ids)
+    return Terms(draws.log_likelihood.squeeze(0), draws.kl)
+
+
+def one_sequence(model: UniVAE, ids: Tensor, masks: Masks) -> Terms:
     """The bound by the definition: one sequence [x ; x] of sentences without padding."""
     independent, joined = masks
     length, vectors = len(independent) // 2, model.tokens.embed(ids)
-    state = torch.cat([model._begin(vectors, half) for half in (ENCODING, DECODING)], dim=1)
-    turns = Rotation(*(each.repeat(2, 1) for each in model._turns(length)))
+    state = torch.cat([model.embedded(vectors, half) for half in (ENCODER, DECODER)], dim=1)
+    rotary = Rotary(*(each.repeat(2, 1) for each in model.rotary(length)))
     for layer in model.lower:
-        state = layer(state, turns, allowed=independent)
-    kl = []
-    for layer, latent in model._bearing():
-        q = latent.posterior(state[:, 0])
+        state = layer(state, rotary, mask=independent)
+    kl, prior = [], model.prior(Given(model.start))
+    for layer, latent in zip(model.upper, model.groups, strict=True):
+        q = latent(state[:, 0], prior)
         z = q.rsample()
-        kl.append(kl_divergence(q, model.prior(z)))
-        state = layer(torch.cat([latent.seen(z), state[:, 1:]], dim=1), turns, allowed=joined)
+        kl.append(kl_divergence(q, prior))
+        state = layer(torch.cat([latent.prefix(z), state[:, 1:]], dim=1), rotary, mask=joined)
     read = model.norm(state[:, length:-1])  # the last position predicts nothing
-    return ElboTerms(model.tokens.log_prob(read, ids).sum(-1), torch.stack(kl, dim=1))
+    return Terms(model.tokens.log_prob(read, ids).sum(-1), torch.stack(kl, dim=1))
 
 
 def build_masks(length: int) -> Masks:
@@ -280,7 +295,7 @@ def build_masks(length: int) -> Masks:
 
 
 def sampling(model: UniVAE, z: Tensor, config: TrainingConfig) -> dict[str, Form]:
-    """Sentences for latents (N, G, d), with the cache and without."""
+    """Sentences for codes (N, D), with the cache and without."""
     tokens = len(z) * model.tokens.length
 
     def form(write: Callable[[UniVAE, Tensor], Tensor]) -> Form:
@@ -294,7 +309,7 @@ def sampling(model: UniVAE, z: Tensor, config: TrainingConfig) -> dict[str, Form
 
 
 def generated(model: UniVAE, z: Tensor) -> Tensor:
-    """The likeliest ids (N, T) for latents (N, G, d), as the model writes them."""
+    """The likeliest ids (N, T) for codes (N, D), as the model writes them."""
     return model.generate(z, Greedy())
 
 
@@ -309,14 +324,15 @@ def generated_anew(model: UniVAE, z: Tensor) -> Tensor:
 
 
 def last_state(model: UniVAE, ids: Tensor, z: Tensor) -> Tensor:
-    """The decoder's at the last of ids (N, t), for latents (N, G, d): (N, W)."""
-    state = model._begin(model.tokens.embed(ids), DECODING)
-    turns = model._turns(state.shape[1])
+    """The decoder's at the last of ids (N, t), for codes (N, D): (N, W)."""
+    state = model.embedded(model.tokens.embed(ids), DECODER)
+    rotary = model.rotary(state.shape[1])
     for layer in model.lower:
-        state = layer(state, turns, causal=True)
-    for (layer, latent), chosen in zip(model._bearing(), z.unbind(1), strict=True):
-        state = torch.cat([latent.seen(chosen), state], dim=1)
-        state = layer(state, turns.behind_first(), causal=True)[:, 1:]
+        state = layer(state, rotary, causal=True)
+    latents = model.grouped(z).unbind(1)
+    for layer, latent, chosen in zip(model.upper, model.groups, latents, strict=True):
+        state = torch.cat([latent.prefix(chosen), state], dim=1)
+        state = layer(state, rotary.first_twice(), causal=True)[:, 1:]
     return state[:, -1]
 
 

@@ -25,11 +25,11 @@ from torch import Tensor
 
 import zoo
 from zoo.data.loading import load_for_model
-from zoo.variants.univae.decoding import Draw
 from zoo.report.figures import save_grid
 from zoo.storage import checkpoint, hub
 from zoo.variants.nvae_lite import NVAELite
 from zoo.variants.univae import UniVAE
+from zoo.variants.univae.decoding import Draw
 
 TEMPERATURES = (0.5, 0.7, 0.85, 1.0)
 SAMPLES = 16

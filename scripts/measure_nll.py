@@ -24,10 +24,10 @@ from filelock import FileLock
 from torch import Tensor
 
 import zoo
+from zoo.core.model import LatentVariableModel
 from zoo.data import Examples, load_for_model
 from zoo.files import sha256
 from zoo.memory import keep_freed_memory
-from zoo.core.model import LatentVariableModel
 from zoo.randomness import seeded
 from zoo.storage import checkpoint
 from zoo.storage.hub import locate

@@ -26,10 +26,10 @@ from _timing import processor, revision, training_seconds, write_json
 from filelock import FileLock
 
 import zoo
+from zoo.core.model import LatentVariableModel
 from zoo.data import Examples, load_for_model
 from zoo.evaluation import Estimate, Evaluation
 from zoo.files import sha256, write_atomically
-from zoo.core.model import LatentVariableModel
 from zoo.registry import packaged_root, registry
 from zoo.report.figures import enlargement, save_grid
 from zoo.storage import checkpoint

@@ -25,9 +25,9 @@ from PIL import Image
 from zoo.data.folder import load_folder
 from zoo.data.idx import read_idx
 from zoo.data.text import Corpus, load_text_file
-from zoo.modalities.tokenizer import Tokenizer
 from zoo.data.torchvision_sets import _read_omniglot
 from zoo.errors import DataError
+from zoo.modalities.tokenizer import Tokenizer
 
 RNG = np.random.default_rng(0)
 PICTURE = RNG.integers(0, 256, (40, 40, 3), dtype=np.uint8)

@@ -15,21 +15,16 @@ from torch import distributed, nn
 from torch.optim.swa_utils import AveragedModel
 
 import zoo
-from zoo.storage import checkpoint
 from zoo.api.catalogue import KINDS, kinds_of
 from zoo.api.train import default_directory
+from zoo.core.component import Selected
 from zoo.errors import CheckpointError, ConfigError, DataError, UnknownNameError, ZooError
 from zoo.registry import registry
-from zoo.training.config import (
-    BetaObjective,
-    ElboObjective,
-    Experiment,
-    TrainingConfig,
-    read_experiment,
-    route,
-)
+from zoo.storage import checkpoint
+from zoo.training.config import Experiment, TrainingConfig, read_experiment
 from zoo.training.launch import Run
-from zoo.variants.vae import VAEConfig
+from zoo.training.options import route
+from zoo.variants import Variant
 
 TINY: dict[str, Any] = {"latent_dim": 2, "backbone": {"hidden": [8]}}
 
@@ -108,7 +103,7 @@ class TestTrain:
     def test_options_find_their_section(self, run: Run) -> None:
         experiment = read_experiment((run.directory / "config.yaml").read_text(), "here")
         assert experiment.train == TrainingConfig(epochs=1)
-        assert experiment.objective == ElboObjective()
+        assert experiment.objective == Selected.parse("objectives", "elbo")
         assert experiment.model["backbone"] == {"name": "mlp", "hidden": [8]}
 
     @pytest.mark.parametrize(
@@ -293,7 +288,7 @@ class TestRoute:
 
     def test_an_unknown_option_lists_all(self) -> None:
         with pytest.raises(ConfigError) as caught:
-            route({"lern_rate": 1}, VAEConfig, "beta")
+            route({"lern_rate": 1}, Variant.find("beta-vae"))
         message = str(caught.value)
         parts = ("train: epochs,", "objective: beta, free_bits", "model: latent_dim,")
         assert all(part in message for part in parts), message
@@ -303,10 +298,12 @@ class TestExperiment:
     def test_overrides_merge_with_the_registered_settings(self) -> None:
         built = Experiment.build("beta-vae", model={"latent_dim": 3}, objective={"free_bits": 1.0})
         registered = registry().variant("beta-vae")
-        assert built.objective == BetaObjective(beta=registered.objective["beta"], free_bits=1.0)
+        assert built.objective == Selected.parse(
+            "objectives", {**registered.objective, "free_bits": 1.0}
+        )
         assert built.model == {**registered.config, "latent_dim": 3}
         built = Experiment.build("beta-vae", objective={"name": "elbo"})
-        assert built.objective == ElboObjective()
+        assert built.objective == Selected.parse("objectives", "elbo")
 
     def test_a_data_root_may_be_a_path(self, tmp_path: Path) -> None:
         built = Experiment.build("gaussian-vae", data_root=tmp_path)  # type: ignore[arg-type]

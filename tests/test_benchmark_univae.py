@@ -98,6 +98,6 @@ def test_every_sentence_is_written_to_its_whole_length(benchmark: ModuleType) ->
     options = benchmark.build_parser().parse_args([*MODEL, *RUN])
     model = benchmark.build_model(40, options)
     torch.manual_seed(1)
-    z = model.sample_codes(20).view(20, GROUPS, LATENT)
+    z = model.sample_codes(20)
     written = benchmark.generated(model, z)
     assert written.shape == (20, 40) and (written > 1).all()

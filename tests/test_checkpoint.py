@@ -23,9 +23,14 @@ from torch import Tensor, nn
 from torch.distributions import Bernoulli, Distribution, Independent
 
 import zoo.variants as variants
+from zoo.core.batch import Batch
+from zoo.core.draws import Draws
+from zoo.core.latent_space import Euclidean
+from zoo.core.model import LatentVariableModel, ModelConfig
 from zoo.errors import CheckpointError, ConfigError, UnknownNameError
-from zoo.core.model import ElboTerms, InputKind, ModelConfig, LatentVariableModel
+from zoo.likelihoods.bernoulli import Bernoulli as Bits
 from zoo.registry import Registry, VariantSpec
+from zoo.settings import Settings
 from zoo.storage import checkpoint
 from zoo.storage.blueprint import STORED
 from zoo.storage.tensors import read_tensors, write_tensors
@@ -44,6 +49,7 @@ class Tiny(LatentVariableModel):
 
     def __init__(self, config: TinyConfig) -> None:
         super().__init__(config)
+        self.space, self.likelihood = Euclidean(config.latent_dim), Bits(Settings(), (1, 2, 2))
         pixels = math.prod(config.input_shape)
         self.inner = nn.Linear(pixels, config.width)
         self.code = nn.Linear(config.width, config.latent_dim)
@@ -53,30 +59,24 @@ class Tiny(LatentVariableModel):
         self.frozen = nn.Parameter(torch.rand(config.width), requires_grad=False)
         self.register_buffer("steps", torch.tensor(7))
 
-    @property
-    def input_kind(self) -> InputKind:
-        return "unit"
-
-    @property
-    def code_dim(self) -> int:
-        return self.config.latent_dim
-
-    def elbo_terms(self, x: Tensor) -> ElboTerms:
-        z = self.encode(x)
-        return ElboTerms(self.decode(z).log_prob(x), z.square().sum(-1, keepdim=True))
-
-    def log_weights(self, x: Tensor, samples: int) -> Tensor:
-        return self.elbo_terms(x).elbo.expand(samples, -1)
+    def infer(self, batch: Tensor | Batch, samples: int = 1, given: Tensor | None = None) -> Draws:
+        batch = self.prepared(batch)
+        code = self.encode(batch.x)
+        return Draws([], lambda: self.decode(code[None]), batch, lambda: code, code[None])
 
     def encode(self, x: Tensor) -> Tensor:
         return self.code(self.inner(x.flatten(1)) * self.frozen)
 
-    def decode(self, z: Tensor) -> Distribution:
+    def decode(self, z: Tensor, condition: Tensor | None = None) -> Distribution:
         logits = self.out(z).unflatten(-1, self.config.input_shape)
         return Independent(Bernoulli(logits=logits, validate_args=False), 3)
 
-    def sample_codes(
-        self, n: int, temperature: float = 1.0, generator: torch.Generator | None = None
+    def draw_codes(
+        self,
+        n: int,
+        temperature: float,
+        generator: torch.Generator | None,
+        condition: Tensor | None,
     ) -> Tensor:
         return temperature * torch.randn(n, self.code_dim, generator=generator)
 
@@ -123,12 +123,12 @@ class Deep(Tiny):
 
 REGISTRY = Registry(
     variants={
-        "tiny": VariantSpec(model=f"{__name__}:Tiny", summary="for tests"),
-        "buffered": VariantSpec(model=f"{__name__}:Buffered", summary="for tests"),
-        "plain": VariantSpec(model=f"{__name__}:Plain", summary="for tests"),
-        "mixed": VariantSpec(model=f"{__name__}:Mixed", summary="for tests"),
-        "deep": VariantSpec(model=f"{__name__}:Deep", summary="for tests"),
-        "gone": VariantSpec(model="zoo.no_such_module:Model", summary="plugin not installed"),
+        "tiny": VariantSpec(component=f"{__name__}:Tiny", summary="for tests"),
+        "buffered": VariantSpec(component=f"{__name__}:Buffered", summary="for tests"),
+        "plain": VariantSpec(component=f"{__name__}:Plain", summary="for tests"),
+        "mixed": VariantSpec(component=f"{__name__}:Mixed", summary="for tests"),
+        "deep": VariantSpec(component=f"{__name__}:Deep", summary="for tests"),
+        "gone": VariantSpec(component="zoo.no_such_module:Model", summary="plugin not installed"),
     }
 )
 
@@ -588,12 +588,12 @@ def test_the_default_type_of_floats_does_not_matter(
     variant: str, dtype: torch.dtype, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path, config = tmp_path / "x.safetensors", {"input_shape": (1, 2, 2)}
-    model = variants.build(variant, config)
+    model = variants.Variant.find(variant).build(config)
     checkpoint.save(path, model)
     torch.set_default_dtype(dtype)
     try:
         loaded = checkpoint.load(path)
-        made = variants.build(variant, config)
+        made = variants.Variant.find(variant).build(config)
         assert torch.get_default_dtype() == dtype
         checkpoint.save(path, made)
     finally:

@@ -12,8 +12,8 @@ import pytest
 import yaml
 
 import zoo
-from zoo.modalities.tokenizer import Tokenizer
 from zoo.errors import ConfigError
+from zoo.modalities.tokenizer import Tokenizer
 from zoo.training.config import TrainingConfig
 from zoo.variants.univae import UniVAEConfig
 

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-import zoo.nn.conv
+import zoo.backbones.conv
+from zoo.backbones.conv import ConvConfig, ConvDecoder, ConvEncoder
 from zoo.errors import ConfigError
-from zoo.nn.conv import ConvConfig, ConvDecoder, ConvEncoder
 
 SMALL = ConvConfig(
     encoder_channels=(4, 6),
@@ -24,7 +24,7 @@ ODD_SIZES = [(4, 4), (7, 5), (8, 8), (28, 28), (33, 20)]
 
 
 def test_the_module_examples_run() -> None:
-    assert doctest.testmod(zoo.nn.conv).failed == 0
+    assert doctest.testmod(zoo.backbones.conv).failed == 0
 
 
 @settings(max_examples=40, deadline=None)

@@ -13,11 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from zoo.core.model import InputKind, ModelConfig
 from zoo.data import Dataset, Split, load_dataset, load_for_model
 from zoo.data.loading import existing_path
 from zoo.data.partition import complete, hold_out
 from zoo.errors import DataError, UnknownNameError, ZooError
-from zoo.core.model import InputKind, ModelConfig
 from zoo.registry import registry
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"

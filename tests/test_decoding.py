@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from zoo.modalities.tokenizer import END, PAD, UNKNOWN, Tokenizer
 from zoo.errors import UnsupportedError
+from zoo.modalities.tokenizer import END, PAD, UNKNOWN, Tokenizer
 from zoo.variants.univae import UniVAE, UniVAEConfig
 from zoo.variants.univae.beams import Beams
 from zoo.variants.univae.decoding import Beam, Draw, Greedy, Mean, nucleus, search

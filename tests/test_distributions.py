@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import math
+from functools import partial
+from typing import Any
 
 import pytest
 import torch
@@ -12,21 +14,19 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.distributions import Independent, Normal, kl_divergence
 
+from zoo.backbones.mlp import MLP
+from zoo.core.component import Selected
+from zoo.core.latent_space import Euclidean
 from zoo.distributions import DiscretizedLogistic
-from zoo.nn.backbones import build_decoder, build_encoder
-from zoo.nn.heads import MIN_SCALE, GaussianHead, StandardNormal
-from zoo.nn.likelihoods import (
-    AnyLikelihoodConfig,
-    BernoulliConfig,
-    BernoulliLikelihood,
-    DiscretizedLogisticConfig,
-    DiscretizedLogisticLikelihood,
-    DiscretizedLogisticMixtureConfig,
-    GaussianConfig,
-    GaussianLikelihood,
-    build_likelihood,
-)
-from zoo.nn.mlp import MLPConfig
+from zoo.likelihoods import Likelihood
+from zoo.likelihoods.bernoulli import Bernoulli
+from zoo.likelihoods.discretized_logistic import DiscretizedLogisticPixels
+from zoo.likelihoods.gaussian import Gaussian as GaussianLikelihood
+from zoo.posteriors.gaussian import MIN_SCALE, Gaussian
+from zoo.priors import Given
+from zoo.priors.standard_normal import StandardNormal
+from zoo.registry import registry
+from zoo.settings import Settings
 
 HALF_STEP = 1 / 510
 locs = st.floats(-2, 3)
@@ -174,20 +174,28 @@ class TestDiscretizedLogistic:
         assert not first.requires_grad
 
 
+def gaussian(shape: tuple[int, ...], **settings: Any) -> GaussianLikelihood:
+    return GaussianLikelihood(GaussianLikelihood.Config(**settings), shape)
+
+
+def head(features: int, dim: int) -> Gaussian:
+    return Gaussian(Settings(), partial(nn.Linear, features), dim)
+
+
 class TestLikelihoods:
     def test_bernoulli_sums_to_one_over_all_images(self) -> None:
         torch.manual_seed(0)
         logits = 3 * torch.randn(1, 1, 2, 3, dtype=torch.float64)
         images = torch.tensor(list(itertools.product([0.0, 1.0], repeat=6))).double()
         images = images.unflatten(1, (1, 2, 3))
-        log_prob = BernoulliLikelihood()(logits).log_prob(images)
+        log_prob = Bernoulli(Settings(), (1, 2, 3))(logits).log_prob(images)
         assert log_prob.exp().sum().item() == pytest.approx(1, abs=1e-12)
         logsigmoid = nn.functional.logsigmoid
         expected = images * logsigmoid(logits) + (1 - images) * logsigmoid(-logits)
         torch.testing.assert_close(log_prob, expected.sum((1, 2, 3)))
 
     def test_gaussian_integrates_to_one(self) -> None:
-        likelihood = GaussianLikelihood(GaussianConfig(scale=0.3))
+        likelihood = gaussian((1, 1, 1), scale=0.3)
         grid = torch.linspace(-4, 5, 20_001, dtype=torch.float64).reshape(-1, 1, 1, 1)
         density = likelihood(torch.full((1, 1, 1, 1), 0.4).double()).log_prob(grid).exp()
         assert torch.trapezoid(density, grid.flatten()).item() == pytest.approx(1, abs=1e-6)
@@ -197,7 +205,7 @@ class TestLikelihoods:
     def test_gaussian_starts_at_the_scale_of_its_configuration(
         self, scale: float, learned: bool
     ) -> None:
-        likelihood = GaussianLikelihood(GaussianConfig(scale=scale, learned=learned))
+        likelihood = gaussian((3, 4, 5), scale=scale, learned=learned)
         assert likelihood.raw_scale.requires_grad is learned
         mean, x = torch.rand(2, 3, 4, 5), torch.rand(2, 3, 4, 5)
         squares = ((x - mean) / scale).square().sum((1, 2, 3))
@@ -205,7 +213,7 @@ class TestLikelihoods:
         torch.testing.assert_close(likelihood(mean).log_prob(x), expected, rtol=1e-4, atol=1e-2)
 
     def test_a_learned_scale_finds_the_root_mean_square_error(self) -> None:
-        likelihood = GaussianLikelihood(GaussianConfig(scale=0.7, learned=True))
+        likelihood = gaussian((1, 4, 4), scale=0.7, learned=True)
         torch.manual_seed(0)
         x = 0.2 * torch.randn(50, 1, 4, 4)
         optimizer = torch.optim.Adam(likelihood.parameters(), lr=0.05)
@@ -219,7 +227,7 @@ class TestLikelihoods:
     def test_discretized_logistic_pixels_are_normalised_and_channels_stay_apart(self) -> None:
         torch.manual_seed(0)
         maps = torch.randn(1, 6, 2, 2, dtype=torch.float64)
-        pixels = DiscretizedLogisticLikelihood()(maps)
+        pixels = DiscretizedLogisticPixels(Settings(), (3, 2, 2))(maps)
         assert pixels.event_shape == (3, 2, 2)
         per_pixel = pixels.base_dist.log_prob(levels().reshape(256, 1, 1, 1, 1)).exp().sum(0)
         torch.testing.assert_close(per_pixel, torch.ones_like(per_pixel))
@@ -228,26 +236,18 @@ class TestLikelihoods:
         changed[0, 5] += 1  # the scale of channel 2
         x = torch.randint(0, 256, (1, 3, 2, 2)).double() / 255
         before = pixels.base_dist.log_prob(x)
-        after = DiscretizedLogisticLikelihood()(changed).base_dist.log_prob(x)
+        after = DiscretizedLogisticPixels(Settings(), (3, 2, 2))(changed).base_dist.log_prob(x)
         assert [bool((before != after)[0, c].all()) for c in range(3)] == [False, True, True]
 
     def test_discretized_logistic_starts_in_mid_grey(self) -> None:
-        pixels = DiscretizedLogisticLikelihood()(torch.zeros(1, 2, 3, 3))
+        pixels = DiscretizedLogisticPixels(Settings(), (1, 3, 3))(torch.zeros(1, 2, 3, 3))
         torch.testing.assert_close(pixels.mean, torch.full((1, 1, 3, 3), 0.5))
 
-    @pytest.mark.parametrize(
-        "config",
-        [
-            BernoulliConfig(),
-            GaussianConfig(),
-            DiscretizedLogisticConfig(),
-            DiscretizedLogisticMixtureConfig(),
-        ],
-    )
-    def test_densities_are_never_taken_in_half_precision(self, config: AnyLikelihoodConfig) -> None:
-        likelihood = build_likelihood(config)
+    @pytest.mark.parametrize("name", sorted({*registry().likelihoods} - {"categorical"}))
+    def test_densities_are_never_taken_in_half_precision(self, name: str) -> None:
+        likelihood: Likelihood = Selected.parse("likelihoods", name).build((3, 8, 8))
         torch.manual_seed(0)
-        maps = torch.randn(2, likelihood.parameter_maps(3), 8, 8)
+        maps = torch.randn(2, likelihood.channels, 8, 8)
         x = torch.randint(0, 2, (2, 3, 8, 8)).float()
         for half in (torch.bfloat16, torch.float16):
             rounded = maps.to(half)
@@ -263,42 +263,46 @@ class TestLikelihoods:
         assert double.log_prob(x.double()).dtype == double.mean.dtype == torch.float64
 
 
+def standard_normal(dim: int) -> StandardNormal:
+    return StandardNormal(Settings(), Euclidean(dim), (1, 8, 8))
+
+
 class TestHeads:
     def test_gaussian_head_has_the_mean_and_scale_of_its_projection(self) -> None:
-        head = GaussianHead(6, 4).double()
+        posterior = head(6, 4).double()
         features = torch.randn(3, 6, dtype=torch.float64)
-        mean, raw = head.projection(features).chunk(2, -1)
-        q = head(features)
+        mean, raw = posterior.projection(features).chunk(2, -1)
+        q = posterior(features, None)
         assert (q.batch_shape, q.event_shape) == ((3,), (4,))
         torch.testing.assert_close(q.mean, mean)
         torch.testing.assert_close(q.stddev, nn.functional.softplus(raw) + MIN_SCALE)
 
     def test_a_collapsed_posterior_stays_finite(self) -> None:
-        head = GaussianHead(1, 2)
-        nn.init.constant_(head.projection.bias, -1000.0)
-        q = head(torch.zeros(1, 1))
+        posterior = head(1, 2)
+        nn.init.constant_(posterior.projection.bias, -1000.0)
+        q = posterior(torch.zeros(1, 1), None)
         assert q.log_prob(q.rsample()).isfinite().all()
         assert (q.stddev >= MIN_SCALE).all()
 
     def test_gaussian_head_is_float32_under_autocast(self) -> None:
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            q = GaussianHead(6, 4)(torch.randn(3, 6))
+            q = head(6, 4)(torch.randn(3, 6), None)
             log_prob = q.log_prob(q.rsample())
         assert q.mean.dtype == log_prob.dtype == torch.float32
 
     def test_divergence_from_the_prior_is_the_closed_form(self) -> None:
         mean, scale = torch.randn(3, 4).double(), torch.rand(3, 4).double() + 0.1
         q = Independent(Normal(mean, scale), 1)
-        found = kl_divergence(q, StandardNormal(4)(mean))
+        found = kl_divergence(q, standard_normal(4)(Given(mean)))
         expected = 0.5 * (mean**2 + scale**2 - 1 - 2 * scale.log()).sum(-1)
         assert found.dtype == torch.float64
         torch.testing.assert_close(found, expected)
 
     @pytest.mark.parametrize("temperature", [0.0, 0.5, 2.0])
     def test_prior_samples_scale_with_temperature(self, temperature: float) -> None:
-        prior, like = StandardNormal(3), torch.zeros((), dtype=torch.float64)
+        prior, given = standard_normal(3), Given(torch.zeros((), dtype=torch.float64))
         one, scaled = (
-            prior.sample(5000, t, torch.Generator().manual_seed(1), like) for t in (1, temperature)
+            prior.sample(5000, given, t, torch.Generator().manual_seed(1)) for t in (1, temperature)
         )
         torch.testing.assert_close(scaled, temperature * one)
         error = 4 / math.sqrt(2 * one.numel())
@@ -306,8 +310,8 @@ class TestHeads:
 
 
 def test_a_fully_connected_decoder_mirrors_its_encoder() -> None:
-    config = MLPConfig(hidden=(7, 5))
-    encoder, decoder = build_encoder(config, (3, 4, 5)), build_decoder(config, 2, (6, 4, 5))
+    backbone = MLP(MLP.Config(hidden=(7, 5)))
+    encoder, decoder = backbone.encoder((3, 4, 5)), backbone.decoder(2, (6, 4, 5))
     widths = [
         [tuple(layer.weight.shape) for layer in net.layers if isinstance(layer, nn.Linear)]
         for net in (encoder, decoder)

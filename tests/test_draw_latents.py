@@ -10,11 +10,11 @@ import pytest
 import torch
 from PIL import Image
 
-from zoo.storage import checkpoint
 from zoo.modalities.tokenizer import Tokenizer
-from zoo.variants.univae.decoding import Decoding, Draw
+from zoo.storage import checkpoint
 from zoo.variants.nvae_lite import NVAELite, NVAELiteConfig, ScaleConfig
 from zoo.variants.univae import UniVAE, UniVAEConfig
+from zoo.variants.univae.decoding import Decoding, Draw
 from zoo.variants.vae import VAE, VAEConfig
 
 SCALES = (

@@ -12,8 +12,8 @@ from safetensors.torch import save_file
 from torch import nn
 
 import zoo
-from zoo.errors import CheckpointError
 from zoo.core.model import ModelConfig
+from zoo.errors import CheckpointError
 from zoo.registry import Registry, VariantSpec, packaged_root
 from zoo.storage import checkpoint, migrations
 from zoo.storage.migrations import STEPS, Step, migrate

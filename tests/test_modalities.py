@@ -9,10 +9,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from zoo.modalities.tokenizer import Tokenizer
 from zoo.errors import ConfigError, DataError, UnsupportedError
-from zoo.modalities import Modality, modality_of
 from zoo.likelihoods.base import InputKind
+from zoo.modalities import Modality, modality_of
+from zoo.modalities.images import Images
+from zoo.modalities.text import Text
+from zoo.modalities.tokenizer import Tokenizer
+from zoo.modalities.vectors import Vectors
 
 WORDS = ["the cat sat", "a red hat"]
 TOKENIZER = Tokenizer.learn(WORDS, "words")

@@ -89,9 +89,7 @@ def importance_bound(log_weights: Tensor) -> Tensor:
         (elbo(free_bits=1.0, balance=True), 1.0, 4 + 2 + 1),
     ],
 )
-def test_loss_is_closed_arithmetic(
-    objective: ELBO, weight: float, expected: float
-) -> None:
+def test_loss_is_closed_arithmetic(objective: ELBO, weight: float, expected: float) -> None:
     near = pytest.approx(expected, rel=1e-7 if objective.config.balance and weight < 1 else 1e-12)
     assert loss(objective, terms(), weight).item() == near
     as_tensor = torch.tensor(weight, dtype=torch.float64)

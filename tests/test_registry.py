@@ -12,9 +12,9 @@ import pytest
 
 import zoo
 from zoo import registry as registry_module
-from zoo.modalities.tokenizer import Tokenizer
-from zoo.errors import ConfigError, UnknownNameError, ZooError
 from zoo.core.model import LatentVariableModel
+from zoo.errors import ConfigError, UnknownNameError, ZooError
+from zoo.modalities.tokenizer import Tokenizer
 from zoo.registry import (
     Registry,
     packaged_root,
@@ -24,11 +24,11 @@ from zoo.registry import (
     resolve,
 )
 from zoo.training.config import Experiment
-from zoo.variants import build, complete_config, model_class
+from zoo.variants import Facts, Variant
 
 PACKAGED = packaged_root() / "registry.yaml"
 REGISTRY = read_registry([PACKAGED])
-VAE = 'model: "zoo.variants.vae:VAE"'
+VAE = 'component: "zoo.variants.vae:VAE"'
 DATA = 'loader: "zoo.data.digits:load_digits"'
 
 
@@ -60,14 +60,15 @@ class TestPackagedFile:
     @pytest.mark.parametrize("name", REGISTRY.variants)
     def test_every_variant_has_valid_defaults(self, name: str, shape: tuple[int, int, int]) -> None:
         experiment = Experiment.build(name)
-        config = complete_config(name, experiment.model, shape, "bernoulli")
+        config = experiment.variant.complete(experiment.model, Facts(shape, "bernoulli"))
         assert tuple(config["input_shape"]) == shape
         # Complete means complete: nothing changes when it is read again.
-        assert complete_config(name, config, shape, "discretized-logistic") == config
+        again = Facts(shape, "discretized-logistic")
+        assert experiment.variant.complete(config, again) == config
 
     @pytest.mark.parametrize("name", REGISTRY.variants)
     def test_every_variant_is_a_model_and_says_what_it_is(self, name: str) -> None:
-        assert issubclass(model_class(name), LatentVariableModel)
+        assert issubclass(Variant.find(name).model, LatentVariableModel)
         assert REGISTRY.variants[name].summary
 
     @pytest.mark.parametrize("name", REGISTRY.variants)
@@ -83,9 +84,9 @@ class TestPackagedFile:
         words = Tokenizer.learn(["one two"], "words").json
         for spec in REGISTRY.datasets.values():
             if spec.shape is not None:
-                complete_config("gaussian-vae", {}, spec.shape, spec.likelihood)
+                Variant.find("gaussian-vae").complete({}, Facts(spec.shape, spec.likelihood))
             else:
-                complete_config("univae", {}, (5,), spec.likelihood, words)
+                Variant.find("univae").complete({}, Facts((5,), spec.likelihood, words))
 
     def test_every_checkpoint_file_is_named_once(self) -> None:
         files = [spec.file for spec in REGISTRY.checkpoints.values()]
@@ -103,7 +104,7 @@ ERRORS = {
     "wrong type": (
         f"variants: {{a: {{{VAE}, summary: [s]}}}}", ["variants.a: 'summary'", "(got ['s'])"],
     ),
-    "no import path": ("variants: {a: {model: zoo.vae, summary: s}}", ["variants.a: 'model'"]),
+    "no import path": ("variants: {a: {component: zoo.vae, summary: s}}", ["variants.a: 'component'"]),
     "nameless objective": (
         f"variants: {{a: {{{VAE}, summary: s, objective: {{beta: 2}}}}}}",
         ["variants.a: 'objective'", "{name: elbo}"],
@@ -348,14 +349,14 @@ class TestRegister:
             register("test-plain")(Other)
         with pytest.raises(ConfigError, match="'gaussian-vae' is already taken"):
             register("gaussian-vae")(Plain)
-        assert resolve(registry().variant("test-plain").model) is Plain
+        assert resolve(registry().variant("test-plain").component) is Plain
 
     def test_a_packaged_name_is_taken_even_for_its_own_class(self) -> None:
         with pytest.raises(ConfigError, match="already taken"):
-            register("gaussian-vae")(model_class("gaussian-vae"))
+            register("gaussian-vae")(Variant.find("gaussian-vae").model)
 
     def test_what_cannot_be_registered_leaves_the_registry_usable(self) -> None:
-        class Local:
+        class Local(LatentVariableModel):
             pass
 
         before = registry()
@@ -367,10 +368,9 @@ class TestRegister:
             register("test-x", objective={"beta": 2.0})(Plain)
         assert registry() == before
 
-    def test_a_class_that_is_no_model_is_refused_when_it_is_used(self) -> None:
-        register("test-plain")(Plain)
-        with pytest.raises(ConfigError, match=r"test-plain.*not a LatentVariableModel"):
-            build("test-plain", {"input_shape": (1, 8, 8)})
+    def test_a_class_that_is_no_component_is_refused(self) -> None:
+        with pytest.raises(ConfigError, match=r"ZooError is no component; subclass"):
+            register("test-plain")(ZooError)
 
 
 MODULE = '''
@@ -433,7 +433,7 @@ class TestPluginsInProcesses:
             (info / "entry_points.txt").write_text(f"[zoo.variants]\nplug = module{number}:X\n")
         done = run_python("import zoo; zoo.list_variants()", tmp_path, plugins=tmp_path)
         assert done.returncode == 1
-        assert "two plugins define the variant 'plug'" in done.stderr
+        assert "two plug-ins define the variant 'plug'" in done.stderr
 
     def test_listing_does_not_import_torch(self, tmp_path: Path) -> None:
         script = (

@@ -18,13 +18,13 @@ import yaml
 from torch import Tensor
 
 import zoo
-from zoo.storage import checkpoint
 from zoo.cli.settings import parse_settings
 from zoo.data import Split
 from zoo.data.text import TextSplit
 from zoo.modalities.tokenizer import Tokenizer
 from zoo.registry import registry
-from zoo.variants import complete_config
+from zoo.storage import checkpoint
+from zoo.variants import Facts
 
 ROOT = Path(__file__).parents[1]
 RECIPE: dict[str, Any] = {
@@ -117,8 +117,8 @@ def test_every_recipe_is_made_of_experiments(release: ModuleType) -> None:
             experiment = release.experiment_of(recipe, stage)
             spec = registry().dataset(recipe["dataset"])
             if spec.shape is not None:
-                facts = spec.shape, spec.likelihood
-                complete_config(recipe["variant"], experiment.model, *facts)
+                facts = Facts(spec.shape, spec.likelihood)
+                experiment.variant.complete(experiment.model, facts)
 
 
 def test_a_release_of_text_shows_its_sentences(release: ModuleType, tmp_path: Path) -> None:

@@ -15,10 +15,10 @@ from torch import Tensor
 from torch.utils.data import Dataset as TorchDataset
 from torch.utils.data import IterableDataset, TensorDataset
 
-from zoo.data import Dataset, Split, VectorSplit, load_dataset, load_for_model
-from zoo.modalities.tokenizer import Tokenizer
-from zoo.errors import DataError
 from zoo.core.model import InputKind, ModelConfig
+from zoo.data import Dataset, Split, VectorSplit, load_dataset, load_for_model
+from zoo.errors import DataError
+from zoo.modalities.tokenizer import Tokenizer
 
 RNG = np.random.default_rng(0)
 VECTORS = RNG.normal(size=(30, 4)).astype(np.float32)
@@ -427,3 +427,17 @@ def test_nothing_depends_on_the_default_dtype() -> None:
         assert digests() == expected
     finally:
         torch.set_default_dtype(torch.float32)
+
+
+def test_nothing_depends_on_the_default_device() -> None:
+    """As where a program computes on an accelerator: what is held stays where it is."""
+    expected = [load_dataset(source).digest() for source in (GREY, FLOATS, VECTORS, "digits")]
+    torch.set_default_device("meta")
+    try:
+        for source, digest in zip((GREY, FLOATS, VECTORS, "digits"), expected, strict=True):
+            data = load_dataset(source)
+            assert data.digest() == digest
+            assert {batch.x.device.type for batch in data.test.batches(2, "binary")} == {"cpu"}
+            assert data.test.fixed("binary", 0).spread(2).rows.device.type == "cpu"
+    finally:
+        torch.set_default_device(None)

@@ -270,7 +270,9 @@ def test_the_prior_has_the_density_of_the_sphere(variant: str) -> None:
     model = create(variant, 7)
     z = model.sample_codes(5, generator=torch.Generator().manual_seed(1))
     assert torch.equal(z, model.sample_codes(5, generator=torch.Generator().manual_seed(1)))
-    torch.testing.assert_close(model.prior(Given(z)).log_prob(z), torch.full((5,), -log_surface_area(7)))
+    torch.testing.assert_close(
+        model.prior(Given(z)).log_prob(z), torch.full((5,), -log_surface_area(7))
+    )
 
 
 @every_variant

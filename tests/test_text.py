@@ -21,12 +21,12 @@ from torch import Tensor
 import zoo
 from zoo.data import Dataset, load_dataset, load_for_model
 from zoo.data.text import TextSplit, kind_of
-from zoo.modalities.tokenizer import END, PAD, UNKNOWN, Kind, Tokenizer
 from zoo.errors import CheckpointError, ConfigError, DataError, UnsupportedError
-from zoo.variants.univae.decoding import Greedy
+from zoo.modalities.tokenizer import END, PAD, UNKNOWN, Kind, Tokenizer
 from zoo.storage import checkpoint
 from zoo.storage.tensors import read_tensors, write_tensors
 from zoo.variants.univae import UniVAE, UniVAEConfig
+from zoo.variants.univae.decoding import Greedy
 
 WORDS = ["the cat sat", "a dog ran far away", "the dog sat", "a cat ran"]
 CHINESE = ["代馬依朔吹，驚禽愁昔叢。", "不食千鍾粟，唯餐兩顆棃。", "落雁帶書驚，啼猿映枝轉。"]

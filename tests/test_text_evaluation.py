@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 import zoo
+from zoo.core.model import LatentVariableModel
 from zoo.data import load_dataset
 from zoo.data.text import TextSplit
-from zoo.modalities.tokenizer import PAD, Tokenizer
 from zoo.errors import DataError, ZooError
 from zoo.evaluation import Comparison, evaluate_model
 from zoo.evaluation.text import (
@@ -23,7 +23,7 @@ from zoo.evaluation.text import (
     mutual_information,
     self_bleu,
 )
-from zoo.core.model import LatentVariableModel
+from zoo.modalities.tokenizer import PAD, Tokenizer
 from zoo.registry import CheckpointSpec, MetricSpec
 from zoo.report.cards import checkpoint_section
 from zoo.variants.univae import UniVAE, UniVAEConfig

@@ -20,14 +20,14 @@ import zoo
 from zoo.cli import app
 from zoo.cli.settings import parse_decoding
 from zoo.data import load_dataset
-from zoo.modalities.tokenizer import Tokenizer
 from zoo.errors import CheckpointError, ConfigError, DataError, TrainingError
-from zoo.variants.univae.decoding import Decoding
+from zoo.modalities.tokenizer import Tokenizer
 from zoo.randomness import seeded
 from zoo.storage import checkpoint
 from zoo.training.config import Experiment
 from zoo.training.launch import train_experiment
 from zoo.variants.univae import UniVAE
+from zoo.variants.univae.decoding import Decoding
 
 SMALL: dict[str, Any] = {"width": 16, "heads": 2, "hidden": 24, "layers": 4, "groups": 2,
                          "latent_dim": 4}  # fmt: skip

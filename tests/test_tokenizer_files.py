@@ -15,9 +15,9 @@ from tokenizers import Tokenizer as Backend
 from tokenizers import decoders, models, normalizers, pre_tokenizers, processors
 
 from zoo.data import load_dataset
+from zoo.errors import DataError
 from zoo.modalities.tokenizer import END, UNKNOWN, Kind, Tokenizer
 from zoo.modalities.tokenizer_json import MOST_CHARACTERS, OLD_CHARACTERS, checked
-from zoo.errors import DataError
 
 WORDS = ["the cat sat", "a dog ran far away", "the dog sat"]
 CHINESE = ["代馬依朔吹，驚禽愁昔叢。", "不食千鍾粟，唯餐兩顆棃。"]

@@ -24,9 +24,9 @@ from zoo.data import Dataset, load_dataset
 from zoo.errors import ConfigError, TrainingError
 from zoo.storage.tensors import read_tensors
 from zoo.training.config import Experiment, TrainingConfig
+from zoo.training.launch import Run, Trainer, train_experiment
 from zoo.training.optim import GradientGuard, MovingAverage, build_optimizer, learning_rate
 from zoo.training.run import RunDirectory
-from zoo.training.launch import Run, Trainer, train_experiment
 from zoo.variants.vae import VAE
 
 STEPS_PER_EPOCH = 1297 // 128

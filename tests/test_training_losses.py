@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 from typing import Any, ClassVar
@@ -12,10 +11,10 @@ import torch
 from torch import Tensor
 
 import zoo
-from zoo.data import load_dataset
-from zoo.errors import ConfigError, TrainingError
 from zoo.core.batch import Batch
 from zoo.core.draws import Draws
+from zoo.data import load_dataset
+from zoo.errors import ConfigError, TrainingError
 from zoo.training.launch import Run
 from zoo.training.loop import Trainer
 from zoo.variants.vae import VAE
@@ -225,9 +224,7 @@ class Root(VAE):
         return (0.0 * self.decoder.layers[0].weight).square().sum().sqrt()
 
 
-def test_a_penalty_whose_gradient_alone_is_bad_changes_no_weight(
-    tmp_path: Path
-) -> None:
+def test_a_penalty_whose_gradient_alone_is_bad_changes_no_weight(tmp_path: Path) -> None:
     """The root of 0 is finite, its slope is not: neither the loss nor a bias shows it."""
 
     with pytest.raises(TrainingError, match=r"decoder\.layers\.0\.weight"):

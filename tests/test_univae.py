@@ -13,8 +13,8 @@ from torch.distributions import kl_divergence
 from torch.nn.functional import pad
 
 from zoo.core.component import Selected
-from zoo.modalities.tokenizer import PAD, Tokenizer
 from zoo.errors import DataError, UnsupportedError, ZooError
+from zoo.modalities.tokenizer import PAD, Tokenizer
 from zoo.priors import Given
 from zoo.settings import merge
 from zoo.variants import Facts, Variant

@@ -14,17 +14,17 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from zoo.variants.spherical import VMFVAE
 
 import zoo
-from zoo.errors import ConfigError, DataError, UnsupportedError
 from zoo.core.model import LatentVariableModel
+from zoo.errors import ConfigError, DataError, UnsupportedError
 from zoo.registry import packaged_root, read_registry
 from zoo.settings import merge
 from zoo.storage import checkpoint
 from zoo.training.config import BetaObjective, ElboObjective, IwaeObjective, TrainingConfig
 from zoo.variants import build, complete_config, model_class
 from zoo.variants.autoencoder import Autoencoder, AutoencoderConfig
-from zoo.variants.spherical import VMFVAE
 from zoo.variants.univae import UniVAE
 from zoo.variants.vae import VAE, VAEConfig
 

@@ -24,5 +24,6 @@ from zoo.training.launch import train_experiment as train_experiment
 from zoo.variants.univae.decoding import Beam as Beam
 from zoo.variants.univae.decoding import Draw as Draw
 from zoo.variants.univae.decoding import Greedy as Greedy
+from zoo.variants.univae.decoding import Mean as Mean
 
 __version__: str

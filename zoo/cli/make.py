@@ -87,10 +87,10 @@ def reconstruct(
     model = opened.model
     text, rebuild = is_text(model, out), decoded_by(model.reconstruct, decoding)
     examples = examples_for(opened, dataset, split, seed, data_root).take(n)
-    originals = list(examples.batches(batch_size(model), "unit"))
-    shown = [model.write(x) for x in originals]
+    originals = list(examples.batches(batch_size(model), "real"))
+    shown = [model.modality.write(batch.x) for batch in originals]
     with seeded(seed, torch.device("cpu")):  # of a decoding that draws
-        rebuilt = [rebuild(x) for x in originals]
+        rebuilt = [rebuild(batch) for batch in originals]
     if text:
         write_lines(out, shown, rebuilt)
     else:
@@ -119,7 +119,7 @@ def encode(
     opened = open_source(source)
     examples = examples_for(opened, dataset, split, seed, data_root)
     with torch.no_grad():
-        batches = examples.batches(batch_size(opened.model), "unit")
+        batches = examples.batches(batch_size(opened.model), "real")
         arrays = {"codes": torch.cat([opened.model.encode(x) for x in batches])}
     if examples.labels is not None:
         arrays["labels"] = examples.labels

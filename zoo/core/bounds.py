@@ -66,7 +66,7 @@ def log_posteriors(model: LatentVariableModel, batch: Batch) -> Tensor:
     count = len(codes)
     parts = [
         model.infer(batch, given=part[:, None].expand(-1, count, -1)).log_q.sum(-1)
-        for part in codes.split(max(1, model.rows // max(1, count)))
+        for part in torch.split(codes, max(1, model.rows // max(1, count)))
     ]
     return torch.cat(parts)
 

@@ -77,7 +77,7 @@ class LatentDraw:
     def _by_draw(self, value: Tensor) -> Tensor:
         """Of values (S B, ...) or (S, B, ...) the sum over places, (S, B)."""
         if value.shape[:2] != self.shape:
-            value = value.unflatten(0, self.shape)
+            value = torch.unflatten(value, 0, self.shape)
         return value if value.ndim == 2 else value.flatten(2).sum(2)
 
 

@@ -89,7 +89,8 @@ class Sphere(LatentSpace):
         return great_circle(code, direction, amounts)
 
     def standardized(self, z: Tensor) -> Tensor:
-        return self.m**0.5 * z
+        scaled: Tensor = self.m**0.5 * z
+        return scaled
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,7 @@ class Product(LatentSpace):
         return torch.cat([part.standardized(each) for part, each in pairs], dim=-1)
 
     def _apart(self, codes: Tensor) -> Sequence[Tensor]:
-        return codes.split([part.dim for part in self.parts], dim=-1)
+        return torch.split(codes, [part.dim for part in self.parts], dim=-1)
 
 
 def _part_of_line(space: LatentSpace, code: Tensor, direction: Tensor, amounts: Tensor) -> Tensor:

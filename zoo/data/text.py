@@ -112,7 +112,7 @@ class TextSplit(Examples):
         pools = torch.split(order[:whole], POOL * batch_size)
         batches = torch.cat([pool[lengths[pool].argsort(stable=True)] for pool in pools])
         shuffled = batches.view(-1, batch_size)[
-            torch.randperm(whole // batch_size, generator=generator)
+            torch.randperm(whole // batch_size, generator=generator, device=generator.device)
         ]
         return torch.cat([shuffled.flatten(), order[whole:]])
 

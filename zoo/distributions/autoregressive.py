@@ -17,7 +17,7 @@ class AutoregressiveModel(Protocol):
     def log_likelihood(self, x: Tensor, z: Tensor) -> Tensor:
         """log p(x|z) for examples (B, *event) and latents (S, B, G, d): (S, B)."""
 
-    def check_input(self, x: Tensor) -> None:
+    def prepared(self, batch: Tensor) -> object:
         """Raise DataError for what are no examples (B, *event)."""
 
     def draw(self, z: Tensor) -> Tensor:
@@ -50,8 +50,8 @@ class Autoregressive(Distribution):
     def mean(self) -> Tensor:
         """Not in closed form."""
         raise UnsupportedError(
-            "an autoregressive likelihood has no mean in closed form; use model.show(codes) for "
-            "its likeliest tokens one after another, or sample()"
+            "an autoregressive likelihood has no mean in closed form; use model.show(codes), "
+            "which takes it of a few draws of images and of text the likeliest tokens, or sample()"
         )
 
     @torch.no_grad()
@@ -69,7 +69,7 @@ class AutoregressiveText(Autoregressive):
 
     def log_prob(self, value: Tensor) -> Tensor:
         """As of any; raises DataError for ids that are no sentences, which have no probability."""
-        self.model.check_input(value.reshape(-1, value.shape[-1]))
+        self.model.prepared(value.reshape(-1, value.shape[-1]))
         return super().log_prob(value)
 
 

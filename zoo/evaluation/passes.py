@@ -114,9 +114,9 @@ def _squared_error(model: LatentVariableModel, batch: Batch, code: Tensor) -> li
     """Of what the code looks like, mean over pixels, (B,); nothing of sentences."""
     if not batch.x.is_floating_point():
         return []
-    shown = model.show(code, batch.condition)
-    assert isinstance(shown, Tensor)
-    return [(batch.x - shown).square().flatten(1).mean(1)]
+    estimate = model.modality.write(model.estimate(code, batch.condition))
+    assert isinstance(estimate, Tensor)
+    return [(batch.x - estimate).square().flatten(1).mean(1)]
 
 
 def _joined(parts: Iterable[Tensor]) -> Tensor:

@@ -15,6 +15,7 @@ from zoo.errors import DataError, UnsupportedError
 
 if TYPE_CHECKING:
     from zoo.likelihoods.base import InputKind
+    from zoo.modalities.tokenizer import Tokenizer
 
 
 class Modality(Component, ABC):
@@ -55,9 +56,14 @@ class Modality(Component, ABC):
         self.check_form(x)
         self.check_values(x, kind)
 
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """What cuts and joins sentences. Raises UnsupportedError where examples are not text."""
+        raise UnsupportedError(f"this model reads {self.name}; it has no tokenizer")
+
     def read(self, sentences: Sequence[str]) -> Tensor:
         """The ids (B, T) of sentences. Raises UnsupportedError where examples are not text."""
-        raise UnsupportedError(f"this model reads {self.name}; it has no tokenizer")
+        return self.tokenizer.ids(sentences)
 
     def write(self, x: Tensor) -> Tensor | list[str]:
         """Examples (B, ...) as people read them: vectors as they are."""

@@ -40,9 +40,12 @@ class Text(Modality):
         self.json = tokenizer
 
     @cached_property
-    def tokenizer(self) -> Tokenizer:
-        """What cuts and joins sentences."""
+    def _tokenizer(self) -> Tokenizer:
         return Tokenizer(self.json)
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        return self._tokenizer
 
     @cached_property
     def _vocabulary(self) -> int:
@@ -62,7 +65,7 @@ class Text(Modality):
         One without an end is whole only where it has all the tokens that it may have.
         """
         self._check_vocabulary(x)
-        broken = ((x == PAD) != behind_end(x)).any(1)
+        broken = ((x == PAD) != after_end(x)).any(1)
         if x.shape[1] < self.shape[0]:
             broken |= ~(x == END).any(1)
         if broken.any():
@@ -110,7 +113,7 @@ class Text(Modality):
         return f"{split} sentences with their ends, noise seeded with {seed}"
 
 
-def behind_end(ids: Tensor) -> Tensor:
-    """Which of the ids (B, T) stand behind the first end."""
+def after_end(ids: Tensor) -> Tensor:
+    """Which of the ids (B, T) stand after the first end."""
     ends = (ids == END).long()
     return ends.cumsum(1) > ends

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Literal
 import torch
 from torch import Tensor
 
-from zoo.modalities.tokenizer_json import CHARACTERS, MAKER, checked
 from zoo.errors import DataError
+from zoo.modalities.tokenizer_json import CHARACTERS, MAKER, checked
 
 if TYPE_CHECKING:  # a second to import, and only text needs it
     from tokenizers import Tokenizer as Backend

@@ -67,7 +67,8 @@ class Prior(Component, nn.Module, ABC):
         p = self(given)
         shape = torch.Size([] if p.batch_shape else [n])
         with noise_of(generator, given.like.device):
-            return p.sample(shape)
+            drawn: Tensor = p.sample(shape)
+            return drawn
 
 
 def usual_prior(posterior: Selected[Posterior]) -> str:

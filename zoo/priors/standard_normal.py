@@ -26,6 +26,18 @@ def _kl_to_standard_gaussian(q: Any, p: StandardGaussian) -> Tensor:
     return (0.5 * (mean.square() + scale.square() - 1) - scale.log()).sum(-1)
 
 
+def _remember_kl() -> None:
+    """Torch's search among registered KLs, whose result it keeps, is no part of a compiled graph.
+
+    Without this the first step of a run would be compiled in pieces, and so would all others.
+    """
+    unit = Normal(torch.zeros(1), torch.ones(1), validate_args=False)
+    kl_divergence(Independent(unit, 1), StandardGaussian(unit, 1))
+
+
+_remember_kl()
+
+
 class StandardNormal(Prior):
     """N(0, I) over D dimensions.
 

@@ -187,7 +187,7 @@ def _check_class(model: LatentVariableModel, variant: str) -> None:
 
 def _variants_of(cls: type) -> list[str]:
     path = f"{cls.__module__}:{cls.__qualname__}"
-    return [name for name, spec in registry().variants.items() if spec.model == path]
+    return [name for name, spec in registry().variants.items() if spec.component == path]
 
 
 def _listed(names: list[str], sentence: str) -> str:

@@ -46,8 +46,9 @@ def migrate(
     {'lower.0.attention.look.weight': 'lower.0.attention.qkv.weight'}
     """
     version, variant, config = map(description.get, ("schema_version", "variant", "config"))
-    is_sound = type(version) is int and isinstance(variant, str) and isinstance(config, dict)
-    if not is_sound or version not in STEPS:
+    if not isinstance(variant, str) or not isinstance(config, dict):
+        return dict(description), {}
+    if type(version) is not int or version not in STEPS:  # True is no version
         return dict(description), {}
     names = {name: name for name in tensor_names}
     for step in (STEPS[earlier] for earlier in range(version, SCHEMA_VERSION)):

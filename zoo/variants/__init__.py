@@ -140,7 +140,7 @@ class Variant:
 
 def options_of(section: str, chosen: Any) -> list[str]:
     """The options of a component as a configuration names it; none of one that is not known."""
-    name = chosen.get("name") if isinstance(chosen, Mapping) else chosen
+    name = str(chosen.get("name") if isinstance(chosen, Mapping) else chosen)
     if name not in registry().names(section):
         return []  # said where the configuration is made
     return list(component_class(section, name).Config.model_fields)

@@ -19,8 +19,8 @@ from zoo.settings import Settings
 MAX_LEVELS = 8
 """Of scales, and of levels in the stem: each halves the maps."""
 MAX_GROUPS = 128
-MAX_CELLS = 512
-"""Of all levels together, in each direction; with the groups, what bounds the time to build."""
+MAX_CELLS = 256
+"""In each direction, flows among them; with the groups, what bounds the time to build."""
 
 
 class LevelConfig(Settings):
@@ -84,11 +84,10 @@ class NVAELiteConfig(ModelConfig):
     @model_validator(mode="after")
     def _check_size(self) -> Self:
         groups = sum(scale.groups for scale in self.scales)
-        cells = sum(level.stages * level.cells for level in self.levels)
+        cells = sum(level.stages * level.cells for level in self.levels) + groups * self.flows
         if groups > MAX_GROUPS or cells > MAX_CELLS:
             raise ConfigError(
-                f"'scales' and 'stem' ask for {groups} groups of latents and {cells} cells in each "
-                f"direction; at most {MAX_GROUPS} and {MAX_CELLS} are built: lower 'groups' or "
-                f"'cells'"
+                f"{groups} groups of latents and {cells} cells and flows; at most {MAX_GROUPS} and "
+                f"{MAX_CELLS} are built: lower 'groups', 'cells' or 'flows'"
             )
         return self

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import ClassVar, cast
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Distribution
+from torch.distributions import Distribution, constraints
 from torch.nn.functional import conv2d, pad, silu
 
 from zoo.core.draws import LatentDraw
@@ -111,7 +111,7 @@ class Flows(nn.ModuleList):
 class FlowPosterior(Distribution):
     """What flows make of a distribution of batch shape (N, H, W): a density over whole maps."""
 
-    arg_constraints = {}
+    arg_constraints: ClassVar[dict[str, constraints.Constraint]] = {}
 
     def __init__(self, base: Distribution, flows: Flows, context: Tensor) -> None:
         count, *places = base.batch_shape

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from itertools import accumulate
 from math import prod
 from typing import NamedTuple
 
 from torch import Tensor
 
+from zoo.core.checks import check_temperature
+from zoo.errors import DataError, UnsupportedError
 from zoo.nn.maps import map_sizes
 from zoo.variants.nvae_lite.config import NVAELiteConfig
 
@@ -15,7 +18,7 @@ from zoo.variants.nvae_lite.config import NVAELiteConfig
 class Group(NamedTuple):
     """A group of latents: its number from the top, its scale, its shape, its part of a code."""
 
-    index: int
+    number: int
     scale: int
     shape: tuple[int, int, int]  # (L, H, W)
     start: int
@@ -23,8 +26,8 @@ class Group(NamedTuple):
 
     def maps(self, codes: Tensor) -> Tensor:
         """This group's part of codes, channels last as its distributions have it."""
-        part = codes[:, self.start : self.stop]  # (N, D) -> (N, L H W)
-        return part.unflatten(1, self.shape).movedim(1, -1)  # -> (N, H, W, L)
+        part = codes[:, self.start : self.stop]  # (N, L H W)
+        return part.view(-1, *self.shape).movedim(1, -1)  # (N, H, W, L)
 
 
 def flat(z: Tensor) -> Tensor:
@@ -39,3 +42,29 @@ def latent_groups(config: NVAELiteConfig) -> tuple[Group, ...]:
     shapes = [(config.scales[number].latents, *sizes[number]) for number in scales]
     stops = list(accumulate(prod(shape) for shape in shapes))
     return tuple(map(Group, range(len(scales)), scales, shapes, [0, *stops[:-1]], stops))
+
+
+def missing(groups: Sequence[Group], width: int) -> Collection[int]:
+    """The groups that codes of the first alone, of ``width`` numbers, do not have.
+
+    Raises DataError for a width at which no group ends.
+    """
+    stops = [0, *(group.stop for group in groups)]
+    if width not in stops:
+        raise DataError(
+            f"a code of {width} numbers ends within a group of latents; "
+            f"groups end after {', '.join(map(str, stops[1:]))}"
+        )
+    return range(stops.index(width), len(groups))
+
+
+def each_scale(temperature: float | Sequence[float], scales: int) -> Sequence[float]:
+    """Temperatures, one for each scale. Raises UnsupportedError for another number of them."""
+    given = temperature if isinstance(temperature, Sequence) else [temperature] * scales
+    if len(given) != scales:
+        raise UnsupportedError(
+            f"{len(given)} temperatures for {scales} scales; give one for each, or one for all"
+        )
+    for each in given:
+        check_temperature(each)
+    return given

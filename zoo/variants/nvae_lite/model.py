@@ -12,19 +12,18 @@ from torch.distributions import Distribution
 from torch.nn.functional import silu
 
 from zoo.core.batch import Batch
-from zoo.core.checks import check_codes, check_groups, check_temperature
+from zoo.core.checks import check_codes, check_groups
 from zoo.core.draws import Draws, LatentDraw
 from zoo.core.latent_space import Euclidean
 from zoo.core.model import LatentVariableModel
 from zoo.distributions.noise import standard_normal
 from zoo.distributions.residual_normal import DiagonalNormal
-from zoo.errors import DataError, UnsupportedError
 from zoo.nn.bounded import bounded_halves
 from zoo.nn.maps import doubling
 from zoo.variants.nvae_lite.cells import MapProjection, innermost, nearly_zero
 from zoo.variants.nvae_lite.config import NVAELiteConfig
 from zoo.variants.nvae_lite.flows import Flows
-from zoo.variants.nvae_lite.groups import Group, flat, latent_groups
+from zoo.variants.nvae_lite.groups import Group, each_scale, flat, latent_groups, missing
 from zoo.variants.nvae_lite.networks import Encoder, Output, decoder_cells
 from zoo.variants.nvae_lite.spectral import SpectralNorms
 
@@ -82,12 +81,12 @@ class NVAELite(LatentVariableModel):
 
         def draw(step: TopDownStep, path: Tensor, prior: DiagonalNormal) -> Tensor:
             z = None if given is None else step.group.maps(given)
-            latents.append(step.infer(path, prior, features[step.group.index], shape, z))
+            latents.append(step.infer(path, prior, features[step.group.number], shape, z))
             return flat(latents[-1].z)
 
         codes, path = self._descend(samples * len(batch.x), draw)
         likelihood, code = partial(self._likelihood, path, shape), partial(self._code, features)
-        return Draws(latents, likelihood, batch, code, codes.unflatten(0, shape))
+        return Draws(latents, likelihood, batch, code, codes.view(*shape, self.code_dim))
 
     def encode(self, batch: Tensor | Batch) -> Tensor:
         """The means of all groups' posteriors, each given those above it: (B, D).
@@ -102,7 +101,7 @@ class NVAELite(LatentVariableModel):
         Codes of the first groups alone, (..., ``groups[g].stop``), are completed by draws from the
         prior. Raises DataError for a width at which no group ends.
         """
-        _, path = self.generate(z.flatten(0, -2), self._missing(z.shape[-1]))
+        _, path = self.generate(z.flatten(0, -2), missing(self.groups, z.shape[-1]))
         return self._likelihood(path, z.shape[:-1])
 
     def draw_codes(
@@ -150,11 +149,11 @@ class NVAELite(LatentVariableModel):
         Of ``codes`` (N, ...) the other groups are taken. The priors' standard deviations are scaled
         by ``temperature``, one for all or one for each scale from the top.
         """
-        temperatures = self._temperatures(temperature)
+        temperatures = each_scale(temperature, len(self.config.scales))
 
         def choose(step: TopDownStep, path: Tensor, prior: DiagonalNormal) -> Tensor:
             group = step.group
-            if group.index not in drawn:
+            if group.number not in drawn:
                 return codes[:, group.start : group.stop]
             size = torch.Size([len(codes), *group.shape])  # (N, L, H, W)
             noise = standard_normal(size, codes.dtype, codes.device, generator).movedim(1, -1)
@@ -166,15 +165,15 @@ class NVAELite(LatentVariableModel):
         """The code that features of examples decide, (B, D)."""
 
         def choose(step: TopDownStep, path: Tensor, prior: DiagonalNormal) -> Tensor:
-            return flat(step.code(path, prior, features[step.group.index]))
+            return flat(step.code(path, prior, features[step.group.number]))
 
         return self._descend(len(features[0]), choose)[0]
 
     def _descend(self, count: int, choose: Choice) -> tuple[Tensor, Tensor]:
-        """The way down, where ``choose`` gives each group's latents: codes (N, D), the path's end."""
+        """Codes (N, D) of the latents that ``choose`` gives on the way down, and the path's end."""
         path, parts = innermost(self.top.expand(count, -1, -1, -1)), []  # (N, C, H, W)
         for step in cast("list[TopDownStep]", list(self.steps)):
-            path = step.enlarged(path)
+            path = step.enlarge(path)  # (N, C, H, W) at the resolution of the group
             parts.append(choose(step, path, step.prior(path)))
             path = step.merged(path, parts[-1])
         return torch.cat(parts, dim=1), path
@@ -187,28 +186,6 @@ class NVAELite(LatentVariableModel):
 
     def _convolutions(self) -> list[nn.Conv2d]:
         return [each for each in self.modules() if isinstance(each, nn.Conv2d)]
-
-    def _missing(self, width: int) -> Collection[int]:
-        """The groups that codes of the first alone, of ``width`` numbers, do not have."""
-        stops = [0, *(group.stop for group in self.groups)]
-        if width not in stops:
-            raise DataError(
-                f"a code of {width} numbers ends within a group of latents; "
-                f"groups end after {', '.join(map(str, stops[1:]))}"
-            )
-        return range(stops.index(width), len(self.groups))
-
-    def _temperatures(self, temperature: float | Sequence[float]) -> Sequence[float]:
-        """One for each scale."""
-        scales = len(self.config.scales)
-        given = temperature if isinstance(temperature, Sequence) else [temperature] * scales
-        if len(given) != scales:
-            raise UnsupportedError(
-                f"{len(given)} temperatures for {scales} scales; give one for each, or one for all"
-            )
-        for each in given:
-            check_temperature(each)
-        return given
 
 
 class TopDownStep(nn.Module):
@@ -234,16 +211,8 @@ class TopDownStep(nn.Module):
         self.join = nn.Conv2d(latents, channels, 1)
         self.cells = decoder_cells(scale, config.expansion)
 
-    def enlarged(self, path: Tensor) -> Tensor:
-        """The path at this group's resolution, (N, C, H, W)."""
-        enlarged: Tensor = self.enlarge(path)
-        return enlarged
-
     def prior(self, path: Tensor) -> DiagonalNormal:
-        """p(z_g | z_<g), batch shape (N, H, W): standard normal for the first group.
-
-        About that for all at first.
-        """
+        """p(z_g | z_<g), batch shape (N, H, W): the first group's is standard normal."""
         if self.to_prior is None:
             latents, height, width = self.group.shape
             zeros = self.join.weight.new_zeros(len(path), height, width, latents)
@@ -273,11 +242,11 @@ class TopDownStep(nn.Module):
 
     def merged(self, path: Tensor, z: Tensor) -> Tensor:
         """The path with the latents (N, L H W) on it, (N, C, H, W)."""
-        maps = z.unflatten(1, self.group.shape)  # (N, L, H, W)
+        maps = z.view(-1, *self.group.shape)  # (N, L, H, W)
         merged: Tensor = self.cells(path + self.join(innermost(maps)))
         return merged
 
     def _context(self, path: Tensor, features: Tensor, shape: tuple[int, int]) -> Tensor:
         """What S B paths and the features (B, C, H, W) of B examples say, (S B, C, H, W)."""
-        on_path = self.to_context(path).unflatten(0, shape)  # (S, B, C, H, W)
+        on_path = torch.unflatten(self.to_context(path), 0, shape)  # (S, B, C, H, W)
         return silu((on_path + features).flatten(0, 1))

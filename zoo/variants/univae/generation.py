@@ -10,24 +10,17 @@ import torch
 from torch import Tensor
 
 from zoo.core.batch import Batch
-from zoo.core.checks import check_codes
 from zoo.core.model import LatentVariableModel
 from zoo.errors import UnsupportedError
 from zoo.modalities.tokenizer import Tokenizer
 from zoo.randomness import noise_of
 from zoo.variants.univae.decoding import Decoding, Draw, Greedy, Mean
-from zoo.variants.univae.text import Images, Text
 
 GREEDY, DRAW, MEAN = Greedy(), Draw(), Mean()
 
 
 class TokenByToken(LatentVariableModel):
-    """A model whose p(x|z) is autoregressive. Examples are images, or sentences read and written.
-
-    Its ``modality`` says what they may hold.
-    """
-
-    modality: Text | Images
+    """A model whose p(x|z) is autoregressive. Examples are images, or sentences."""
 
     @abstractmethod
     def generate(self, codes: Tensor, decoding: Decoding) -> Tensor:
@@ -61,7 +54,7 @@ class TokenByToken(LatentVariableModel):
                 "decoding must be Greedy(), Draw(...), Beam(...) or Mean(...) of zoo, got "
                 f"{decoding!r}"
             )
-        return self.write(self.generate(z, decoding))
+        return self.modality.write(self.generate(z, decoding))
 
     @torch.no_grad()
     def reconstruct(
@@ -136,8 +129,6 @@ class TokenByToken(LatentVariableModel):
             with torch.no_grad():
                 ends = self.encode([start, end])  # (2, D)
                 return cast("list[str]", self.show(super().interpolate(ends[0], ends[1], steps)))
-        check_codes(start, self.code_dim)
-        check_codes(end, self.code_dim)
         return super().interpolate(cast("Tensor", start), cast("Tensor", end), steps)
 
     def prepared(self, batch: Tensor | Batch | Sequence[str]) -> Batch:
@@ -150,22 +141,12 @@ class TokenByToken(LatentVariableModel):
             given = given._replace(x=self.read(given.x))
         return super().prepared(given)
 
-    def check_input(self, x: Tensor) -> None:
-        self.modality.check_form(x)
-        # A look at the values makes the host wait. A training's are its own, and what is compiled
-        # is called by `log_prob`, which has looked.
-        if not (self.training or torch.compiler.is_compiling()):
-            self.modality.check_values(x, self.input_kind)
-
     def read(self, sentences: Sequence[str]) -> Tensor:
         """The ids (B, T) of sentences, for the other methods of a model of text.
 
         Raises DataError for sentences it cannot read, UnsupportedError where it reads images.
         """
         return self.modality.read(sentences).to(next(self.parameters()).device)
-
-    def write(self, x: Tensor) -> Tensor | list[str]:
-        return self.modality.write(x)
 
     @property
     def tokenizer(self) -> Tokenizer:

@@ -17,7 +17,6 @@ from zoo.core.draws import Draws, LatentDraw
 from zoo.core.latent_space import Product
 from zoo.distributions.precision import full_precision
 from zoo.likelihoods import Likelihood
-from zoo.modalities.tokenizer import Tokenizer
 from zoo.priors import Given
 from zoo.variants.univae.attention import repeated
 from zoo.variants.univae.config import UniVAEConfig
@@ -27,7 +26,6 @@ from zoo.variants.univae.image_tokens import ImageTokens
 from zoo.variants.univae.latents import Latent
 from zoo.variants.univae.rotary import Rotary, rotary
 from zoo.variants.univae.state import DECODER, ENCODER, DecoderState
-from zoo.variants.univae.text import modality_of
 from zoo.variants.univae.text_tokens import TextTokens
 from zoo.variants.univae.transformer import RMSNorm, TransformerLayer
 
@@ -66,8 +64,7 @@ class UniVAE(TokenByToken):
     config: UniVAEConfig
 
     def __init__(self, config: UniVAEConfig) -> None:
-        super().__init__(config)
-        self.modality = modality_of(config.input_shape, config.tokenizer)
+        super().__init__(config, config.tokenizer)
         self.tokens = (ImageTokens if config.tokenizer is None else TextTokens).of(config)
         self.start = nn.Parameter(0.02 * torch.randn(config.width))
         self.segment_embedding = nn.Parameter(0.02 * torch.randn(2, config.width))

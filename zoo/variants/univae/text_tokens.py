@@ -8,13 +8,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, embedding, linear, pad
 
-from zoo.modalities.tokenizer import END, PAD, Tokenizer
 from zoo.distributions.autoregressive import AutoregressiveText
 from zoo.distributions.precision import full_precision
 from zoo.errors import UnsupportedError
 from zoo.likelihoods import Likelihood
+from zoo.modalities.text import after_end
+from zoo.modalities.tokenizer import END, PAD, Tokenizer
 from zoo.variants.univae.config import UniVAEConfig
-from zoo.variants.univae.text import after_end
 from zoo.variants.univae.tokens import Tokens
 from zoo.variants.univae.vocabulary import token_log_prob
 
