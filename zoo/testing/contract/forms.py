@@ -77,7 +77,7 @@ def sentences_are_written(case: Case) -> None:
         expect(len(shown) == 3 and all(isinstance(each, str) for each in shown), f"{shown}")
 
 
-@rules.add(once=True)
+@rules.add()
 def an_empty_batch_gives_empty_figures(case: Case) -> None:
     """As evaluation of an empty split asks for."""
     model, batch = case.model(), case.batch(0)

@@ -100,7 +100,7 @@ def has_mean(case: Case) -> bool:
 def has_spread(case: Case) -> bool:
     """The prior has a spread, which a temperature scales."""
     try:
-        case.known.sample_codes(1, 0.5)
+        case.known.sample_codes(1, 0.5, condition=case.condition(1))
     except UnsupportedError:
         return False
     return True

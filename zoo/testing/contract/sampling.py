@@ -70,7 +70,7 @@ def impossible_draws_are_refused(case: Case) -> None:
             UnsupportedError,
             "temperature must be",
         )
-    shaped(model.sample_codes(0), (0, model.code_dim), "no codes")
+    shaped(model.sample_codes(0, condition=case.condition(0)), (0, model.code_dim), "no codes")
 
 
 @rules.add()
