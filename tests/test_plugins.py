@@ -64,6 +64,15 @@ def test_contract(check: zoo.testing.Check) -> None:
 def test_a_component_is_a_few_lines(file: str, most: int) -> None:
     written = (plugins.FOLDER / file).read_text(encoding="utf-8").splitlines()
     assert len(written) <= most
+    guide = (plugins.FOLDER.parents[1] / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    (row,) = [line for line in guide.splitlines() if f"`{file}`" in line]
+    assert row.endswith(f" {len(written)} |")
+
+
+def test_the_guide_shows_a_component_as_it_is() -> None:
+    guide = (plugins.FOLDER.parents[1] / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    for file in ("flow_prior.py", "class_conditional.yaml"):
+        assert (plugins.FOLDER / file).read_text(encoding="utf-8") in guide
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,9 @@ class LatentDraw:
     @property
     def codes(self) -> Tensor:
         """The draws (S, B, D), the places of a map side by side."""
-        by_draw = self.z if self.z.shape[:2] == self.shape else self.z.unflatten(0, self.shape)
+        by_draw = (
+            self.z if self.z.shape[:2] == self.shape else torch.unflatten(self.z, 0, self.shape)
+        )
         return by_draw.flatten(2)
 
     @lazy

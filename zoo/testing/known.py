@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution, MultivariateNormal, kl_divergence
 
 from zoo.core.batch import Batch
-from zoo.core.draws import Draws, LatentDraw
+from zoo.core.draws import Draws, LatentDraw, log_prob
 from zoo.core.latent_space import Euclidean
 from zoo.core.model import LatentVariableModel, ModelConfig
 from zoo.likelihoods.gaussian import Gaussian
@@ -64,7 +64,7 @@ class LinearGaussian(LatentVariableModel):
         """log p(x), (B,), exactly."""
         noise = self.config.scale**2 * torch.eye(len(self.bias)).to(self.weight)
         p = MultivariateNormal(self.bias, self.weight @ self.weight.T + noise)
-        return p.log_prob(x.flatten(1))  # type: ignore[no-any-return]
+        return log_prob(p, x.flatten(1))
 
     def expected_elbo(self, x: Tensor) -> Tensor:
         """The ELBO's expectation over draws, (B,), exactly: log p(x) - KL(q(z|x) || p(z|x))."""
@@ -91,7 +91,7 @@ class LinearGaussian(LatentVariableModel):
 
     def decode(self, z: Tensor, condition: Tensor | None = None) -> Distribution:
         """p(x|z) for codes (..., D), batch shape (...)."""
-        mean = (z @ self.weight.T + self.bias).unflatten(-1, self.config.input_shape)
+        mean = torch.unflatten(z @ self.weight.T + self.bias, -1, self.config.input_shape)
         likelihood: Distribution = self.likelihood(mean)
         return likelihood
 

@@ -62,7 +62,8 @@ def _small_part(
 def _first_valid(name: str, field: FieldInfo) -> Any:
     for value in SMALL.get(name, ()):
         try:
-            TypeAdapter(Annotated[field.annotation, field]).validate_python(value)
+            adapter: TypeAdapter[Any] = TypeAdapter(Annotated[field.annotation, field])  # type: ignore[arg-type]
+            adapter.validate_python(value)
         except ValidationError:
             continue
         return value

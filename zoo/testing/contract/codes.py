@@ -21,14 +21,14 @@ def encoding_is_deterministic_and_each_example_stands_alone(case: Case) -> None:
     same(codes, model.encode(batch).detach(), "codes of the same examples")
     alone = [
         model.encode(batch._replace(x=x, condition=told)).detach()
-        for x, told in zip(batch.x.split(1), _split(batch.condition, 4), strict=True)
+        for x, told in zip(torch.split(batch.x, 1), _split(batch.condition, 4), strict=True)
     ]
     close(codes, torch.cat(alone), "codes together and alone")
     expect(not torch.allclose(codes[0], codes[1]), "two examples have one code")
 
 
 def _split(condition: Tensor | None, count: int) -> list[Tensor | None]:
-    return [None] * count if condition is None else list(condition.split(1))
+    return [None] * count if condition is None else list(torch.split(condition, 1))
 
 
 @rules.add()
@@ -64,7 +64,7 @@ def groups_that_are_kept_stay_as_they_are(case: Case) -> None:
         codes = model.encode(batch)
         last = len(model.group_widths) - 1
         new = model.complete(codes, [last], seed(0), batch.condition)
-    kept, drawn = (each.split(model.group_widths, dim=-1) for each in (codes, new))
+    kept, drawn = (torch.split(each, list(model.group_widths), dim=-1) for each in (codes, new))
     for group in range(last):
         same(kept[group], drawn[group], f"group {group}")
     expect(not torch.equal(kept[last], drawn[last]), f"group {last} is not drawn")

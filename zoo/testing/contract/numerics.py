@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from zoo.core.draws import Draws
 from zoo.testing.cases import Case
 from zoo.testing.contract.forms import said
 from zoo.testing.contract.rule import Rules
@@ -57,7 +58,8 @@ def _compiled_agrees(case: Case, fullgraph: bool) -> None:
     model, batch = case.model().train(), case.batch(4)
 
     def bound() -> Tensor:
-        return model(batch).elbo.mean()
+        draws: Draws = model(batch)
+        return draws.elbo.mean()
 
     torch.compiler.reset()
     torch.manual_seed(0)

@@ -77,7 +77,7 @@ def pictures_are_no_codes(case: Case) -> None:
 
 def _apart(space: LatentSpace, codes: Tensor) -> list[tuple[LatentSpace, Tensor]]:
     parts = list(parts_of(space))
-    return list(zip(parts, codes.split([part.dim for part in parts], dim=-1), strict=True))
+    return list(zip(parts, torch.split(codes, [part.dim for part in parts], dim=-1), strict=True))
 
 
 def _told(case: Case) -> Tensor | None:
