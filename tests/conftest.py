@@ -9,6 +9,8 @@ import pytest
 import torch
 
 ROOT = Path(__file__).parents[1]
+collect_ignore = ["plugins"]
+"""Importing a plug-in registers it, which is the business of the tests that use it."""
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -22,6 +22,8 @@ class Component:
 
     section: ClassVar[str]
     Config: ClassVar[type[Settings]] = Settings
+    small: ClassVar[Mapping[str, Any]] = {}
+    """Settings of its own that make it small, for :mod:`zoo.testing`."""
 
 
 C = TypeVar("C", bound=Component)

@@ -41,15 +41,23 @@ class LatentDraw:
         if log_q is not None:
             self.log_q = self._by_draw(log_q)
 
+    @property
+    def codes(self) -> Tensor:
+        """The draws (S, B, D), the places of a map side by side."""
+        by_draw = (
+            self.z if self.z.shape[:2] == self.shape else torch.unflatten(self.z, 0, self.shape)
+        )
+        return by_draw.flatten(2)
+
     @lazy
     def log_q(self) -> Tensor:
         """log q(z|x), (S, B)."""
-        return self._by_draw(self.posterior.log_prob(self.z))
+        return self._by_draw(log_prob(self.posterior, self.z))
 
     @lazy
     def log_p(self) -> Tensor:
         """log p(z), (S, B)."""
-        return self._by_draw(self.prior.log_prob(self.z))
+        return self._by_draw(log_prob(self.prior, self.z))
 
     @lazy
     def log_weight(self) -> Tensor:
@@ -59,7 +67,7 @@ class LatentDraw:
     @lazy
     def kl(self) -> Tensor:
         """KL(q(z|x) || p(z)), (B,): in closed form, or the mean of log q - log p over the draws."""
-        exact = closed_form_kl(self.posterior, self.prior)
+        exact = closed_form_kl(self.posterior, self.prior) if self.z.numel() else None
         if exact is None:
             return -self.log_weight.mean(0)
         if len(exact) == self.shape[1]:  # one posterior for all draws of an example
@@ -79,6 +87,16 @@ class LatentDraw:
         if value.shape[:2] != self.shape:
             value = torch.unflatten(value, 0, self.shape)
         return value if value.ndim == 2 else value.flatten(2).sum(2)
+
+
+def log_prob(distribution: Distribution, value: Tensor) -> Tensor:
+    """log p(value), batch shape (...); also of no values, over which torch cannot sum."""
+    if value.numel():
+        found: Tensor = distribution.log_prob(value)
+        return found
+    rank = value.ndim - len(distribution.event_shape)
+    shape = torch.broadcast_shapes(distribution.batch_shape, value.shape[:rank])  # type: ignore[no-untyped-call]
+    return torch.zeros(shape, device=value.device)
 
 
 def closed_form_kl(q: Distribution, p: Distribution) -> Tensor | None:
@@ -133,8 +151,7 @@ class Draws:
     @lazy
     def z(self) -> Tensor:
         """The draws of all groups side by side, (S, B, D)."""
-        samples, examples = self.latents[0].shape
-        parts = [latent.z.reshape(samples, examples, -1) for latent in self.latents]
+        parts = [latent.codes for latent in self.latents]
         return parts[0] if len(parts) == 1 else torch.cat(parts, dim=-1)
 
     @lazy
@@ -152,8 +169,7 @@ class Draws:
         """log p(x|z) of what is observed of x, (S, B)."""
         x, observed = self.batch.x, self.batch.observed
         if observed is None:
-            found: Tensor = self.likelihood.log_prob(x)
-            return found
+            return log_prob(self.likelihood, x)
         return observed_log_prob(self.likelihood, x, observed)
 
     @lazy
