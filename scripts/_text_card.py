@@ -25,7 +25,7 @@ def text_card(model: UniVAE, data: Dataset) -> str:
     train, test = data.train, data.test
     assert isinstance(train, TextSplit) and isinstance(test, TextSplit)
     x = test.batch(torch.arange(REBUILT), kind="tokens")
-    rebuilt = [escaped(model.write(x)), escaped(model.reconstruct(x))]
+    rebuilt = [escaped(model.modality.write(x)), escaped(model.reconstruct(x))]
     tables = [
         samples(model, train),
         table(("test sentence", "its reconstruction"), rebuilt),
@@ -57,7 +57,7 @@ def beside(model: UniVAE, ids: Tensor, train: TextSplit) -> tuple[list[str], lis
     shared, places = nearest(ids, train)
     rows = train.batch(places, kind="tokens")
     shares = [SAME if share == 1 else f"{100 * share:.0f} %" for share in shared.tolist()]
-    return escaped(model.write(ids)), escaped(model.write(rows)), shares
+    return escaped(model.modality.write(ids)), escaped(model.modality.write(rows)), shares
 
 
 def nearest(ids: Tensor, train: TextSplit) -> tuple[Tensor, Tensor]:
@@ -81,7 +81,7 @@ def nearest(ids: Tensor, train: TextSplit) -> tuple[Tensor, Tensor]:
 
 def edits(model: UniVAE, x: Tensor) -> str:
     """Each sentence with the latents of one group after another drawn anew."""
-    columns = [escaped(model.write(x)), escaped(model.reconstruct(x))]
+    columns = [escaped(model.modality.write(x)), escaped(model.reconstruct(x))]
     for group in range(model.config.groups):
         again = [
             escaped(model.edit(x, [group], torch.Generator().manual_seed(seed)))
