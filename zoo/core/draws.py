@@ -44,12 +44,12 @@ class LatentDraw:
     @lazy
     def log_q(self) -> Tensor:
         """log q(z|x), (S, B)."""
-        return self._by_draw(self.posterior.log_prob(self.z))
+        return self._density(self.posterior)
 
     @lazy
     def log_p(self) -> Tensor:
         """log p(z), (S, B)."""
-        return self._by_draw(self.prior.log_prob(self.z))
+        return self._density(self.prior)
 
     @lazy
     def log_weight(self) -> Tensor:
@@ -74,10 +74,19 @@ class LatentDraw:
             return None
         return closed_form_kl(q.base_dist, p.base_dist)
 
+    def apart(self, value: Tensor) -> Tensor:
+        """Values (S B, ...) or (S, B, ...) as (S, B, ...)."""
+        return value if value.shape[:2] == self.shape else torch.unflatten(value, 0, self.shape)
+
+    def _density(self, distribution: Distribution) -> Tensor:
+        """log p(z), (S, B)."""
+        if not self.z.numel():  # torch's Independent cannot sum over the dimensions of no draw
+            return self.z.new_zeros(self.shape)
+        return self._by_draw(distribution.log_prob(self.z))
+
     def _by_draw(self, value: Tensor) -> Tensor:
         """Of values (S B, ...) or (S, B, ...) the sum over places, (S, B)."""
-        if value.shape[:2] != self.shape:
-            value = torch.unflatten(value, 0, self.shape)
+        value = self.apart(value)
         return value if value.ndim == 2 else value.flatten(2).sum(2)
 
 
@@ -133,8 +142,7 @@ class Draws:
     @lazy
     def z(self) -> Tensor:
         """The draws of all groups side by side, (S, B, D)."""
-        samples, examples = self.latents[0].shape
-        parts = [latent.z.reshape(samples, examples, -1) for latent in self.latents]
+        parts = [latent.apart(latent.z).flatten(2) for latent in self.latents]
         return parts[0] if len(parts) == 1 else torch.cat(parts, dim=-1)
 
     @lazy
