@@ -537,7 +537,9 @@ def test_the_shell_completes_commands_and_names(words: str, expected: str, tmp_p
     assert expected in done.stdout.split(), done.stderr
 
 
-def test_a_run_of_a_variant_of_a_script_says_how_it_is_read(tmp_path: Path) -> None:
+def test_a_run_of_a_variant_of_a_script_says_how_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "script.py").write_text(SCRIPT)
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     subprocess.run([sys.executable, "script.py"], cwd=tmp_path, env=environment, check=True)
@@ -545,9 +547,15 @@ def test_a_run_of_a_variant_of_a_script_says_how_it_is_read(tmp_path: Path) -> N
         said = call(*command, tmp_path / "run", code=2).stderr
         assert "unknown variant 'of-a-script'" in said
         assert "ZOO_REGISTRY" in said
+    (tmp_path / "mine.yaml").write_text(
+        "variants: {of-a-script: {component: 'script:Mine', summary: My own.}}"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("ZOO_REGISTRY", str(tmp_path / "mine.yaml"))
+    assert call_json("load", tmp_path / "run")["variant"] == "of-a-script"
 
 
-READERS = [("train", "--resume")]
+READERS = [("train", "--resume"), ("load",)]
 SCRIPT = """
 import zoo
 from zoo.variants.vae import VAE
@@ -560,6 +568,16 @@ if __name__ == "__main__":
     zoo.train("of-a-script", epochs=1, latent_dim=2, backbone={"name": "mlp", "hidden": [8]},
               directory="run", progress=False)
 """
+
+
+def test_a_conditional_model_is_shown_what_it_is_told(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    call("train", "gaussian-vae", *TINY, "--epochs", 1, "--condition", "labels", "--directory", run)
+    call("reconstruct", run, "--n", 3, "--out", tmp_path / "a.npz")
+    call("encode", run, "--out", tmp_path / "b.npz")
+    with np.load(tmp_path / "a.npz") as pairs, np.load(tmp_path / "b.npz") as codes:
+        assert len(pairs["reconstructions"]) == 3
+        assert codes["codes"].shape == (300, 3)
 
 
 def test_sample_writes_a_picture(run: Path, tmp_path: Path) -> None:
@@ -679,7 +697,7 @@ def test_verify_passes_what_it_recomputes(released: Any) -> None:
 
 def test_verify_exits_with_1_for_a_wrong_figure(released: Any) -> None:
     released("right", shift=0)
-    released("wrong", shift=2)
+    released("wrong", shift=20)
     result = call("verify", "right", "wrong", "--json", code=1)
     assert [each["passed"] for each in json.loads(result.stdout)] == [True, False]
 
@@ -688,7 +706,7 @@ def test_verify_goes_on_after_an_error(
     released: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     released("right", shift=0)
-    released("wrong", shift=2)
+    released("wrong", shift=20)
     text = (tmp_path / "right.yaml").read_text()
     away = tmp_path / "away.yaml"
     away.write_text(text.replace("right:", "away:").replace("dataset: digits", "dataset: mnist"))

@@ -16,12 +16,14 @@ from torch.nn.functional import normalize
 
 from zoo.distributions import power_spherical
 from zoo.distributions.hyperspherical_uniform import HypersphericalUniform
-from zoo.distributions.power_spherical import (
-    PowerSpherical,
+from zoo.distributions.log_beta import (
     _divergence,
     _log_mean,
     _log_variance,
+    _reverse_divergence,
+    _reverse_slope,
 )
+from zoo.distributions.power_spherical import PowerSpherical
 
 DTYPES = [torch.float32, torch.float64]
 WIDTHS = [2, 3, 4, 7, 20, 21, 22, 64, 1000, 10_000]
@@ -58,15 +60,26 @@ def reference(name: str, k: float, m: int) -> mpmath.mpf:
         return mean
     growth = mpmath.loggamma(2 * c + k) + mpmath.loggamma(c)
     growth -= mpmath.loggamma(c + k) + mpmath.loggamma(2 * c)
-    return growth if name == "growth" else growth - k * mean
+    if name == "growth":
+        return growth
+    if name == "divergence":
+        return growth - k * mean
+    of_uniform = mpmath.digamma(2 * c) - mpmath.digamma(c)
+    return of_uniform - mean if name == "reverse slope" else k * of_uniform - growth
 
 
-FUNCTIONS = {"divergence": _divergence, "mean": _log_mean, "variance": _log_variance}
+FUNCTIONS = {
+    "divergence": _divergence,
+    "reverse divergence": _reverse_divergence,
+    "reverse slope": _reverse_slope,
+    "mean": _log_mean,
+    "variance": _log_variance,
+}
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_the_three_functions_match_mpmath_everywhere(name: str, dtype: torch.dtype) -> None:
+def test_the_functions_match_mpmath_everywhere(name: str, dtype: torch.dtype) -> None:
     with mpmath.workdps(50):
         for m in WIDTHS:
             k = torch.tensor(SCALES, dtype=dtype)
@@ -87,6 +100,22 @@ def test_entropy_and_kl_match_mpmath_at_random(m: int, exponent: float) -> None:
         assert abs(kl(q).item() - exact) <= 10 * rounding * exact
         largest = max(abs(log_area), exact, m * math.log(m))  # the logarithm's own terms
         assert abs(q.entropy().item() - (log_area - exact)) <= 12 * rounding * largest
+
+
+@pytest.mark.parametrize("m, k", LAWS)
+def test_kl_of_the_uniform_distribution_is_a_mean_of_log_densities(m: int, k: float) -> None:
+    uniform, p = HypersphericalUniform(m - 1, dtype=torch.float64), build(m, k)
+    z = uniform.sample((50_000,), torch.Generator().manual_seed(m))
+    assert_mean(uniform.log_prob(z) - p.log_prob(z), kl_divergence(uniform, p).item())
+    assert kl_divergence(uniform.expand((4, 1)), p.expand((3,))).shape == (4, 3)
+    with pytest.raises(ValueError, match="different spheres"):
+        kl_divergence(HypersphericalUniform(m), p)
+
+
+def test_two_power_sphericals_have_no_closed_kl() -> None:
+    """So that callers fall back to draws."""
+    with pytest.raises(NotImplementedError):
+        kl_divergence(build(4, 1.0), build(4, 2.0))
 
 
 @pytest.mark.parametrize("m", [2, 3, 11, 10_000])
@@ -301,7 +330,8 @@ def test_gradients_of_the_closed_forms() -> None:
 
     def results(raw: Tensor, scale: Tensor) -> tuple[Tensor, ...]:
         q = PowerSpherical(normalize(raw, dim=-1), scale, validate_args=False)
-        return q.log_prob(z), q.entropy(), kl(q), q.mean, q.variance
+        of_uniform = kl_divergence(HypersphericalUniform(3), q)
+        return q.log_prob(z), q.entropy(), kl(q), of_uniform, q.mean, q.variance
 
     assert torch.autograd.gradcheck(results, (raw, scale))
     assert torch.autograd.gradgradcheck(results, (raw, scale))

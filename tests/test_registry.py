@@ -104,7 +104,9 @@ ERRORS = {
     "wrong type": (
         f"variants: {{a: {{{VAE}, summary: [s]}}}}", ["variants.a: 'summary'", "(got ['s'])"],
     ),
-    "no import path": ("variants: {a: {component: zoo.vae, summary: s}}", ["variants.a: 'component'"]),
+    "no import path": (
+        "variants: {a: {component: zoo.vae, summary: s}}", ["variants.a: 'component'"],
+    ),
     "nameless objective": (
         f"variants: {{a: {{{VAE}, summary: s, objective: {{beta: 2}}}}}}",
         ["variants.a: 'objective'", "{name: elbo}"],

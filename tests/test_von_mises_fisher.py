@@ -16,7 +16,12 @@ from torch import Tensor
 from torch.distributions import Distribution, kl_divergence
 from torch.nn.functional import normalize
 
-from zoo.distributions import HypersphericalUniform, TabulatedVonMisesFisher, VonMisesFisher
+from zoo.distributions import (
+    HypersphericalUniform,
+    TabulatedVonMisesFisher,
+    VonMisesFisher,
+    polar,
+)
 from zoo.distributions.bessel_ratio import (
     kl_from_uniform,
     log_growth,
@@ -161,6 +166,47 @@ def test_each_draw_has_its_own_concentration(draw: Sampler) -> None:
     assert gap.shape == k.shape
     for own, draws in zip(k[:, 0].tolist(), gap, strict=True):
         assert_mean(draws, number(mean_resultant_complement, 6, own))
+
+
+@pytest.mark.parametrize("draw, n", [(draw_looking, 1_000_000), (draw_blind, 50_000)])
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(
+    "m, k", list(product([2, 3, 4, 11, 300], [0.0, 1e3, 8.5e6, 1e7, 1e12, 1e30]))
+)
+def test_draws_stay_where_the_density_is(
+    draw: Sampler, n: int, dtype: torch.dtype, m: int, k: float
+) -> None:
+    """k (1 - w) is at most about Gamma((m-1)/2). Opposite to mu the log density would be -2k."""
+    n = n // max(1, m // 10)
+    gap = k * draw(m, k, n, dtype, 4).double().max()
+    beyond = torch.special.gammaincc(torch.tensor(0.5 * (m - 1)).double(), 0.9 * gap)
+    assert n * beyond > 1e-6, gap
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("blind", [False, True])
+@pytest.mark.parametrize("m, k", list(product([2, 4, 5, 11, 300], [1e3, 8.5e6, 1e7, 1e12])))
+def test_no_random_number_leads_far_away(
+    m: int, k: float, blind: bool, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All combinations of their extremes, 0 and the numbers next to 1/2 and 1, proposed first."""
+    step = 0.5 * torch.finfo(dtype).eps
+    ends = torch.tensor([0.0, step, 0.5 - step, 0.5, 0.5 + step, 1 - step], dtype=dtype)
+    extremes = torch.cartesian_prod(ends, ends, ends).T  # (3, N)
+
+    def uniform(shape: torch.Size, *rest: object) -> Tensor:
+        numbers = torch.rand(shape, dtype=dtype)
+        if shape[-1] == extremes.shape[1]:
+            numbers[:, 0] = extremes
+        return numbers
+
+    monkeypatch.setattr(polar, "uniform", uniform)
+    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: blind)
+    gap = draw_polar(torch.full((extremes.shape[1],), k, dtype=dtype), m)
+    assert bool(gap.isfinite().all())
+    # What a random number of 24 (53) bits can reach.
+    far = torch.special.gammaincc(torch.tensor(0.5 * (m - 1)).double(), 0.5 * k * gap.double())
+    assert far.min() > step**2 * 1e-3
 
 
 # Draws on the sphere.

@@ -20,7 +20,7 @@ from zoo.variants import Facts, Variant
 def create(
     variant: str,
     *,
-    dataset: str = DEFAULT_DATASET,
+    dataset: object = DEFAULT_DATASET,
     data_root: str | None = None,
     **overrides: Option,
 ) -> LatentVariableModel:
@@ -37,7 +37,7 @@ def create(
     10
     """
     found = Variant.find(variant)
-    known = registry().datasets.get(dataset)
+    known = registry().datasets.get(dataset) if isinstance(dataset, str) else None
     settings = found.settings(plain(overrides))
     if known is not None and known.shape is not None and settings.get("condition") is None:
         facts = Facts(known.shape, known.likelihood)
@@ -56,9 +56,9 @@ def save(
 ) -> None:
     """Write a model to a file that :func:`zoo.load` reads: numbers and names, never code.
 
-    Variant and dataset are known of a :class:`Run`, the variant of what zoo has made; ``dataset``
-    is what it is then evaluated on. With ``half`` the weights take half the place and keep three
-    digits.
+    Of a :class:`Run` variant and dataset are known, of a model that was made by name its variant;
+    ``dataset`` is what it is then evaluated on. With ``half`` the weights take half the place and
+    keep three digits.
 
     Raises ConfigError where the variant must be said, and CheckpointError where the model is not
     of that variant or the file cannot be written.

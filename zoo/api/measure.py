@@ -33,7 +33,7 @@ SPLITS = ("train", "validation", "test")
 class _Protocol:
     """On what a model is measured, and how; no dataset stands for the one it was trained on."""
 
-    dataset: str | None
+    dataset: object | None
     split: str = "test"
     samples: int = DEFAULT_SAMPLES
     examples: int | None = None
@@ -53,7 +53,7 @@ class _Protocol:
 def evaluate(
     source: Source,
     *,
-    dataset: str | None = None,
+    dataset: object | None = None,
     split: str = "test",
     samples: int = DEFAULT_SAMPLES,
     examples: int | None = None,
@@ -66,10 +66,11 @@ def evaluate(
     """Measure a model on a split: likelihoods in nats per example with standard errors.
 
     ``source`` is a model or a :class:`Run`, measured where it is, or a checkpoint's name or path,
-    loaded to ``device``. The dataset defaults to the one the checkpoint was trained on; its images
-    are resized to what the model reads where they differ, or to ``image_size``. ``examples`` takes
-    so many, spread evenly over the split. ``progress`` is called with the number of decoded
-    examples so far and in all. Threads that call it measure one after another.
+    loaded to ``device``. ``dataset`` is what :func:`zoo.load_dataset` takes, by default what the
+    checkpoint was trained on; its images are resized to what the model reads where they differ, or
+    to ``image_size``. ``examples`` takes so many, spread evenly over the split. ``progress`` is
+    called with the number of decoded examples so far and in all. Threads that call it measure one
+    after another.
 
     Raises UnknownNameError, ConfigError, DataError or CheckpointError.
 
@@ -85,7 +86,7 @@ def compare(
     sources: Sequence[Source] | Mapping[str, Source],
     *,
     benchmark: str | None = None,
-    dataset: str | None = None,
+    dataset: object | None = None,
     samples: int | None = None,
     examples: int | None = None,
     seed: int | None = None,
@@ -139,7 +140,7 @@ def verify(
     return verify_figures(name, spec.metrics, evaluation)
 
 
-def _registered_protocol(benchmark: str | None, dataset: str | None) -> _Protocol:
+def _registered_protocol(benchmark: str | None, dataset: object | None) -> _Protocol:
     if benchmark is None:
         return _Protocol(dataset)
     if dataset is not None:

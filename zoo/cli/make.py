@@ -120,7 +120,7 @@ def encode(
     examples = examples_for(opened, dataset, split, seed, data_root)
     with torch.no_grad():
         batches = examples.batches(batch_size(opened.model), "real")
-        arrays = {"codes": torch.cat([opened.model.encode(x) for x in batches])}
+        arrays = {"codes": torch.cat([opened.model.encode(batch) for batch in batches])}
     if examples.labels is not None:
         arrays["labels"] = examples.labels
     write_arrays(out, arrays)

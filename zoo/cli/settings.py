@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -112,17 +112,21 @@ def parse_settings_of(variant: str, assignments: list[str]) -> dict[str, dict[st
     from zoo.variants import Variant
 
     found = Variant.find(variant)
-    chosen = [text.partition("=")[2] for text in assignments if _OBJECTIVE.match(text)]
-    objective = {"objective": chosen[-1]} if chosen else {}
+    components = {"objective", *found.model.Config.model_fields}
+    chosen = {key: name for key, name in _choices(assignments) if key in components}
 
     def section_of(key: str) -> str:
-        routed = route({**objective, key: None}, found)
+        routed = route({key: None, **chosen}, found)
         return next(section for section, settings in routed.items() if key in settings)
 
     return parse_settings(assignments, section_of)
 
 
-_OBJECTIVE = re.compile(r"\s*objective(\.name)?\s*=")
+def _choices(assignments: list[str]) -> Iterator[tuple[str, str]]:
+    """What is set to a name, by whichever place: it may be the component that knows a setting."""
+    for text in assignments:
+        place, _, name = text.partition("=")
+        yield place.strip().removeprefix("model.").removesuffix(".name"), name.strip()
 
 
 def decoded_by(method: Callable[..., Made], decoding: str | None) -> Callable[..., Made]:

@@ -10,7 +10,7 @@ from zoo.errors import ConfigError
 
 if TYPE_CHECKING:
     from zoo.core.model import LatentVariableModel
-    from zoo.data.split import Examples
+    from zoo.data.examples import Examples
     from zoo.storage.checkpoint import CheckpointMetadata
 
 # torch and all that needs it are imported where they are used: `zoo list` does without.

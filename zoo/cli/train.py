@@ -22,7 +22,7 @@ from zoo.cli.options import (
 )
 from zoo.cli.output import echo_mapping, hint
 from zoo.cli.settings import parse_settings_of
-from zoo.errors import ConfigError, UnknownNameError
+from zoo.errors import ConfigError
 
 if TYPE_CHECKING:
     from zoo import Experiment, Run
@@ -128,10 +128,12 @@ def train(
 def _resumed(directory: Path, epochs: int | None) -> Run:
     try:
         return zoo.resume(directory, epochs=epochs)
-    except UnknownNameError as error:
+    except ConfigError as error:
+        if "unknown variant" not in str(error):
+            raise
         raise ConfigError(
-            f"{directory}: {error} One that a script registers is known here by a registry file "
-            "(--registry FILE, or ZOO_REGISTRY) or by an entry point of its package."
+            f"{error} What a script registers is known here by a registry file (--registry FILE, "
+            "or ZOO_REGISTRY) or by an entry point of its package."
         ) from error
 
 

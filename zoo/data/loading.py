@@ -96,6 +96,8 @@ def load_for_model(
     if size is None and len(shape) == 3 and shape[1] == shape[2]:
         size = shape[-1]
     data = _load(source, root, size, form)
+    if (told := getattr(config, "condition", None)) is not None:
+        data = data.conditioned(told.on)
     _refuse_other_kind(data, shape, tokenizer)
     _refuse_size(data, image_size)
     if trained_on is not None and image_size is None and data.digest() != trained_on:

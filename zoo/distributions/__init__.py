@@ -4,6 +4,7 @@ from zoo.distributions.bernoulli_image import BernoulliImage
 from zoo.distributions.discretized_logistic import DiscretizedLogistic
 from zoo.distributions.hyperspherical_uniform import HypersphericalUniform
 from zoo.distributions.mixture_of_discretized_logistics import MixtureOfDiscretizedLogistics
+from zoo.distributions.observed import observed_log_prob
 from zoo.distributions.power_spherical import PowerSpherical
 from zoo.distributions.von_mises_fisher import TabulatedVonMisesFisher, VonMisesFisher
 
@@ -15,4 +16,5 @@ __all__ = [
     "PowerSpherical",
     "TabulatedVonMisesFisher",
     "VonMisesFisher",
+    "observed_log_prob",
 ]

@@ -60,6 +60,15 @@ class BernoulliImage(Distribution):
             log_prob: Tensor = torch.linalg.vecdot(x, logits) - softplus(logits).sum(-1)
         return log_prob
 
+    def log_prob_observed(self, value: Tensor, observed: Tensor) -> Tensor:
+        """Summed over the pixels where ``observed``; what stands elsewhere is never read."""
+        x = torch.where(observed, value, 0)
+        if self._validate_args:
+            self._validate_sample(x)
+        x, logits = torch.broadcast_tensors(x.to(self.logits.dtype), self.logits)  # type: ignore[no-untyped-call]
+        losses = binary_cross_entropy_with_logits(logits, x, reduction="none")
+        return -torch.where(observed, losses, 0).flatten(-EVENT_DIMS).sum(-1)
+
     def entropy(self) -> Tensor:
         """Summed over pixels: shape (...)."""
         per_pixel = softplus(self.logits) - self.logits * self.mean

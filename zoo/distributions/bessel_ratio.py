@@ -34,7 +34,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from zoo.distributions.constants import constant_in_graphs, constants, orders
+from zoo.distributions.constants import constant_in_graphs, constants
 from zoo.distributions.derivative import with_derivative
 
 Array = NDArray[np.floating[Any]]
@@ -78,7 +78,7 @@ def mean_resultant_complement(k: Tensor, m: int) -> Tensor:
     """
     with torch.no_grad():
         (x, r, _), a = locate(k, m), series(m, k.dtype, k.device).a
-        value = r * (1 / (1 + x)).addcmul_(x * r, _sum(a, _cosines(x, r, len(a))))
+        value = r * (1 / (1 + x)).addcmul(x * r, _sum(a, _cosines(x, r, len(a))))
     return with_derivative(value, k, _complement_derivative, m)
 
 
@@ -139,7 +139,7 @@ def _kl_derivative(k: Tensor, m: int) -> Tensor:
 
 def _kl(k: Tensor, m: int, point: Point, rho: Tensor) -> Tensor:
     leading = (k * point.x).mul_(1 / (m - 1)).log1p_()
-    return leading.mul_(0.5 * (m - 1)).addcmul_(point.x * point.x, rho)
+    return leading.mul_(0.5 * (m - 1)).addcmul(point.x * point.x, rho)
 
 
 def _slope(point: Point, beta: Tensor) -> Tensor:
@@ -158,7 +158,8 @@ def locate(k: Tensor, m: int) -> Point:
 def _cosines(x: Tensor, r: Tensor, count: int) -> Tensor:
     """Chebyshev's T_n(2q - 1) = cos(n angle), x = cos(angle / 2), for n < count: (..., count)."""
     angle = torch.atan2(r.sqrt(), x).unsqueeze(-1)
-    return torch.cos(angle * orders(2, count, angle.dtype, angle.device))
+    orders = torch.arange(0, 2 * count, 2, dtype=angle.dtype, device=angle.device)
+    return torch.cos(angle * orders)
 
 
 def _sum(coefficients: Tensor, cosines: Tensor) -> Tensor:

@@ -21,7 +21,8 @@ def constants(
     """What ``make()`` returns as tensors, the same ones at every call with this ``key``."""
     found = _made.get((key, dtype, device))
     if found is None:
-        with torch.inference_mode(False):  # inference tensors could not be used with gradients
+        # What torch.func or inference mode would make could not be used outside of them.
+        with torch._C._DisableFuncTorch(), torch.inference_mode(False), torch.no_grad():
             found = tuple(torch.tensor(each, dtype=dtype, device=device) for each in make())
         if type(found[0]) is Tensor:  # not the stand-in of a tracer, which would outlive its trace
             _made[key, dtype, device] = found
@@ -35,10 +36,3 @@ def constant_in_graphs(function: Function) -> Function:
     """
     function._dynamo_marked_constant = True  # type: ignore[attr-defined]
     return function
-
-
-@constant_in_graphs
-def orders(step: int, count: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """0, step, 2 step, ..., ``count`` of them."""
-    key = ("orders", step, count)
-    return constants(key, lambda: [step * np.arange(count)], dtype, device)[0]

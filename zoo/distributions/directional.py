@@ -10,14 +10,15 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from zoo.distributions.precision import full_precision
-from zoo.distributions.sphere import concentration, sphere
+from zoo.distributions.sphere import concentration, sphere, unit_vectors
 
 
 class Directional(Distribution):
     """Distributions on the sphere of R^m that are symmetric around ``loc``.
 
     ``loc`` (..., m) has unit length, ``scale`` (..., 1) is the concentration, 0 or larger; their
-    batch shapes broadcast. Half precision is taken to float32: it cannot hold points of a sphere.
+    batch shapes broadcast. Half precision is taken to float32, since it cannot hold points of a
+    sphere: directions that were of unit length up to its rounding are made so anew.
     """
 
     arg_constraints = {"loc": sphere, "scale": concentration}
@@ -31,7 +32,7 @@ class Directional(Distribution):
             raise ValueError(
                 f"scale must have shape (..., 1), got {tuple(scale.shape)}; use scale.unsqueeze(-1)"
             )
-        loc, scale = full_precision(loc), full_precision(scale)
+        loc, scale = unit_vectors(loc), full_precision(scale)
         if not loc.is_floating_point() or loc.dtype != scale.dtype:
             raise ValueError(
                 f"loc and scale must be floating-point and of one dtype, got {loc.dtype} and "

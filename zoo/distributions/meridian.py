@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from zoo.distributions.bessel_ratio import Point, locate, mean_resultant_complement
-from zoo.distributions.constants import constant_in_graphs, constants, orders
+from zoo.distributions.constants import constant_in_graphs, constants
 from zoo.distributions.polar import angle_at
 
 Array = NDArray[np.floating[Any]]
@@ -45,18 +45,19 @@ def meridian_rate(
 def _by_fit(gap: Tensor, sine: Tensor, point: Point, m: int) -> Tensor:
     """sin theta / (2h) D(gap^(1/4), x), see :func:`_fit`."""
     x, _, h = point
-    coefficients, reach = fitted(m, gap.dtype, gap.device)
-    by_gap = _chebyshev(gap.sqrt().sqrt_().mul_(2 / reach), coefficients.shape[0])
+    coefficients, scale = fitted(m, gap.dtype, gap.device)
+    by_gap = _chebyshev(gap.sqrt().sqrt_().mul_(scale), coefficients.shape[0])
     by_x = _chebyshev(2 * x, coefficients.shape[1])
     factor: Tensor = _exact_product(by_gap, coefficients).mul_(by_x).sum(-1)
     # Its bounds where it is fitted; a draw from outside, 1 in 10^7, must not make a large gradient.
-    return factor.clamp_(0.8, 6.0).mul_(sine).div_(2 * h)
+    return factor.clamp(0.8, 6.0).mul_(sine).div_(2 * h)
 
 
 def _chebyshev(position: Tensor, count: int) -> Tensor:
     """T_0, ..., T_(count-1) at ``position`` - 1 for positions (...) from 0 to 2: (..., count)."""
-    angle = (position - 1).clamp_(-1, 1).acos_().unsqueeze(-1)
-    return (angle * orders(1, count, angle.dtype, angle.device)).cos_()
+    angle = (position - 1).clamp(-1, 1).acos_().unsqueeze(-1)
+    orders = torch.arange(count, dtype=angle.dtype, device=angle.device)
+    return (angle * orders).cos_()
 
 
 def _exact_product(left: Tensor, right: Tensor) -> Tensor:
@@ -67,15 +68,15 @@ def _exact_product(left: Tensor, right: Tensor) -> Tensor:
 
 
 @constant_in_graphs
-def fitted(m: int, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, float]:
-    """The coefficients of :func:`_fit` on a device, and the largest fourth root."""
-    coefficients, reach = _fit(m)
-    return constants(("meridian", m), lambda: [coefficients], dtype, device)[0], reach
+def fitted(m: int, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
+    """The coefficients of :func:`_fit`, and what takes fourth roots to [0, 2]."""
+    coefficients, scale = constants(("meridian", m), lambda: _fit(m), dtype, device)
+    return coefficients, scale
 
 
 @lru_cache(maxsize=64)
-def _fit(m: int) -> tuple[Array, float]:
-    """Chebyshev coefficients of D = 2h rate / sin theta in gap^(1/4) and x.
+def _fit(m: int) -> tuple[Array, Array]:
+    """Chebyshev coefficients of D = 2h rate / sin theta in gap^(1/4) and x, and 2 / max gap^(1/4).
 
     D is close to 1. Fitted to the quadrature by least squares of relative errors, over angles that
     all but 1 in 10^7 draws keep within, for concentrations from 0 to infinity.
@@ -95,7 +96,7 @@ def _fit(m: int) -> tuple[Array, float]:
     by_x = np.polynomial.chebyshev.chebvander(2 * x.ravel() - 1, columns - 1)
     basis = (by_gap[:, :, None] * by_x[:, None, :]).reshape(len(target), -1)
     solution = np.linalg.lstsq(basis / target[:, None], np.ones(len(target)), rcond=1e-13)[0]
-    return solution.reshape(rows, columns), reach
+    return solution.reshape(rows, columns), np.asarray(2 / reach)
 
 
 _NORMAL = np.linspace(-5.5, 5.5, 61)
@@ -117,7 +118,7 @@ def _by_quadrature(gap: Tensor, sine: Tensor, k: Tensor, m: int) -> Tensor:
     # Beyond a right angle k cos t flattens out. For large m (m-2) log sin t outweighs that.
     weakest = pull * (2 + cosine) / 3 if m <= 16 else pull
     slope = torch.where(inner, push - pull, weakest - push)
-    curvature = torch.where(inner, bend + push * cotangent, 0.35 * bend).clamp_min_(0) + (m - 1.999)
+    curvature = torch.where(inner, bend + push * cotangent, 0.35 * bend).clamp(min=0) + (m - 1.999)
     reach = 2 * decay / (slope + (slope.square() + 2 * decay * curvature).sqrt())
     length = torch.minimum(reach, torch.where(inner, theta, torch.pi - theta))
     position, weight = gauss_legendre(nodes, gap.dtype, gap.device)
@@ -128,11 +129,11 @@ def _by_quadrature(gap: Tensor, sine: Tensor, k: Tensor, m: int) -> Tensor:
     # With t = theta + 2 half, cos t and log sin t less their values at theta: nothing cancels.
     sine_half = half.sin()
     square = sine_half.square()
-    product = (1 - square).clamp_min_(0).sqrt_().mul_(sine_half)
-    change = (-2 * cosine * square).addcmul_(-2 * sine, product)
-    growth = (2 * cotangent * product).sub_(square, alpha=2).clamp_min_(-1 + 1e-7).log1p_()
-    log_density = growth.mul_(m - 2).addcmul_(k, change)
-    density = log_density.clamp_min_(-60).exp_()  # subnormal numbers would be very slow
+    product = (1 - square).clamp(min=0).sqrt_().mul_(sine_half)
+    change = (-2 * cosine * square).addcmul(-2 * sine, product)
+    growth = (2 * cotangent * product).sub_(square, alpha=2).clamp(min=-1 + 1e-7).log1p_()
+    log_density = growth.mul_(m - 2).addcmul(k, change)
+    density = log_density.clamp(min=-60).exp_()  # subnormal numbers would be very slow
     integral = ((excess + change) * density * weight).sum(-1) * length
     return torch.where(inner, integral, -integral)
 

@@ -10,6 +10,7 @@ from torch.distributions import Categorical, Distribution, constraints
 from torch.quasirandom import SobolEngine
 
 from zoo.distributions.discretized_logistic import DiscretizedLogistic, nearest_level
+from zoo.errors import UnsupportedError
 
 EVENT_DIMS = 3  # channels, height, width
 NODES = 32
@@ -104,12 +105,30 @@ class MixtureOfDiscretizedLogistics(Distribution):
 
     def log_prob(self, value: Tensor) -> Tensor:
         """Summed over pixels: shape (...), for images (..., C, H, W) of the 256 intensities."""
+        return self._log_prob_of_pixels(value).sum((-2, -1))
+
+    def log_prob_observed(self, value: Tensor, observed: Tensor) -> Tensor:
+        """Summed over the pixels where ``observed`` (..., C or 1, H, W); others are never read.
+
+        Raises UnsupportedError for a pixel of which some channels are missing: the later ones
+        depend on the earlier.
+        """
+        whole = observed.all(-3)
+        if observed.shape[-3] > 1 and bool((observed.any(-3) != whole).any()):
+            raise UnsupportedError(
+                "a pixel's channels depend on each other in a mixture of discretized logistics: "
+                "either all channels of a pixel can be missing, or none"
+            )
+        pixels = self._log_prob_of_pixels(torch.where(observed, value, 0))
+        return torch.where(whole, pixels, 0).sum((-2, -1))
+
+    def _log_prob_of_pixels(self, value: Tensor) -> Tensor:
+        """Of images (..., C, H, W): (..., H, W)."""
         if self._validate_args:
             self._validate_sample(value)
         value = value.unsqueeze(-4)
         channels = _given(value, self.loc, self.log_scale, self.coefficients).log_prob(value)
-        joint = self.logits.log_softmax(-3) + channels.sum(-3)
-        return joint.logsumexp(-3).sum((-2, -1))
+        return (self.logits.log_softmax(-3) + channels.sum(-3)).logsumexp(-3)
 
     @torch.no_grad()
     def sample(self, sample_shape: torch.Size | list[int] | tuple[int, ...] = ()) -> Tensor:

@@ -1,8 +1,74 @@
-"""stub until merged"""
+"""The likelihood of what was observed of an example, and of nothing else."""
 
+from __future__ import annotations
+
+from typing import Any, Protocol, runtime_checkable
+
+import torch
 from torch import Tensor
-from torch.distributions import Distribution
+from torch.distributions import Distribution, Independent, transform_to
+
+from zoo.errors import UnsupportedError
+
+
+@runtime_checkable
+class Maskable(Protocol):
+    """A distribution that knows how to leave out parts of its events."""
+
+    def log_prob_observed(self, value: Tensor, observed: Tensor) -> Tensor:
+        """log p of the elements of ``value`` where ``observed``: shape (...)."""
 
 
 def observed_log_prob(distribution: Distribution, value: Tensor, observed: Tensor) -> Tensor:
-    raise TypeError
+    """log p(x_o) = sum over i with ``observed`` of log p(x_i), in nats, batch shape (...).
+
+    ``observed`` is True where ``value`` holds a number, and broadcasts against it. What stands
+    elsewhere is never read: it may be nan, and reaches neither the sum nor a gradient.
+
+    The distribution has a method ``log_prob_observed`` of its own or is an ``Independent`` of one
+    over single elements. Raises UnsupportedError for others, whose elements depend on each other.
+
+    >>> pixels = Independent(torch.distributions.Normal(torch.zeros(2, 3), torch.ones(3)), 1)
+    >>> x = torch.tensor([0.0, 1.0, float("nan")])
+    >>> observed_log_prob(pixels, x, torch.tensor([True, True, False]))
+    tensor([-2.3379, -2.3379])
+    """
+    if isinstance(distribution, Maskable):
+        return distribution.log_prob_observed(value, observed)
+    elements, dims = _elements(distribution)
+    if elements.event_shape:
+        raise UnsupportedError(
+            f"{_name(distribution)} does not factorise over the elements of an example, so that "
+            "missing ones cannot be left out of its likelihood; choose a likelihood that does "
+            "(Bernoulli or Gaussian, say), or give complete examples"
+        )
+    stand_in = _point(elements.support, value)
+    elementwise = torch.where(
+        observed, elements.log_prob(torch.where(observed, value, stand_in)), 0
+    )
+    return elementwise.flatten(-dims).sum(-1) if dims else elementwise
+
+
+def _elements(distribution: Distribution) -> tuple[Any, int]:
+    """What lies below any ``Independent``, and how many dimensions these make an event of."""
+    elements: Any = distribution
+    dims = 0
+    while isinstance(elements, Independent):
+        dims += elements.reinterpreted_batch_ndims
+        elements = elements.base_dist
+    return elements, dims
+
+
+def _point(support: Any, like: Tensor) -> Tensor:
+    """A value to evaluate instead of a missing one: what torch's map from the reals makes of 0."""
+    support = getattr(support, "base_constraint", support)  # a mixture's
+    if support.is_discrete:
+        return torch.as_tensor(getattr(support, "lower_bound", 0)).to(like)
+    point: Tensor = transform_to(support)(like.new_zeros(()))
+    return point
+
+
+def _name(distribution: Any) -> str:
+    base = getattr(distribution, "base_dist", None)
+    name = type(distribution).__name__
+    return name if base is None else f"{name} of {_name(base)}"

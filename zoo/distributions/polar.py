@@ -63,24 +63,22 @@ def _propose(
     """
     x, r, _ = point
     shape = torch.Size([3, rounds, *x.shape])
-    random = uniform(shape, x.dtype, x.device, generator)
-    turn, log_u, log_v = random
+    turn, u, v = uniform(shape, x.dtype, x.device, generator)
     step = 0.5 * torch.finfo(x.dtype).eps  # of random numbers, and of those just below 1
-    log_v.clamp_(min=step)  # log 0 would accept what is never to be
-    random[1:].log_()
     if m == 2:
-        gap = turn.mul_(math.pi).sin_().square_().mul_(2)  # 1 - cos would cancel
+        gap = turn.mul_(math.pi).sin_().square().mul_(2)  # 1 - cos would cancel
         e = 1 - gap
     else:
-        radius = log_u.mul_(2 / (m - 2)).expm1_().neg_().sqrt_()
+        radius = u.log_().mul_(2 / (m - 2)).expm1_().neg_().sqrt_()
         e = turn.mul_(2 * math.pi).cos_().mul_(radius)
         gap = 1 - e
-    t = (x * e).clamp_(min=step - 1)  # at -1, which x rounded to 1 leads to, the ratio is nan
+    t = (x * e).clamp(min=step - 1)  # at -1, which x rounded to 1 leads to, the ratio is nan
     stretch = t + 1
     log_ratio = (t / stretch).sub_(t.log1p_()).mul_(m - 1)
-    rejected = log_ratio < log_v  # never for a concentration of nan
+    # A v of 0 would accept what is never to be. For a concentration of nan all is accepted.
+    rejected = log_ratio < v.clamp(min=step).log_()
     gap = (r / (x + 1) * gap).div_(stretch)
-    return gap.clamp_(max=2), ~rejected
+    return gap.clamp(max=2), ~rejected
 
 
 def _draw_blind(point: Point, m: int, generator: torch.Generator | None) -> Tensor:

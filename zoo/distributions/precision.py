@@ -6,9 +6,14 @@ import torch
 from torch import Tensor
 
 
+def is_half(x: Tensor) -> bool:
+    """Whether numbers have 16 bits."""
+    return x.dtype in (torch.bfloat16, torch.float16)
+
+
 def full_precision(x: Tensor) -> Tensor:
     """Half precision to float32, anything else untouched."""
-    return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
+    return x.float() if is_half(x) else x
 
 
 def widen(x: Tensor) -> Tensor:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 from torch.distributions import constraints
+from torch.nn.functional import normalize
+
+from zoo.distributions.precision import full_precision, is_half
 
 
 class _Sphere(constraints.Constraint):
@@ -15,9 +18,12 @@ class _Sphere(constraints.Constraint):
     def check(self, value: Tensor) -> Tensor:
         if not value.is_floating_point():
             return torch.zeros(value.shape[:-1], dtype=torch.bool, device=value.device)
-        # Never finer than float32 is: codes are often stored so, and doubled later.
-        tolerance = max(64 * torch.finfo(value.dtype).eps * value.shape[-1] ** 0.5, 1e-5)
-        on_sphere: Tensor = (torch.linalg.vector_norm(value, dim=-1) - 1).abs() <= tolerance
+        eps = torch.finfo(value.dtype).eps
+        # Never finer than float32 is: codes are often stored so, and doubled later. Rounding to
+        # half precision changes the length by half an eps.
+        tolerance = eps if is_half(value) else max(64 * eps * value.shape[-1] ** 0.5, 1e-5)
+        length = torch.linalg.vector_norm(full_precision(value), dim=-1)
+        on_sphere: Tensor = (length - 1).abs() <= tolerance
         return on_sphere
 
 
@@ -32,3 +38,14 @@ class _Concentration(constraints.Constraint):
 
 sphere = _Sphere()
 concentration = _Concentration()
+
+
+def unit_vectors(x: Tensor) -> Tensor:
+    """Half precision to float32, and of unit length anew where it was so up to rounding.
+
+    Anything else untouched: what is no unit vector stays none, and is refused where one validates.
+    """
+    if not is_half(x):
+        return x
+    wide = full_precision(x)
+    return torch.where(sphere.check(x).unsqueeze(-1), normalize(wide, dim=-1), wide)

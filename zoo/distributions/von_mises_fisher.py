@@ -40,6 +40,7 @@ from zoo.distributions.meridian import meridian_rate
 from zoo.distributions.noise import standard_normal
 from zoo.distributions.polar import angle_table, draw_polar, draw_tabulated
 from zoo.distributions.precision import full_precision, widen
+from zoo.distributions.sphere import unit_vectors
 
 
 class VonMisesFisher(Directional):
@@ -90,6 +91,7 @@ class VonMisesFisher(Directional):
         """log C + k mu.z, with k (mu.z - 1) as -k |z - mu|^2 / 2."""
         if self._validate_args:
             self._validate_sample(value)
+        value = unit_vectors(value)
         k = self.concentration
         distance = (value - self.loc).square().sum(-1)
         return log_peak(self.concentration, self.m) - 0.5 * k * distance
@@ -143,7 +145,7 @@ class _Transport(torch.autograd.Function):
         sine: Tensor, noise: Tensor, overlap: Tensor, shrink: Tensor, across: Tensor,
     ) -> Tensor:  # fmt: skip
         along = torch.addcmul(cosine, across, overlap, value=-1)
-        return (along * loc).addcmul_(across, noise)
+        return torch.addcmul(along * loc, across, noise)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
@@ -157,11 +159,12 @@ class _Transport(torch.autograd.Function):
         by_loc = by_k = None
         if ctx.needs_input_grad[0]:
             outward = across * radial
-            by_loc = (cosine * grad).addcmul_(outward, noise, value=-1)
-            by_loc.addcmul_((outward * overlap).addcmul_(cosine, radial, value=-1), loc)
+            inward = torch.addcmul(outward * overlap, cosine, radial, value=-1)
+            by_loc = torch.addcmul(cosine * grad, outward, noise, value=-1)
+            by_loc = by_loc.addcmul(inward, loc)
         if ctx.needs_input_grad[1]:
-            tangential = _dot(grad, noise).addcmul_(overlap, radial, value=-1).mul_(shrink)
-            turn = (sine * radial).addcmul_(cosine, tangential, value=-1)
+            tangential = _dot(grad, noise).addcmul(overlap, radial, value=-1).mul_(shrink)
+            turn = torch.addcmul(sine * radial, cosine, tangential, value=-1)
             point = Point(x, r, h)
             rate = meridian_rate(gap.squeeze(-1), sine.squeeze(-1), k, loc.shape[-1], point)
             by_k = rate * turn.squeeze(-1)
@@ -194,7 +197,7 @@ def _frame(loc: Tensor, gap: Tensor, noise: Tensor) -> _Frame:
     overlap = _dot(noise, loc)
     length = torch.linalg.vector_norm(noise, dim=-1, keepdim=True)
     square = (length - overlap).mul_(length + overlap)
-    shrink = square.clamp_min_(torch.finfo(loc.dtype).tiny).rsqrt_()
+    shrink = square.clamp(min=torch.finfo(loc.dtype).tiny).rsqrt_()
     cosine = 1 - gap
     sine = (cosine + 1).mul_(gap).sqrt_()
     return _Frame(cosine, sine, noise, overlap, shrink, sine * shrink)

@@ -36,7 +36,8 @@ class Tokenizer:
 
     A sentence's ids end with ``<end>``; after that come ``<pad>``s, which mean nothing. A JSON that
     another program wrote will do if its ids are 0 to V - 1 and the special tokens the first three,
-    and if it cuts as one of ours does (:data:`zoo.modalities.tokenizer_json.ALLOWED`); else DataError.
+    and if it cuts as one of ours does (:data:`zoo.modalities.tokenizer_json.ALLOWED`). Raises
+    DataError for any other.
 
     >>> tokenizer = Tokenizer.learn(["a cat", "a hat"], "characters")
     >>> ids = tokenizer.ids(["a hat"])

@@ -48,9 +48,9 @@ def register(
             if value is not None:
                 raw[key] = dict(value)
         SECTIONS[section].parse(raw, where)  # now: later it would spoil every use of the registry
-        _refuse_taken(section, name, raw["component"])
-        registered.append((section, name, raw))
-        read_all.cache_clear()
+        if not _is_known(section, name, raw["component"]):
+            registered.append((section, name, raw))
+            read_all.cache_clear()
         return cls
 
     return decorate
@@ -66,8 +66,17 @@ def _section_of(cls: type, where: str) -> str:
     return str(section)
 
 
-def _refuse_taken(section: str, name: str, path: str) -> None:
+def _is_known(section: str, name: str, path: str) -> bool:
+    """Whether a registry file names the same class, as it may for readers other than its script.
+
+    Raises ConfigError where the name is another class's.
+    """
+    known = registry().names(section)
+    if name not in known:
+        return False
     own = {(s, n): raw for s, n, raw in registered}
     plugin = {**installed().entries, **own}.get((section, name), {})
-    if name in registry().names(section) and plugin.get("component") != path:
+    in_file = None if path.startswith("zoo.") else registry().find(section, name).component
+    if path not in (plugin.get("component"), in_file):
         raise ConfigError(f"the {singular(section)} name {name!r} is already taken; choose another")
+    return not plugin

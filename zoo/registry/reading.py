@@ -88,7 +88,8 @@ def _check_references(built: Registry, origin: dict[tuple[str, str], str]) -> No
         for name, spec in getattr(built, section).items():
             where = f"{origin[section, name]}: {section}.{name}"
             try:
-                built.dataset(spec.dataset)
+                if section == "checkpoints" or "/" not in spec.dataset:  # which no name holds
+                    built.dataset(spec.dataset)
                 if isinstance(spec, CheckpointSpec):
                     built.variant(spec.variant)
             except UnknownNameError as error:

@@ -56,6 +56,7 @@ class BenchmarkSpec(Settings):
 
     summary: str
     dataset: str
+    """A registered name, or a path: one with a slash in it, as ./mine.npz."""
     split: Literal["train", "validation", "test"] = "test"
     samples: int = Field(1000, ge=1)
     examples: int | None = Field(None, ge=1)

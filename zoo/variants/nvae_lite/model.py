@@ -28,7 +28,7 @@ from zoo.variants.nvae_lite.networks import Encoder, Output, decoder_cells
 from zoo.variants.nvae_lite.spectral import SpectralNorms
 
 Choice: TypeAlias = Callable[["TopDownStep", Tensor, DiagonalNormal], Tensor]
-"""Of a step, the path before it and the prior p(z_g | z_<g): the latents, (N, L H W)."""
+"""Of a step, the path there and p(z_g | z_<g): the latents, (N, L H W)."""
 
 
 class NVAELite(LatentVariableModel):
@@ -132,10 +132,8 @@ class NVAELite(LatentVariableModel):
 
     def penalty(self) -> Tensor | None:
         """The summed spectral norms, weighted."""
-        if self.norms is None:
-            return None
-        weighted: Tensor = self.config.spectral * self.norms(self._convolutions())
-        return weighted
+        norms = self.norms
+        return None if norms is None else self.config.spectral * norms(self._convolutions())
 
     def generate(
         self,
@@ -194,12 +192,12 @@ class TopDownStep(nn.Module):
     def __init__(self, config: NVAELiteConfig, group: Group, above: Group | None) -> None:
         super().__init__()
         self.group = group
-        scale, (latents, *size) = config.scales[group.scale], group.shape
+        scale, (latents, height, width) = config.scales[group.scale], group.shape
         channels = scale.channels
         opens_scale = above is not None and above.scale < group.scale
         coarser = config.scales[group.scale - 1].channels
-        enlarge = doubling(coarser, channels, (size[0], size[1])) if opens_scale else []
-        self.enlarge = nn.Sequential(*enlarge)
+        doubled = doubling(coarser, channels, (height, width)) if opens_scale else []
+        self.enlarge = nn.Sequential(*doubled)
         self.to_prior = nearly_zero(MapProjection(channels, 2 * latents, 1)) if above else None
         self.to_context = nn.Conv2d(channels, channels, 1)
 

@@ -1,0 +1,62 @@
+"""What a process has imported after the first things that people do."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from zoo.distributions import meridian, polar
+from zoo.distributions.bessel_ratio import series
+from zoo.distributions.constants import constant_in_graphs
+
+# A name each of what is slow to import and what loading and sampling never need.
+COMPILER = {"torch._dynamo", "torch._inductor", "sympy"}
+OTHERS = {"sklearn", "torchvision", "tokenizers", "requests", "rich", "jinja2", "tensorboard"}
+
+
+def imported(code: str, names: set[str]) -> list[str]:
+    """Which of ``names`` a fresh process has imported after ``code``."""
+    script = f"import sys\n{code}\nprint(*sorted({names!r} & set(sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    return done.stdout.splitlines()[-1].split()
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import zoo",
+        "import zoo\nzoo.list_variants(), zoo.list_datasets(), zoo.list_checkpoints('*mnist*')",
+        "import zoo\nzoo.info('vmf-vae-mnist')",
+    ],
+)
+def test_the_catalogue_does_without_torch(code: str) -> None:
+    assert imported(code, {"torch", "numpy"} | COMPILER | OTHERS) == []
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import zoo.distributions",
+        "import zoo\nzoo.load('gaussian-vae-digits')",
+        "import zoo\nzoo.load('vmf-vae-digits').sample(2)",
+        "import zoo\nzoo.load('power-spherical-vae-mnist').sample(2)",
+    ],
+)
+def test_loading_imports_no_more_than_it_needs(code: str) -> None:
+    assert imported(code, COMPILER | OTHERS) == []
+
+
+def test_the_compiler_is_told_by_the_mark_that_torch_sets() -> None:
+    def marked() -> int:
+        return 1
+
+    before = set(vars(marked))
+    (mark,) = set(vars(torch.compiler.assume_constant_result(marked))) - before
+    for function in (series, meridian.fitted, meridian.gauss_legendre, polar.angle_table):
+        assert vars(function)[mark] is True
+    assert vars(constant_in_graphs(lambda: 1))[mark] is True
