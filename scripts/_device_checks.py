@@ -29,6 +29,7 @@ from sklearn.datasets import load_digits  # type: ignore[import-untyped]
 from torch import Tensor
 
 import zoo
+from zoo.core.batch import Batch
 from zoo.core.model import LatentVariableModel
 from zoo.data import load_dataset, load_for_model
 
@@ -38,7 +39,7 @@ ROUNDING = 1e-3
 """Of a figure: an accelerator sums in another order, and its convolutions may be TF32."""
 
 Record = dict[str, Any]
-Measure = Callable[[LatentVariableModel, Tensor], Tensor]
+Measure = Callable[[LatentVariableModel, Batch], Tensor]
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,7 @@ def figures_agree(variant: str, sizes: Sizes) -> Record:
     on_cpu, on_device = (zoo.load(name, device=place) for place in ("cpu", sizes.device))
     measures: dict[str, Measure] = {"elbo": bound}
     if on_cpu.has_evidence:
-        measures[f"iw-{sizes.samples}"] = lambda model, x: model.log_prob(x, sizes.samples)
+        measures[f"iw-{sizes.samples}"] = lambda model, batch: model.log_prob(batch, sizes.samples)
     rows = {}
     for measure, call in measures.items():
         ours, our_error = repeated(call, on_cpu, sizes)
@@ -132,38 +133,35 @@ def released(variant: str) -> str | None:
 
 def repeated(call: Measure, model: LatentVariableModel, sizes: Sizes) -> tuple[float, float]:
     """The mean over examples and repetitions, and the standard error that its noise leaves."""
-    x = examples(model, sizes.examples)
+    batch = examples(model, sizes.examples)
     with torch.no_grad():
-        values = torch.stack([call(model, x) for _ in range(sizes.repetitions)]).double()
+        values = torch.stack([call(model, batch) for _ in range(sizes.repetitions)]).double()
     return values.mean().item(), (values.var(0).mean() / values.numel()).sqrt().item()
 
 
-# Only these two know more of a model than its public methods.
+def bound(model: LatentVariableModel, batch: Batch) -> Tensor:
+    """The evidence lower bound of B examples, in nats: (B,)."""
+    return model.infer(batch).elbo
 
 
-def bound(model: LatentVariableModel, x: Tensor) -> Tensor:
-    """The evidence lower bound of examples (B, ...), in nats: (B,)."""
-    return model.elbo_terms(x).elbo
-
-
-def examples(model: LatentVariableModel, count: int) -> Tensor:
-    """Test images of digits as the model reads them, where the model is: (count, C, H, W)."""
+def examples(model: LatentVariableModel, count: int) -> Batch:
+    """Test images of digits as the model reads them, where the model is: x (count, C, H, W)."""
+    device = next(model.parameters()).device
     split = load_for_model(model.config, "digits").test.take(count)
-    fixed = split.fixed(model.input_kind, seed=0)
-    x = fixed.batch(torch.arange(count), kind=model.input_kind)
-    return x.to(next(model.parameters()).device)
+    fixed = split.fixed(model.input_kind, seed=0).to(device)
+    return fixed.batch(torch.arange(count, device=device), kind=model.input_kind)
 
 
 def stays_on_device(variant: str, sizes: Sizes) -> Record:
     """Which computations wait for the device, what they take, and in how much memory."""
     model = fresh(variant, sizes)
-    x = examples(model, sizes.examples)
+    batch, few = (examples(model, count) for count in (sizes.examples, 4))
     calls: dict[str, Callable[[], object]] = {
-        "bound": lambda: bound(model, x),
+        "bound": lambda: bound(model, batch),
         "sample": lambda: model.sample(64),
     }
     if model.has_evidence:
-        calls[f"iw-{sizes.many_samples}"] = lambda: model.log_prob(x[:4], sizes.many_samples)
+        calls[f"iw-{sizes.many_samples}"] = lambda: model.log_prob(few, sizes.many_samples)
     rows = {name: attempted(without_waiting, call, sizes) for name, call in calls.items()}
     return {"passed": all(row["passed"] for row in rows.values()), "calls": rows}
 
@@ -284,13 +282,13 @@ def graphed(variant: str, sizes: Sizes) -> Record:
     if device.type != "cuda":
         return {"passed": None, "reason": "CUDA only"}
     model = fresh(variant, sizes).train()
-    x = examples(model, sizes.batch)
+    batch = examples(model, sizes.batch)
     optimizer = torch.optim.Adam(model.parameters(), capturable=True)
 
     def step() -> None:
         optimizer.zero_grad(set_to_none=True)
         with mixed(sizes.device, precision):
-            loss = -bound(model, x).mean()
+            loss = -bound(model, batch).mean()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
 

@@ -24,8 +24,8 @@ def text_card(model: UniVAE, data: Dataset) -> str:
     """Samples beside what of the training set is nearest, reconstructions, edits of each group."""
     train, test = data.train, data.test
     assert isinstance(train, TextSplit) and isinstance(test, TextSplit)
-    x = test.batch(torch.arange(REBUILT), kind="tokens")
-    rebuilt = [escaped(model.write(x)), escaped(model.reconstruct(x))]
+    x = test.batch(torch.arange(REBUILT), kind="tokens").x
+    rebuilt = [escaped(model.modality.write(x)), escaped(model.reconstruct(x))]
     tables = [
         samples(model, train),
         table(("test sentence", "its reconstruction"), rebuilt),
@@ -40,7 +40,7 @@ def samples(model: UniVAE, train: TextSplit) -> str:
     latents = codes.view(len(codes), model.config.groups, model.config.latent_dim)
     with seeded(1, torch.device("cpu")):
         drawn = beside(model, model.draw(latents), train)
-    likeliest = beside(model, model.generate(latents, Greedy()), train)
+    likeliest = beside(model, model.generate(codes, Greedy()), train)
     columns = [column[:SAMPLES] for column in (*drawn, *likeliest)]
     nearest_too = "nearest training sentence", "of it at the same places"
     titles = "drawn", *nearest_too, "likeliest of the same code", *nearest_too
@@ -55,9 +55,9 @@ def samples(model: UniVAE, train: TextSplit) -> str:
 def beside(model: UniVAE, ids: Tensor, train: TextSplit) -> tuple[list[str], list[str], list[str]]:
     """Sentences, the training sentences nearest to them, and how near these are."""
     shared, places = nearest(ids, train)
-    rows = train.batch(places, kind="tokens")
+    rows = train.batch(places, kind="tokens").x
     shares = [SAME if share == 1 else f"{100 * share:.0f} %" for share in shared.tolist()]
-    return escaped(model.write(ids)), escaped(model.write(rows)), shares
+    return escaped(model.modality.write(ids)), escaped(model.modality.write(rows)), shares
 
 
 def nearest(ids: Tensor, train: TextSplit) -> tuple[Tensor, Tensor]:
@@ -81,7 +81,7 @@ def nearest(ids: Tensor, train: TextSplit) -> tuple[Tensor, Tensor]:
 
 def edits(model: UniVAE, x: Tensor) -> str:
     """Each sentence with the latents of one group after another drawn anew."""
-    columns = [escaped(model.write(x)), escaped(model.reconstruct(x))]
+    columns = [escaped(model.modality.write(x)), escaped(model.reconstruct(x))]
     for group in range(model.config.groups):
         again = [
             escaped(model.edit(x, [group], torch.Generator().manual_seed(seed)))

@@ -38,9 +38,8 @@ from _timing import (
     write_json,
 )
 from torch import Tensor, nn
-from zoo.nn.mlp import MLPConfig
 
-from zoo.data import Split, load_dataset
+from zoo.data import Examples, load_dataset
 from zoo.evaluation import evaluate_model
 from zoo.variants.vae import VAE, VAEConfig
 
@@ -84,11 +83,11 @@ class Products:
 def create_model() -> VAE:
     """The network of the benchmark with fresh weights: its speed does not depend on them."""
     torch.manual_seed(0)
-    backbone = MLPConfig(hidden=(400,))
-    return VAE(VAEConfig(input_shape=(1, 28, 28), latent_dim=20, backbone=backbone)).eval()
+    settings = {"latent_dim": 20, "backbone": {"name": "mlp", "hidden": [400]}}
+    return VAE(VAEConfig.parse({"input_shape": (1, 28, 28), **settings}, "the model")).eval()
 
 
-def time_part(model: VAE, split: Split, samples: int, networks: tuple[Products, ...]) -> Part:
+def time_part(model: VAE, split: Examples, samples: int, networks: tuple[Products, ...]) -> Part:
     """The products, then the evaluation."""
     encoder, head, decoder = networks
     with measured_load() as load:
@@ -104,7 +103,7 @@ def time_part(model: VAE, split: Split, samples: int, networks: tuple[Products, 
     return Part(len(split), middle - start, end - middle, load)
 
 
-def parts_of(split: Split, parts: int) -> Iterator[Split]:
+def parts_of(split: Examples, parts: int) -> Iterator[Examples]:
     """The split in so many pieces of one size, but for rounding."""
     index = torch.arange(len(split))
     pieces: tuple[Tensor, ...] = torch.tensor_split(index, parts)

@@ -45,16 +45,18 @@ from _timing import (
     wait_until_quiet,
     write_json,
 )
+from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import conv2d
 from torch.utils.flop_counter import FlopCounterMode
-from zoo.training.trainer import Trainer, complete
 
 import zoo
 from zoo.cli.settings import parse_settings
 from zoo.data import Dataset, Examples, load_dataset
 from zoo.memory import keep_freed_memory
 from zoo.training.device import autocast, choose_device
+from zoo.training.launch import complete
+from zoo.training.loop import Trainer
 from zoo.training.run import RunDirectory
 
 SIZES = {"cpu": (512, 1024, 2048), "cuda": (1024, 2048, 8192)}
@@ -167,36 +169,38 @@ def build_trainer(
     )
     device = choose_device(options.device)
     run = RunDirectory(folder)
-    return Trainer(complete(experiment, data), data, run, device, progress=False)
+    return Trainer(complete(experiment, data), data, run, device, visible=False)
 
 
 def training(trainer: Trainer) -> Task:
     """A step of the trainer, each on the next batch of an epoch that never ends."""
-    order = trainer.order_of(0)
+    order, kind = trainer.order_of(0), trainer.model.input_kind
+    loss_of = trainer.compiled() if trainer.config.compile else trainer.loss_of
 
     def step() -> None:
         trainer.progress.step %= trainer.steps_per_epoch
         start = trainer.progress.step * trainer.batch_size
         index = order[start : start + trainer.batch_size]
-        trainer.take_step(trainer.train_split.batch(index, kind=trainer.model.input_kind).x)
+        trainer.take_step(loss_of, trainer.train_split.batch(index, kind=kind))
 
     trainer.model.train()
-    x = trainer.train_split.batch(order[: trainer.batch_size], kind=trainer.model.input_kind).x
-    return Task(step, trainer.batch_size, 3 * counted(lambda: trainer.model.elbo_terms(x)))
+    batch = trainer.train_split.batch(order[: trainer.batch_size], kind=kind)
+    return Task(step, trainer.batch_size, 3 * counted(lambda: trainer.model.infer(batch).elbo))
 
 
 def weighing(trainer: Trainer, examples: Examples, samples: int) -> Task:
     """The log-weights of a chunk of examples, of a model that no step changes."""
     model = trainer.model.eval()
     fixed = examples.fixed(model.input_kind, seed=0).to(trainer.device)
-    x = fixed.batch(torch.arange(len(fixed), device=trainer.device), kind=model.input_kind).x
+    everything = torch.arange(len(fixed), device=trainer.device)
+    batch = fixed.batch(everything, kind=model.input_kind)
 
     @torch.no_grad()
-    def weigh() -> None:
+    def weigh() -> Tensor:
         with autocast(trainer.config, trainer.device):
-            model.log_weights(x, samples)
+            return model.infer(batch, samples).log_weights
 
-    return Task(weigh, len(x) * samples, counted(weigh))
+    return Task(weigh, len(fixed) * samples, counted(weigh))
 
 
 def counted(call: Callable[[], object]) -> int:

@@ -263,7 +263,7 @@ def write_data(path: Path, root: str | None) -> int:
         "validation": data.validation.take(VALIDATION),
         "test": data.test.take(TEST),
     }
-    arrays: dict[str, Any] = {key: split.images.numpy() for key, split in parts.items()}
+    arrays: dict[str, Any] = {key: split.rows.numpy() for key, split in parts.items()}
     np.savez(path, **arrays)
     return len(data.train)
 

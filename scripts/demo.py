@@ -138,7 +138,7 @@ def _sentences(model: zoo.LatentVariableModel, test: Examples | None) -> list[Se
     shown = [Sentences("The likeliest tokens of codes from the prior", model.show(codes))]
     if test is not None:
         x = test.batch(torch.arange(COLUMNS), kind=model.input_kind).x
-        pairs = zip(model.write(x), model.reconstruct(x), strict=True)
+        pairs = zip(model.modality.write(x), model.reconstruct(x), strict=True)
         lines = [line for pair in pairs for line in pair]
         shown.append(Sentences("Test sentences, each above its reconstruction", lines))
     return shown

@@ -102,7 +102,7 @@ def main(arguments: list[str] | None = None) -> int:
     except zoo.ZooError as error:
         raise SystemExit(f"error: {error}") from error
     test = data.test.take(IMAGES).fixed(model.input_kind, seed=0)
-    x = test.batch(torch.arange(len(test)), kind="unit").x
+    x = test.batch(torch.arange(len(test)), kind="real").x
     torch.manual_seed(0)
     for name, (images, columns) in pictures(model, x).items():
         path = options.output / f"{name}.png"

@@ -16,6 +16,7 @@ import shlex
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -24,6 +25,7 @@ from filelock import FileLock
 from torch import Tensor
 
 import zoo
+from zoo.core.batch import Batch
 from zoo.core.model import LatentVariableModel
 from zoo.data import Examples, load_for_model
 from zoo.files import sha256
@@ -57,7 +59,7 @@ def main(arguments: list[str] | None = None) -> int:
     }
     keep_freed_memory()
     if options.compile:
-        model.log_weights = torch.compile(model.log_weights)  # type: ignore[method-assign]
+        weigh_compiled(model)
     count = math.ceil(len(test) / options.block)
     share, of = options.share
     for number in range(share - 1, count, of):
@@ -101,6 +103,20 @@ def share_of(text: str) -> tuple[int, int]:
     return int(share), int(of)
 
 
+def weigh_compiled(model: LatentVariableModel) -> None:
+    """Make ``model.infer`` answer with draws whose weights compiled code has computed."""
+    infer = model.infer
+
+    @torch.compile
+    def log_weights(batch: Batch, samples: int) -> Tensor:
+        return infer(batch, samples).log_weights
+
+    def weighed(batch: Batch, samples: int) -> SimpleNamespace:
+        return SimpleNamespace(log_weights=log_weights(batch, samples))
+
+    model.infer = weighed  # type: ignore[method-assign, assignment]
+
+
 def measured(
     model: LatentVariableModel, test: Examples, number: int, options: argparse.Namespace
 ) -> dict[str, Any]:
@@ -109,8 +125,8 @@ def measured(
     started = time.monotonic()
     nll: list[Tensor] = []
     with torch.no_grad(), seeded(1 + number, torch.device("cpu")):
-        for x, *_ in test.select(places).batches(AT_ONCE, "real"):
-            nll.append(-model.log_prob(x, options.samples, options.rows))
+        for batch in test.select(places).batches(AT_ONCE, model.input_kind):
+            nll.append(-model.log_prob(batch, options.samples, options.rows))
     seconds = time.monotonic() - started
     print(f"block {number}: {torch.cat(nll).mean():.3f}, {seconds:.0f} s", file=sys.stderr)
     return {"nll": torch.cat(nll).tolist(), "seconds": seconds, "compiled": options.compile}

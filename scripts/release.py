@@ -304,7 +304,7 @@ def show(name: str, file: Path, data_root: str | None) -> str:
 def draw(model: LatentVariableModel, test: Examples, path: Path) -> None:
     """Samples from the prior, and test images beside their reconstructions, in one picture."""
     fixed = test.fixed(model.input_kind, seed=0)
-    x = fixed.batch(torch.arange(len(fixed)), kind="unit").x
+    x = fixed.batch(torch.arange(len(fixed)), kind="real").x
     drawn = model.sample(64, generator=torch.Generator().manual_seed(0))
     pairs = torch.stack([x, torch.as_tensor(model.reconstruct(x))], 1).flatten(0, 1)
     samples = torch.as_tensor(drawn).unflatten(0, (8, 8))

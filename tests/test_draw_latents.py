@@ -90,7 +90,7 @@ def test_groups_are_drawn_anew_one_by_one(
     assert rows.shape[1] == 1 + script.DRAWS * 3 == 1 + len(codes)
     assert torch.equal(rows[:, 0], x)
     own = model.encode(x).view(3, 2, -1)
-    kept = [(code == own).all(-1).all(0).tolist() for code in codes]
+    kept = [(code.view(3, 2, -1) == own).all(-1).all(0).tolist() for code in codes]
     each = [[True, True], [False, True], [True, False]]
     assert kept == [which for which in each for _ in range(script.DRAWS)]
 

@@ -25,6 +25,8 @@ def evaluation(model: str, nll: float | None = 90.0, **changes: Any) -> Evaluati
         "test_set": TEST_SET,
         "test_set_sha256": "0123456789abcdef",
         "input_kind": "binary",
+        "parts": "pixels",
+        "protocol": "test images binarised once with seed 0",
         "measure": "mass",
         "dims": 784,
         "examples": 10000,
@@ -121,7 +123,7 @@ def test_json_round_trips() -> None:
     comparison = table(evaluation("first"), evaluation("plain", None))
     assert Comparison.model_validate_json(comparison.to_json()) == comparison
     content = json.loads(comparison.to_json())
-    assert content["rows"][0]["nll"] == {"value": 90.0, "stderr": 0.25}
+    assert content["rows"][0]["nll"] == {"value": 90.0, "stderr": 0.25, "monte_carlo": None}
     assert content["rows"][1]["nll"] is None
 
 

@@ -163,6 +163,7 @@ def test_samples_of_a_card_are_drawn_and_likeliest_and_its_copies_counted(
 
     class Model:
         config = SimpleNamespace(groups=1, latent_dim=2)
+        modality = SimpleNamespace(write=tokenizer.text)
 
         def sample_codes(self, n: int, generator: torch.Generator) -> Tensor:
             return torch.zeros(n, 2)
@@ -175,9 +176,6 @@ def test_samples_of_a_card_are_drawn_and_likeliest_and_its_copies_counted(
         def generate(self, z: Tensor, decoding: zoo.Greedy) -> Tensor:
             assert decoding == zoo.Greedy()
             return tokenizer.ids(["blue cat"] * len(z))
-
-        def write(self, ids: Tensor) -> list[str]:
-            return tokenizer.text(ids)
 
     said, _, table = card.samples(Model(), train).partition("\n\n")
     assert "Of 1,000 codes 40 gave a copy where tokens are drawn, 0 where" in said

@@ -137,6 +137,8 @@ def evaluation(model: str, nll: float) -> Evaluation:
         test_set="digits/test, 300 examples, binarised with seed 0",
         test_set_sha256="0123456789abcdef",
         input_kind="binary",
+        parts="pixels",
+        protocol="test images binarised once with seed 0",
         measure="mass",
         dims=64,
         examples=300,

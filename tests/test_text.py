@@ -60,6 +60,13 @@ def build(sentences: list[str], kind: Kind = "words", length: int = 8, **more: A
     return UniVAE(UniVAEConfig.parse({**given, **SMALL, **more}, "test")).double().eval()
 
 
+def modes(model: UniVAE, ids: Tensor, samples: int = 1) -> Tensor:
+    """The posteriors' modes, each given those before it, so many times over: (S, B, G, d)."""
+    posteriors = model.infer(ids, given=model.encode(ids).expand(samples, -1, -1)).posteriors
+    latents = torch.stack([q.mode for q in posteriors], dim=1)  # (S B, G, d)
+    return latents.view(samples, len(ids), *latents.shape[1:])
+
+
 class TestTokenizer:
     @pytest.mark.parametrize("kind", ["characters", "words", "bpe"])
     @pytest.mark.parametrize("sentences", [WORDS, CHINESE], ids=["English", "Chinese"])
@@ -366,11 +373,11 @@ class TestModel:
         """Three times over, their latents and their likelihoods."""
         model = build(WORDS)
         ids = model.read(WORDS)
-        z = model.infer(ids, 3, lambda q: q.mode)
+        z = modes(model, ids, 3)
         together = model.log_likelihood(ids, z)
         for row, sentence in enumerate(WORDS):
             alone = model.read([sentence])
-            code = model.infer(alone, 1, lambda q: q.mode)
+            code = modes(model, alone)
             likelihood = model.log_likelihood(alone, code)
             for many, one in ((z[:, row], code[:, 0]), (together[:, row], likelihood[:, 0])):
                 torch.testing.assert_close(many, one.expand_as(many), rtol=0, atol=1e-9)
@@ -379,7 +386,7 @@ class TestModel:
         model = build(WORDS)
         ids = model.read(WORDS)
         wide = torch.nn.functional.pad(ids, (0, 2), value=PAD)
-        terms = [model.infer(x, 1, lambda q: q.mode) for x in (ids, wide)]
+        terms = [modes(model, x) for x in (ids, wide)]
         torch.testing.assert_close(*terms)
         z = terms[0]
         torch.testing.assert_close(model.log_likelihood(ids, z), model.log_likelihood(wide, z))
@@ -408,7 +415,7 @@ class TestModel:
 
     def test_strings_in_and_out(self) -> None:
         model = build(WORDS)
-        assert model.write(model.read(WORDS)) == WORDS
+        assert model.modality.write(model.read(WORDS)) == WORDS
         drawn = model.sample(3, generator=torch.Generator().manual_seed(0))
         assert len(drawn) == 3 and all(isinstance(sentence, str) for sentence in drawn)
         assert len(model.reconstruct(model.read(WORDS))) == len(WORDS)
@@ -429,7 +436,7 @@ class TestModel:
 
     def test_decoding_with_a_cache_is_decoding_without(self) -> None:
         model = build(WORDS, length=6)
-        z = model.infer(model.read(WORDS), 1, lambda q: q.mode)
+        z = modes(model, model.read(WORDS))
         states: list[Tensor] = []
 
         def likeliest(state: Tensor) -> Tensor:
@@ -437,7 +444,7 @@ class TestModel:
             return torch.full((len(state),), 4)
 
         model.tokens.likeliest = likeliest  # type: ignore[method-assign]
-        ids = model.generate(z[0], Greedy())
+        ids = model.generate(z[0].flatten(1), Greedy())
         seen: list[Tensor] = []
         original = model.tokens.log_prob
         model.tokens.log_prob = (  # type: ignore[method-assign]

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 import zoo
+from zoo.core.batch import Batch
 from zoo.core.model import LatentVariableModel
 from zoo.data import load_dataset
 from zoo.data.text import TextSplit
@@ -48,12 +49,13 @@ class Table:
     """Stands for a model whose posteriors are these, log q(z_i|x_j)."""
 
     input_kind = "tokens"
+    has_evidence = True
 
     def __init__(self, table: Tensor) -> None:
         self.table = table
 
-    def log_posteriors(self, x: Tensor) -> Tensor:
-        assert len(x) == len(self.table)
+    def log_posteriors(self, batch: Batch) -> Tensor:
+        assert len(batch.x) == len(self.table)
         return self.table
 
 
@@ -93,9 +95,9 @@ def test_the_mixture_is_of_sentences_spread_over_the_split() -> None:
     seen: list[Tensor] = []
 
     class Recorder(Table):
-        def log_posteriors(self, x: Tensor) -> Tensor:
-            seen.append(x)
-            return super().log_posteriors(x)
+        def log_posteriors(self, batch: Batch) -> Tensor:
+            seen.append(batch.x)
+            return super().log_posteriors(batch)
 
     ids = torch.arange(3, 43, dtype=torch.int32)[:, None]
     model = cast("LatentVariableModel", Recorder(torch.zeros(4, 4)))
@@ -118,7 +120,7 @@ def test_a_group_is_used_for_what_is_lost_without_it() -> None:
 
     class Listener(UniVAE):
         def log_likelihood(self, x: Tensor, z: Tensor) -> Tensor:
-            own = self.infer(x, 1, lambda q: q.mode)
+            own = self.grouped(self.encode(x))
             return -(z - own).square().sum(-1) @ heard
 
         def sample_codes(self, n: int, *_: Any, **__: Any) -> Tensor:
@@ -140,7 +142,7 @@ def test_unknown_tokens_are_never_rebuilt(tmp_path: Path) -> None:
     tokenizer = Tokenizer.learn([letters], "characters")
     ids = tokenizer.ids(["天X黃", "天地黃", "天地玄"]).int()
     model = model_of(tokenizer.json, ids.shape[1])
-    model.reconstruct = lambda x, decoding=None: model.write(x)  # type: ignore[method-assign]
+    model.reconstruct = lambda x, decoding=None: model.modality.write(x)  # type: ignore[method-assign]
     text = evaluate_model(model, TextSplit(ids), name="m", dataset="d", samples=1).text
     assert text is not None and text.units == "characters"
     assert text.accuracy.value == pytest.approx((2 / 3 + 1 + 1) / 3)
@@ -153,7 +155,7 @@ def test_the_word_unk_is_like_any_other_where_nothing_is_unknown() -> None:
     tokenizer = Tokenizer.learn(sentences, "bpe", 300)
     ids = tokenizer.ids(sentences).int()
     model = model_of(tokenizer.json, ids.shape[1])
-    model.reconstruct = lambda x, decoding=None: model.write(x)  # type: ignore[method-assign]
+    model.reconstruct = lambda x, decoding=None: model.modality.write(x)  # type: ignore[method-assign]
     text = evaluate_model(model, TextSplit(ids), name="m", dataset="d", samples=1).text
     assert text is not None and text.unknown == 0
     assert (text.exact_match.value, text.accuracy.value) == (1, 1)
@@ -209,13 +211,13 @@ def test_figures_of_a_model_that_says_everything(tmp_path: Path) -> None:
     """Sentences that come back whole."""
     data = load_dataset(corpus(tmp_path))
     model = model_of(str(data.tokenizer), data.train.shape[0])
-    model.reconstruct = lambda x, decoding=None: model.write(x)  # type: ignore[method-assign]
+    model.reconstruct = lambda x, decoding=None: model.modality.write(x)  # type: ignore[method-assign]
     steps: list[tuple[int, int]] = []
     found = evaluate_model(
         model, data.test, name="m", dataset="pets", samples=2,
         progress=lambda done, total: steps.append((done, total)),
     )  # fmt: skip
-    assert steps[-1][0] == steps[-1][1] == 5 * len(data.test)
+    assert steps[-1][0] == steps[-1][1] == 6 * len(data.test)
     text = found.text
     assert text is not None
     assert (text.exact_match.value, text.accuracy.value) == (1, 1)
@@ -292,12 +294,10 @@ def test_a_batch_normalised_posterior_keeps_its_floor_in_evaluation(tmp_path: Pa
     )  # fmt: skip
     train = load_dataset(path).train
     x = train.batch(torch.arange(len(train)), kind="tokens").x
-    first: list[Tensor] = []
     with torch.no_grad():
-        run.model.infer(x, 1, lambda q: first.append(q.mean) or q.mean)  # type: ignore[operator]
-        head = run.model.latents[0].head  # type: ignore[union-attr, index]
-        normal = (first[0] - head.shift) / 0.6
-        kl = torch.stack([run.model.elbo_terms(x).kl.mean(0) for _ in range(20)]).mean(0)
+        head = run.model.latents[0].posterior  # type: ignore[union-attr, index]
+        normal = (run.model.infer(x).posteriors[0].mean - head.shift) / 0.6
+        kl = torch.stack([run.model.infer(x).kl.mean(0) for _ in range(20)]).mean(0)
     torch.testing.assert_close(normal.mean(0), torch.zeros(4), rtol=0, atol=1e-4)
     torch.testing.assert_close(normal.var(0), torch.ones(4), rtol=0, atol=1e-3)
     assert (kl >= 0.98 * 4 * 0.6**2 / 2).all()

@@ -463,7 +463,8 @@ def test_ids_that_are_no_sentences_are_refused(corpus: Path) -> None:
         (torch.tensor([[3, 1, 0, 0], [3, 1, 4, 1]]), "sentence 2 of the ids is not tokens"),
         (torch.tensor([[3, 1], [3, 4]]), "sentence 2 of the ids is not tokens"),
         (torch.tensor([[3, 4, 0]]), "sentence 1 of the ids is not tokens"),
-        (["red cat"], r"expected ids int64 .* got list; read\(sentences\) makes them"),
+        (["red emu"], "'emu'"),
+        ("red cat", "give a list of sentences"),
     ):
         with pytest.raises(DataError, match=said):
             model.log_prob(wrong, 3)
@@ -472,6 +473,7 @@ def test_ids_that_are_no_sentences_are_refused(corpus: Path) -> None:
             model.decode(model.sample_codes(1)).log_prob(wrong)
     whole = torch.full((1, model.tokens.length), 3)  # the longest there is need not end
     assert model.log_prob(whole, 3).isfinite().all()
+    assert model.log_prob(["red cat"], 3).isfinite().all()
     for wrong, said in (
         (whole[0], "expected ids int64"),
         (whole.double(), "expected ids int64"),
@@ -479,7 +481,7 @@ def test_ids_that_are_no_sentences_are_refused(corpus: Path) -> None:
         (torch.tensor([[-1, 3]]), f"ids must be 0 to {size - 1}"),
     ):
         with pytest.raises(DataError, match=said):
-            model.write(wrong)
+            model.modality.write(wrong)
     assert model.log_posteriors(whole[:0]).shape == (0, 0)
     for wrong in ("red cat", [1, 2], None, {1: "red"}):
         with pytest.raises(DataError, match="give a list of sentences, for one as"):

@@ -460,9 +460,10 @@ def test_the_mean_of_a_patch_is_that_of_its_classes() -> None:
     torch.testing.assert_close(patches.mean(state), probabilities @ every)
 
 
-def test_grey_pixels_are_read_as_the_nearer() -> None:
+def test_grey_pixels_are_refused_where_patches_are_black_and_white() -> None:
     model, x = build(), images(2)
-    torch.testing.assert_close(model.encode(0.9 * x + 0.05), model.encode(x))
+    with pytest.raises(DataError, match=r"pixels must be 0 or 1, got 0\.05"):
+        model.encode(0.9 * x + 0.05)
 
 
 def test_a_part_of_the_posterior_can_be_set_alone() -> None:

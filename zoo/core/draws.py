@@ -41,23 +41,15 @@ class LatentDraw:
         if log_q is not None:
             self.log_q = self._by_draw(log_q)
 
-    @property
-    def codes(self) -> Tensor:
-        """The draws (S, B, D), the places of a map side by side."""
-        by_draw = (
-            self.z if self.z.shape[:2] == self.shape else torch.unflatten(self.z, 0, self.shape)
-        )
-        return by_draw.flatten(2)
-
     @lazy
     def log_q(self) -> Tensor:
         """log q(z|x), (S, B)."""
-        return self._by_draw(log_prob(self.posterior, self.z))
+        return self._density(self.posterior)
 
     @lazy
     def log_p(self) -> Tensor:
         """log p(z), (S, B)."""
-        return self._by_draw(log_prob(self.prior, self.z))
+        return self._density(self.prior)
 
     @lazy
     def log_weight(self) -> Tensor:
@@ -82,21 +74,20 @@ class LatentDraw:
             return None
         return closed_form_kl(q.base_dist, p.base_dist)
 
+    def apart(self, value: Tensor) -> Tensor:
+        """Values (S B, ...) or (S, B, ...) as (S, B, ...)."""
+        return value if value.shape[:2] == self.shape else torch.unflatten(value, 0, self.shape)
+
+    def _density(self, distribution: Distribution) -> Tensor:
+        """log p(z), (S, B)."""
+        if not self.z.numel():  # torch's Independent cannot sum over the dimensions of no draw
+            return self.z.new_zeros(self.shape)
+        return self._by_draw(distribution.log_prob(self.z))
+
     def _by_draw(self, value: Tensor) -> Tensor:
         """Of values (S B, ...) or (S, B, ...) the sum over places, (S, B)."""
-        if value.shape[:2] != self.shape:
-            value = torch.unflatten(value, 0, self.shape)
+        value = self.apart(value)
         return value if value.ndim == 2 else value.flatten(2).sum(2)
-
-
-def log_prob(distribution: Distribution, value: Tensor) -> Tensor:
-    """log p(value), batch shape (...); also of no values, over which torch cannot sum."""
-    if value.numel():
-        found: Tensor = distribution.log_prob(value)
-        return found
-    rank = value.ndim - len(distribution.event_shape)
-    shape = torch.broadcast_shapes(distribution.batch_shape, value.shape[:rank])  # type: ignore[no-untyped-call]
-    return torch.zeros(shape, device=value.device)
 
 
 def closed_form_kl(q: Distribution, p: Distribution) -> Tensor | None:
@@ -151,7 +142,7 @@ class Draws:
     @lazy
     def z(self) -> Tensor:
         """The draws of all groups side by side, (S, B, D)."""
-        parts = [latent.codes for latent in self.latents]
+        parts = [latent.apart(latent.z).flatten(2) for latent in self.latents]
         return parts[0] if len(parts) == 1 else torch.cat(parts, dim=-1)
 
     @lazy
@@ -168,8 +159,11 @@ class Draws:
     def log_likelihood(self) -> Tensor:
         """log p(x|z) of what is observed of x, (S, B)."""
         x, observed = self.batch.x, self.batch.observed
+        if not x.numel():  # torch's Independent cannot sum over the dimensions of no example
+            return self.z.new_zeros(self.z.shape[:2])
         if observed is None:
-            return log_prob(self.likelihood, x)
+            found: Tensor = self.likelihood.log_prob(x)
+            return found
         return observed_log_prob(self.likelihood, x, observed)
 
     @lazy

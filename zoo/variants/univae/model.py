@@ -92,9 +92,7 @@ class UniVAE(TokenByToken):
 
         latents = self._encoded(batch.x, samples if given is None else len(given), choose)
         shape = latents[0].shape
-        z = torch.cat(
-            [torch.unflatten(latent.z, 0, shape) for latent in latents], dim=-1
-        )  # (S, B, G d)
+        z = torch.cat([latent.apart(latent.z) for latent in latents], dim=-1)  # (S, B, G d)
         return Draws(latents, partial(self.decode, z), batch, partial(self._code, batch.x), z)
 
     def encode(self, batch: Tensor | Batch | Sequence[str]) -> Tensor:
