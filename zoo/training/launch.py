@@ -12,6 +12,8 @@ from zoo.data import Dataset, load_dataset
 from zoo.data.text import TextFormat
 from zoo.errors import ConfigError
 from zoo.memory import keep_freed_memory
+from zoo.modalities import modality_of
+from zoo.modalities.tokenizer import Tokenizer
 from zoo.precision import float32_by_default
 from zoo.randomness import seeded
 from zoo.training.config import Experiment, TrainingConfig
@@ -93,19 +95,23 @@ def complete(experiment: Experiment, data: Dataset) -> Experiment:
 
 def _check_start(experiment: Experiment, source: str, data: Dataset) -> None:
     """Raise ConfigError for data that the checkpoint does not read."""
-    shape = data.train.shape
+    shape, tokenizer = data.train.shape, experiment.model.get("tokenizer")
     read = tuple(experiment.model.get("input_shape", shape))
-    reads_text, is_text = experiment.model.get("tokenizer") is not None, data.tokenizer is not None
-    if reads_text != is_text:
-        kinds = {True: "text", False: "images"}
+    reads = modality_of(read, tokenizer).name
+    if reads != data.modality:
         raise ConfigError(
-            f"{source} reads {kinds[reads_text]}, {data.name!r} holds {kinds[is_text]}; "
-            "choose another dataset"
+            f"{source} reads {reads}, {data.name!r} holds {data.modality}; choose another dataset"
         )
     if read != tuple(shape):
+        resize = "resize them with image_size, or " if reads == "images" else ""
         raise ConfigError(
-            f"{source} reads images of shape {read}, "
-            f"{data.name!r} has {shape}; resize them with image_size, or choose another dataset"
+            f"{source} reads {reads} of shape {read}, "
+            f"{data.name!r} has {shape}; {resize}choose another dataset"
+        )
+    if tokenizer is not None and data.tokenizer != Tokenizer(tokenizer).json:
+        raise ConfigError(
+            f"{data.name!r} was cut by another tokenizer than that of {source}; give the file or "
+            "name it was read from"
         )
 
 

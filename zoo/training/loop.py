@@ -26,7 +26,7 @@ from zoo.training.optim import (
     kl_weight,
     learning_rate,
 )
-from zoo.training.progress import Reporter
+from zoo.training.progress import SAMPLES, Reporter
 from zoo.training.run import RunDirectory
 from zoo.training.selection import Selection
 from zoo.training.start import load_start
@@ -57,6 +57,8 @@ class Trainer:
         self.steps_per_epoch = len(data.train) // self.batch_size
         self.total_steps = self.steps_per_epoch * self.config.epochs
         _check_warmup(self.config, self.total_steps)
+        for split in (data.train, data.validation):
+            split.check(self.model.input_kind)
         fixed = data.validation.fixed(self.model.input_kind, NOISE_SEED).by_length().to(device)
         self.validation = Validation(fixed, self.objective, self.autocast)
         self.optimizer = build_optimizer(self.config, self.model)
@@ -174,7 +176,8 @@ class Trainer:
         self.directory.append_metrics(record)
         self.selection.consider(model, record, self.progress)
         self.progress.stopped = self.selection.out_of_patience(self.progress)
-        self.reporter.epoch(record, model, self.config.sample_every_epochs)
+        told = self.validation.split.conditions(SAMPLES)
+        self.reporter.epoch(record, model, self.config.sample_every_epochs, told)
         if self.done or self.save_is_due():
             self.save()
 
