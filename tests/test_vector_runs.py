@@ -1,4 +1,4 @@
-"""Vectors from arrays and files to figures, samples and codes, in Python and on the command line."""
+"""Vectors from arrays and files to figures, samples and codes, in Python and by command."""
 
 from __future__ import annotations
 

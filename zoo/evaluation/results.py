@@ -141,7 +141,8 @@ class Evaluation(Settings):
     - ``kl_per_group``: one for each latent group, summing to ``kl``; ``kl_per_dimension``: one for
       each latent dimension, None where the posterior does not factorise.
     - ``mse_per_pixel``: squared error of the deterministic reconstruction, averaged over pixels, or
-      over the numbers of a vector; None for text. ``text``: what is measured of text beside these; None for images.
+      over the numbers of a vector; None for text. ``text``: what is measured of text beside these;
+      None for all else.
     - ``active_units``: how many of the ``code_dim`` dimensions of the code vary over the examples
       with a variance above ``active_threshold`` (Burda et al. 2016, arXiv:1509.00519); None for a
       hierarchy, whose priors vary with the groups above.

@@ -14,6 +14,7 @@ from torch import Tensor
 from zoo.core.batch import Batch
 from zoo.core.model import LatentVariableModel
 from zoo.data import Dataset
+from zoo.data.folder import skipped_warning
 from zoo.data.text import vocabulary_warning
 from zoo.errors import ConfigError
 from zoo.objectives import Loss, Step
@@ -74,10 +75,11 @@ class Trainer:
         self.at = Step(weight, len(data.train))
         self.progress = Progress()
         self.state = RunState(
-            experiment, device, data.digest(), self.model, self.average, self.optimizer, self.guard
+            experiment, device, data.identity, self.model, self.average, self.optimizer, self.guard
         )
         figure = self.objective.selects(self.model)
-        self.selection = Selection(directory.best, experiment, data.digest(), figure)
+        self.selection = Selection(directory.best, experiment, data.identity.digest, figure)
+        self.skipped = data.skipped
         self.reporter = Reporter(directory.path, self.total_steps, self.batch_size, visible)
         self.last_save = time.monotonic()
 
@@ -251,8 +253,12 @@ class Trainer:
 
     def warn_beforehand(self) -> None:
         """Say what is likely not meant, before time is spent on it."""
-        slow = precision_warning(self.config, self.device)
-        for warning in (slow, vocabulary_warning(self.train_split)):
+        for warning in (
+            precision_warning(self.config, self.device),
+            vocabulary_warning(self.train_split),
+            skipped_warning(self.skipped),
+            self.state.decoder_warning,
+        ):
             if warning is not None:
                 self.reporter.warn(warning)
 
