@@ -582,7 +582,7 @@ def test_a_conditional_model_is_shown_what_it_is_told(tmp_path: Path) -> None:
 
 def test_sample_writes_a_picture(run: Path, tmp_path: Path) -> None:
     said = call("sample", run, "--n", 10, "--out", tmp_path / "a.png")
-    assert (said.stdout, said.stderr) == ("", f"wrote 10 images to {tmp_path / 'a.png'}\n")
+    assert (said.stdout, said.stderr) == ("", f"wrote 10 samples to {tmp_path / 'a.png'}\n")
     with Image.open(tmp_path / "a.png") as picture:
         assert (picture.format, picture.mode) == ("PNG", "L")
         width, height = picture.size

@@ -61,11 +61,13 @@ class Experiment(Settings):
 
     variant: Variant
     dataset: str
+    """A registered name, a path, or "memory:" and the name of data that a program held."""
     model: dict[str, Any] = {}
     objective: Selected[Objective] = default("elbo")
     train: TrainingConfig = TrainingConfig()
     data_root: str | None = None
     image_size: int | None = None
+    skip_unreadable: bool = False
     start_from: StartingPoint | None = None
 
     @property
@@ -85,6 +87,7 @@ class Experiment(Settings):
         objective: Mapping[str, Any] | None = None,
         data_root: str | None = None,
         image_size: int | None = None,
+        skip_unreadable: bool = False,
         start_from: str | Path | None = None,
     ) -> Self:
         """The variant's registered defaults with overrides on top.
@@ -111,6 +114,7 @@ class Experiment(Settings):
             if data_root is None
             else str(Path(data_root).expanduser().absolute()),
             "image_size": image_size,
+            "skip_unreadable": skip_unreadable,
             "start_from": start,
         }
         return cls.parse(settings, f"experiment with {variant.name!r}")

@@ -61,6 +61,7 @@ class UniVAE(TokenByToken):
     """
 
     Config = UniVAEConfig
+    reads = ("images", "text")
     config: UniVAEConfig
 
     def __init__(self, config: UniVAEConfig) -> None:
