@@ -2,10 +2,10 @@
 
     log p(x|z_0) + log 1/n sum_i p(z_i) / q(z_i|x),    z_0, z_1, ..., z_n ~ q(z|x) independent
 
-`log_likelihood` of examples/mnist.py in github.com/nicola-decao/s-vae-tf weighs draws of its own by p / q, not
-those that it decodes. The second part then depends on the posterior alone. Its mean is -KL for one
-draw and rises to 0 with n, as E_q[p / q] = 1: what is left is the reconstruction. So this neither
-estimates log p(x) nor bounds it.
+`log_likelihood` of examples/mnist.py in github.com/nicola-decao/s-vae-tf weighs draws of its own by
+p / q, not the one that is decoded. The second part then depends on the posterior alone. Its mean is
+-KL for one draw and rises to 0 with n, as E_q[p / q] = 1: what is left is the reconstruction. So
+this neither estimates log p(x) nor bounds it.
 """
 
 from __future__ import annotations
