@@ -12,7 +12,7 @@ from torch.distributions import Independent, Normal
 
 from zoo.core import bounds
 from zoo.core.batch import Batch
-from zoo.core.draws import Draws, LatentDraw, closed_form_kl, log_prob
+from zoo.core.draws import Draws, LatentDraw, closed_form_kl
 from zoo.errors import UnsupportedError
 from zoo.objectives import Step
 from zoo.objectives.elbo import ELBO

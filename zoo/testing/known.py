@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution, MultivariateNormal, kl_divergence
 
 from zoo.core.batch import Batch
-from zoo.core.draws import Draws, LatentDraw, log_prob
+from zoo.core.draws import Draws, LatentDraw
 from zoo.core.latent_space import Euclidean
 from zoo.core.model import LatentVariableModel, ModelConfig
 from zoo.likelihoods.gaussian import Gaussian
