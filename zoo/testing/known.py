@@ -64,7 +64,8 @@ class LinearGaussian(LatentVariableModel):
         """log p(x), (B,), exactly."""
         noise = self.config.scale**2 * torch.eye(len(self.bias)).to(self.weight)
         p = MultivariateNormal(self.bias, self.weight @ self.weight.T + noise)
-        return log_prob(p, x.flatten(1))
+        found: Tensor = p.log_prob(x.flatten(1))
+        return found
 
     def expected_elbo(self, x: Tensor) -> Tensor:
         """The ELBO's expectation over draws, (B,), exactly: log p(x) - KL(q(z|x) || p(z|x))."""
