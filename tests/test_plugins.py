@@ -14,6 +14,7 @@ import torch
 import zoo
 import zoo.testing
 from zoo.core.batch import Batch
+from zoo.core.component import Selected
 from zoo.core.draws import Draws
 from zoo.objectives import Step
 from zoo.training.statistics import refresh_statistics
@@ -112,8 +113,6 @@ def test_the_statistics_of_all_batch_normalisation_are_those_of_the_training_set
 
 
 def test_with_beta_one_the_total_correlation_does_not_count() -> None:
-    from zoo.core.component import Selected
-
     draws = _draws()
     objectives = (
         Selected.parse("objectives", {"name": "beta-tc", "beta": 1.0}).build(),
