@@ -164,7 +164,7 @@ class LatentVariableModel(Component, nn.Module, ABC):
         """``codes`` (B, D) with the latents of ``groups``, from 0, drawn from the prior."""
         check_groups(groups, len(self.group_widths))
         drawn = self.draw_codes(len(codes), 1.0, generator, condition)
-        kept, new = (torch.split(each, self.group_widths, dim=-1) for each in (codes, drawn))
+        kept, new = (torch.split(each, list(self.group_widths), dim=-1) for each in (codes, drawn))
         parts = [new[g] if g in groups else kept[g] for g in range(len(kept))]
         return torch.cat(parts, dim=-1)
 
