@@ -12,6 +12,8 @@ from hypothesis import settings
 ROOT = Path(__file__).parents[1]
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
+collect_ignore = ["plugins"]
+"""Importing a plug-in registers it, which is the business of the tests that use it."""
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
-from zoo.data.folder import load_folder
+from zoo.data.folder import read_folder
 from zoo.data.idx import read_idx
 from zoo.data.text import Corpus, load_text_file
 from zoo.data.torchvision_sets import _read_omniglot
@@ -241,7 +241,7 @@ def corpora() -> Iterator[Case]:
 
 
 def read_picture(path: Path) -> None:
-    load_folder(path.parent, 28)
+    read_folder(path.parent, 28)
 
 
 def read_tokenizer(path: Path) -> None:

@@ -20,20 +20,28 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 from torch import Tensor, nn
-from torch.distributions import Bernoulli, Distribution, Independent
+from torch.distributions import Bernoulli as Pixels
+from torch.distributions import Distribution, Independent
 
 import zoo.variants as variants
+from zoo.core import component
 from zoo.core.batch import Batch
 from zoo.core.draws import Draws
 from zoo.core.latent_space import Euclidean
 from zoo.core.model import LatentVariableModel, ModelConfig
 from zoo.errors import CheckpointError, ConfigError, UnknownNameError
-from zoo.likelihoods.bernoulli import Bernoulli as Bits
-from zoo.registry import Registry, VariantSpec
+from zoo.likelihoods.bernoulli import Bernoulli
+from zoo.registry import VariantSpec, packaged_root, read_registry
 from zoo.settings import Settings
 from zoo.storage import checkpoint
 from zoo.storage.blueprint import STORED
 from zoo.storage.tensors import read_tensors, write_tensors
+
+
+class Grey(Bernoulli):
+    """Without parameters, of any intensities."""
+
+    reads = "real"
 
 
 class TinyConfig(ModelConfig):
@@ -49,7 +57,7 @@ class Tiny(LatentVariableModel):
 
     def __init__(self, config: TinyConfig) -> None:
         super().__init__(config)
-        self.space, self.likelihood = Euclidean(config.latent_dim), Bits(Settings(), (1, 2, 2))
+        self.space, self.likelihood = Euclidean(config.latent_dim), Grey(Settings(), (1, 2, 2))
         pixels = math.prod(config.input_shape)
         self.inner = nn.Linear(pixels, config.width)
         self.code = nn.Linear(config.width, config.latent_dim)
@@ -69,7 +77,7 @@ class Tiny(LatentVariableModel):
 
     def decode(self, z: Tensor, condition: Tensor | None = None) -> Distribution:
         logits = self.out(z).unflatten(-1, self.config.input_shape)
-        return Independent(Bernoulli(logits=logits, validate_args=False), 3)
+        return Independent(Pixels(logits=logits, validate_args=False), 3)
 
     def draw_codes(
         self,
@@ -121,15 +129,16 @@ class Deep(Tiny):
             self.layers.append(nn.Linear(2, 2))
 
 
-REGISTRY = Registry(
-    variants={
-        "tiny": VariantSpec(component=f"{__name__}:Tiny", summary="for tests"),
-        "buffered": VariantSpec(component=f"{__name__}:Buffered", summary="for tests"),
-        "plain": VariantSpec(component=f"{__name__}:Plain", summary="for tests"),
-        "mixed": VariantSpec(component=f"{__name__}:Mixed", summary="for tests"),
-        "deep": VariantSpec(component=f"{__name__}:Deep", summary="for tests"),
-        "gone": VariantSpec(component="zoo.no_such_module:Model", summary="plugin not installed"),
-    }
+VARIANTS = {
+    "tiny": VariantSpec(component=f"{__name__}:Tiny", summary="for tests"),
+    "buffered": VariantSpec(component=f"{__name__}:Buffered", summary="for tests"),
+    "plain": VariantSpec(component=f"{__name__}:Plain", summary="for tests"),
+    "mixed": VariantSpec(component=f"{__name__}:Mixed", summary="for tests"),
+    "deep": VariantSpec(component=f"{__name__}:Deep", summary="for tests"),
+    "gone": VariantSpec(component="zoo.no_such_module:Model", summary="plugin not installed"),
+}
+REGISTRY = read_registry([packaged_root() / "registry.yaml"]).model_copy(
+    update={"variants": VARIANTS}
 )
 
 
@@ -137,6 +146,7 @@ REGISTRY = Registry(
 def stand_in_registry() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(variants, "registry", lambda: REGISTRY)
+        patch.setattr(component, "registry", lambda: REGISTRY)
         patch.setattr(checkpoint, "registry", lambda: REGISTRY)
         yield
 
@@ -294,7 +304,7 @@ def test_sizes_no_memory_could_hold_are_refused(saved: Path, size: int) -> None:
 
 LOAD_AND_MEASURE = """
 import resource, zoo.storage.checkpoint as c, zoo.variants, test_checkpoint as t
-zoo.variants.registry = lambda: t.REGISTRY
+zoo.variants.registry = zoo.core.component.registry = lambda: t.REGISTRY
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 try:
     c.load(sys.argv[1])

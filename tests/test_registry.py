@@ -11,13 +11,14 @@ from pathlib import Path
 import pytest
 
 import zoo
-from zoo import registry as registry_module
+from zoo.core.component import Component
 from zoo.core.model import LatentVariableModel
 from zoo.errors import ConfigError, UnknownNameError, ZooError
 from zoo.modalities.tokenizer import Tokenizer
 from zoo.registry import (
     Registry,
     packaged_root,
+    process,
     read_registry,
     register,
     registry,
@@ -98,7 +99,7 @@ ERRORS = {
     "boolean section": ("on: 1", ["unknown section 'True'"]),
     "unknown key": (
         f"variants: {{a: {{{VAE}, summary: s, papr: p}}}}",
-        ["variants.a: unknown key 'papr'", "'paper'?", "Allowed: config,"],
+        ["variants.a: unknown key 'papr'", "'paper'?", "Allowed: component,"],
     ),
     "missing key": (f"variants: {{a: {{{VAE}}}}}", ["variants.a: 'summary' is required"]),
     "wrong type": (
@@ -266,7 +267,7 @@ variants:
         assert variants["root"].objective == {"name": "elbo"}
         assert variants["middle"].summary == "root"
         leaf = variants["leaf"]
-        assert (leaf.model, leaf.paper, leaf.summary) == ("zoo.variants.vae:VAE", "p", "leaf")
+        assert (leaf.component, leaf.paper, leaf.summary) == ("zoo.variants.vae:VAE", "p", "leaf")
         assert leaf.config == {"a": 1, "b": 2, "c": 3}
         assert leaf.training == {"lr": 0.1, "epochs": 5}
         assert leaf.objective == {"name": "elbo"}
@@ -297,7 +298,7 @@ variants:
         parent = f"variants: {{p: {{{VAE}, summary: s}}}}"
         child = "variants: {c: {extends: p}}"
         for texts in ([parent, child], [child, parent]):
-            assert read(tmp_path, *texts).variants["c"].model == "zoo.variants.vae:VAE"
+            assert read(tmp_path, *texts).variants["c"].component == "zoo.variants.vae:VAE"
 
     def test_yaml_aliases_work(self, tmp_path: Path) -> None:
         text = f"variants:\n  a: &a {{{VAE}, summary: s}}\n  b: {{<<: *a, summary: t}}\n"
@@ -306,22 +307,23 @@ variants:
 
 @pytest.fixture
 def clean_registrations() -> Iterator[None]:
-    before = dict(registry_module._registered)
+    before = list(process.registered)
     yield
-    registry_module._registered.clear()
-    registry_module._registered.update(before)
-    registry_module._read_all.cache_clear()
+    process.registered[:] = before
+    process.read_all.cache_clear()
 
 
-class Plain:
+class Plain(Component):
     """First line.
 
     Second line.
     """
 
+    section = "variants"
 
-class Other:
-    pass
+
+class Other(Component):
+    section = "variants"
 
 
 @pytest.mark.usefixtures("clean_registrations")
@@ -329,7 +331,7 @@ class TestRegister:
     def test_makes_the_class_known_with_its_first_line(self) -> None:
         register("test-plain", config={"latent_dim": 3}, training={"epochs": 2})(Plain)
         spec = registry().variant("test-plain")
-        assert resolve(spec.model) is Plain
+        assert resolve(spec.component) is Plain
         assert (spec.summary, spec.config) == ("First line.", {"latent_dim": 3})
         assert (spec.objective, spec.training) == ({"name": "elbo"}, {"epochs": 2})
         assert zoo.list_variants("test-*") == ["test-plain"]

@@ -275,7 +275,7 @@ class TestCorpora:
 
     def test_text_is_only_for_models_that_read_it(self, corpus: Path, tmp_path: Path) -> None:
         with pytest.raises(
-            ConfigError, match="'gaussian-vae' reads images, not text; train univae"
+            ConfigError, match="'gaussian-vae' reads images or vectors, not text; train univae"
         ):
             zoo.train("gaussian-vae", dataset=str(corpus), directory=tmp_path / "run", epochs=1)
 

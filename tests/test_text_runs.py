@@ -289,9 +289,9 @@ def test_sentences_are_no_picture_and_images_no_text(
     command: str, run: Path, tmp_path: Path
 ) -> None:
     said = call(command, run, "--out", tmp_path / "x.png", code=2).stderr
-    assert "the model makes sentences, for a .txt file" in said
+    assert "the model makes text, for a file .txt" in said
     said = call(command, "gaussian-vae-digits", "--out", tmp_path / "x.txt", code=2).stderr
-    assert "the model makes images, not for a .txt file" in said
+    assert "the model makes images, for a file .png or .npy or .npz" in said
 
 
 def test_mistakes_in_a_corpus_exit_with_2_and_a_line(run: Path, tmp_path: Path) -> None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from zoo.api.arguments import plain
+from zoo.data import Dataset, load_dataset
+from zoo.data.loading import MEMORY, is_in_memory
 from zoo.registry import registry
 from zoo.settings import differences
 from zoo.training.config import Experiment
@@ -28,15 +31,20 @@ _MAY_CHANGE = {"data_root", "train.checkpoint_seconds", "start_from.sha256"}
 def train(
     variant: str,
     *,
-    dataset: str = DEFAULT_DATASET,
+    dataset: object = DEFAULT_DATASET,
     directory: str | Path | None = None,
     data_root: str | None = None,
     image_size: int | None = None,
+    skip_unreadable: bool = False,
     start_from: str | Path | Run | None = None,
     progress: bool = True,
     **overrides: Option,
 ) -> Run:
     """Train a variant by name on a known dataset or one's own, and return the best model.
+
+    ``dataset`` is what :func:`zoo.load_dataset` takes: a name, a path, or data in memory, which are
+    passed again to go on with the run. With ``skip_unreadable`` damaged files of a folder of images
+    are left out.
 
     ``overrides`` are settings of the training (``epochs=20``), the objective (``beta=2.0``) or the
     model (``latent_dim=10``); each is recognised by its name. Called again with the same settings
@@ -57,31 +65,36 @@ def train(
     """
     found = Variant.find(variant)
     routed = route(plain(overrides), found)
+    data = load_dataset(dataset) if is_in_memory(dataset) else None
     experiment = Experiment.build(
         found,
-        dataset,
+        str(dataset) if data is None else MEMORY + data.name,
         model=routed["model"],
         train=routed["train"],
         objective=routed["objective"],
         data_root=data_root,
         image_size=plain(image_size),
+        skip_unreadable=skip_unreadable,
         start_from=start_from.directory if isinstance(start_from, Run) else start_from,
     )
-    return train_experiment(experiment, directory or default_directory(experiment), progress)
+    where = directory or default_directory(experiment, data)
+    return train_experiment(experiment, where, progress, data)
 
 
-def default_directory(experiment: Experiment) -> Path:
+def default_directory(experiment: Experiment, data: Dataset | None = None) -> Path:
     """``runs/VARIANT-DATASET-sSEED``, with a hash of all settings that are not the variant's own.
 
     So the same settings find the same folder again, and others another one. More epochs go on in
-    the same folder where the learning rate is constant.
+    the same folder where the learning rate is constant. ``data`` that were held in memory are told
+    apart by a hash of their own.
 
     >>> default_directory(Experiment.build("gaussian-vae", "mnist", train={"seed": 3})).as_posix()
     'runs/gaussian-vae-mnist-s3'
     >>> default_directory(Experiment.build("gaussian-vae", train={"lr": 0.01})).as_posix()
     'runs/gaussian-vae-digits-s0-f57953'
     """
-    name = f"{experiment.variant}-{_name_of(experiment.dataset)}-s{experiment.train.seed}"
+    of_data = _name_of(experiment.dataset) if data is None else _name_in_memory(data)
+    name = f"{experiment.variant}-{of_data}-s{experiment.train.seed}"
     if own := _own_settings(experiment):
         name += f"-{hashlib.sha256(json.dumps(own).encode()).hexdigest()[:6]}"
     return Path("runs", name)
@@ -95,6 +108,10 @@ def _own_settings(experiment: Experiment) -> dict[str, Any]:
     if experiment.train.schedule == "constant":
         ignored |= {"train.epochs"}
     return {key: now for key, (_, now) in sorted(changed.items()) if key not in ignored}
+
+
+def _name_in_memory(data: Dataset) -> str:
+    return f"{re.sub('[^A-Za-z0-9._-]+', '-', data.name)}-{data.digest()[:6]}"
 
 
 def _name_of(dataset: str) -> str:

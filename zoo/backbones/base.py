@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from torch import nn
 
 from zoo.core.component import Component
+from zoo.errors import ConfigError
 from zoo.settings import Settings
 
 
@@ -26,6 +27,19 @@ class Backbone(Component, ABC):
 
     def __init__(self, config: Settings) -> None:
         self.config = config
+
+    def image(self, shape: tuple[int, ...]) -> tuple[int, int, int]:
+        """``shape`` as (C, H, W), for one that reads images alone.
+
+        Raises ConfigError for any other.
+        """
+        if len(shape) != 3:
+            raise ConfigError(
+                f"the backbone {type(self).__name__} reads images (C, H, W), the examples are "
+                f"{tuple(shape)}; choose 'mlp'"
+            )
+        channels, height, width = shape
+        return channels, height, width
 
     @abstractmethod
     def encoder(self, input_shape: tuple[int, ...]) -> Encoder:

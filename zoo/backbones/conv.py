@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from typing_extensions import Self
 
 from zoo.backbones.base import Backbone, Encoder
-from zoo.errors import ConfigError
 from zoo.nn.maps import doubling, map_sizes
 from zoo.settings import Settings
 
@@ -53,19 +52,10 @@ class Conv(Backbone):
     config: ConvConfig
 
     def encoder(self, input_shape: tuple[int, ...]) -> ConvEncoder:
-        return ConvEncoder(self.config, _image(input_shape))
+        return ConvEncoder(self.config, self.image(input_shape))
 
     def decoder(self, in_features: int, output_shape: tuple[int, ...]) -> ConvDecoder:
-        return ConvDecoder(self.config, in_features, _image(output_shape))
-
-
-def _image(shape: tuple[int, ...]) -> tuple[int, int, int]:
-    if len(shape) != 3:
-        raise ConfigError(
-            f"the backbone 'conv' reads images (C, H, W), the examples are {shape}; choose 'mlp'"
-        )
-    channels, height, width = shape
-    return channels, height, width
+        return ConvDecoder(self.config, in_features, self.image(output_shape))
 
 
 class ConvEncoder(Encoder):

@@ -19,13 +19,13 @@ from zoo.cli.options import (
 )
 from zoo.cli.output import (
     check_suffix,
-    joined_images,
+    joined,
     write_arrays,
     write_lines,
     write_picture,
 )
 from zoo.cli.settings import decoded_by
-from zoo.cli.sources import batch_size, examples_for, is_text, open_source
+from zoo.cli.sources import batch_size, check_writable, examples_for, open_source
 
 
 @app.command(epilog="Example: zoo sample gaussian-vae-digits --n 64 --out grid.png")
@@ -34,33 +34,33 @@ def sample(
     out: Annotated[
         Path, typer.Option(help="A .png picture, a .npy or .npz array; of sentences a .txt file.")
     ],
-    n: Annotated[int, typer.Option("--n", min=1, help="How many images or sentences.")] = 64,
+    n: Annotated[int, typer.Option("--n", min=1, help="How many samples.")] = 64,
     temperature: Annotated[
         float, typer.Option(min=0, help="Scale of the prior's standard deviation.")
     ] = 1.0,
     decoding: DecodingOption = None,
     seed: SeedOption = 0,
 ) -> None:
-    """Draw images or sentences from a model's prior."""
+    """Draw images, vectors or sentences from a model's prior."""
     check_suffix(out, (".png", ".npy", ".npz", ".txt"))
     import torch
 
     from zoo.report.figures import enlargement, grid
 
     model = open_source(source).model
-    text = is_text(model, out)
+    check_writable(model, out)
     generator = torch.Generator().manual_seed(seed)
     draw, most = decoded_by(model.sample, decoding), batch_size(model)
     sizes = [min(most, n - start) for start in range(0, n, most)]
     drawn = [draw(size, temperature, generator) for size in sizes]
-    if text:
+    if out.suffix == ".txt":
         write_lines(out, drawn)
     elif out.suffix == ".png":
-        images = joined_images(drawn)
+        images = joined(drawn)
         write_picture(out, grid(images, math.isqrt(n - 1) + 1, scale=enlargement(images)))
     else:
-        write_arrays(out, {"images": joined_images(drawn)})
-    _say(f"{n} {'sentences' if text else 'images'}", out)
+        write_arrays(out, {model.modality.name: joined(drawn)})
+    _say(f"{n} samples", out)
 
 
 @app.command(epilog="Example: zoo reconstruct gaussian-vae-digits --n 8 --out pairs.png")
@@ -85,16 +85,17 @@ def reconstruct(
 
     opened = open_source(source)
     model = opened.model
-    text, rebuild = is_text(model, out), decoded_by(model.reconstruct, decoding)
+    check_writable(model, out)
+    rebuild = decoded_by(model.reconstruct, decoding)
     examples = examples_for(opened, dataset, split, seed, data_root).take(n)
     originals = list(examples.batches(batch_size(model), "real"))
     shown = [model.modality.write(batch.x) for batch in originals]
     with seeded(seed, torch.device("cpu")):  # of a decoding that draws
         rebuilt = [rebuild(batch) for batch in originals]
-    if text:
+    if out.suffix == ".txt":
         write_lines(out, shown, rebuilt)
     else:
-        before, after = joined_images(shown), joined_images(rebuilt)
+        before, after = joined(shown), joined(rebuilt)
         if out.suffix == ".png":
             columns, scale = max(8, math.isqrt(n)), enlargement(before)
             write_picture(out, reconstruction_grid(before, after, columns, scale=scale))

@@ -62,6 +62,9 @@ RootOption = Annotated[
     typer.Option(metavar="FOLDER", help="Where the dataset's files lie.", callback=absolute),
 ]
 SizeOption = Annotated[int | None, typer.Option(help="Resize and crop images to it.")]
+SkipOption = Annotated[
+    bool, typer.Option("--skip-unreadable", help="Leave out damaged files of a folder of images.")
+]
 DeviceOption = Annotated[str, typer.Option(help="For example cuda.")]
 ExamplesOption = Annotated[
     int | None, typer.Option(min=2, help="Only so many, spread over the split.")

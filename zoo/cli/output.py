@@ -41,8 +41,8 @@ def write_lines(path: Path, *columns: Sequence[Tensor | list[str]]) -> None:
     _write(path, "".join(f"{line}\n" for line in lines).encode())
 
 
-def joined_images(parts: Sequence[Tensor | list[str]]) -> Tensor:
-    """Batches of images in one tensor."""
+def joined(parts: Sequence[Tensor | list[str]]) -> Tensor:
+    """Batches of images or vectors in one tensor."""
     import torch
 
     return torch.cat([part for part in parts if isinstance(part, torch.Tensor)])

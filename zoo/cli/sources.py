@@ -59,10 +59,9 @@ def examples_for(
     return examples.fixed(model.input_kind, seed)
 
 
-def is_text(model: LatentVariableModel, path: Path) -> bool:
-    """Whether the model makes sentences. ConfigError where ``path`` is for something else."""
-    text = model.input_kind == "tokens"
-    if text != (path.suffix == ".txt"):
-        made = "sentences, for a .txt file" if text else "images, not for a .txt file"
-        raise ConfigError(f"--out {path}: the model makes {made}")
-    return text
+def check_writable(model: LatentVariableModel, path: Path) -> None:
+    """Raise ConfigError where what the model makes cannot be written to a file of that name."""
+    modality = model.modality
+    if path.suffix not in modality.suffixes:
+        allowed = " or ".join(modality.suffixes)
+        raise ConfigError(f"--out {path}: the model makes {modality.name}, for a file {allowed}")

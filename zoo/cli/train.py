@@ -16,6 +16,7 @@ from zoo.cli.options import (
     JsonOption,
     RootOption,
     SizeOption,
+    SkipOption,
     dataset_names,
     source_names,
     variant_names,
@@ -88,6 +89,7 @@ def train(
     ] = None,
     data_root: RootOption = None,
     image_size: SizeOption = None,
+    skip_unreadable: SkipOption = False,
     start_from: Annotated[
         str | None,
         typer.Option(
@@ -99,25 +101,26 @@ def train(
     resume: Annotated[
         Path | None,
         typer.Option(
-            help="Go on with the run in this folder, with --epochs for longer than it began with.",
+            help="Go on with the run in this folder, with --epochs for longer than it began with, "
+            "with --dataset where its data lie elsewhere now.",
             metavar="DIRECTORY",
         ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Train a variant, or go on with an interrupted run."""
-    new = {"VARIANT": variant, "--dataset": dataset, "--set": settings, "--seed": seed,
-           "--directory": directory, "--data-root": data_root, "--image-size": image_size,
-           "--start-from": start_from}  # fmt: skip
-    given = [name for name, value in new.items() if value not in (None, [])]
+    new = {"VARIANT": variant, "--set": settings, "--seed": seed, "--directory": directory,
+           "--data-root": data_root, "--image-size": image_size,
+           "--skip-unreadable": skip_unreadable, "--start-from": start_from}  # fmt: skip
+    given = [name for name, value in new.items() if value not in (None, [], False)]
     if resume is not None and given:
         raise ConfigError(f"--resume takes its settings from the run; leave out {', '.join(given)}")
     with hint("interrupted; run the same command again to go on with this run"):
         if resume is not None:
-            run = _resumed(resume, epochs)
+            run = _resumed(resume, epochs, dataset)
         else:
             short = {"epochs": epochs, "seed": seed}
-            places = (data_root, image_size, start_from)
+            places = (data_root, image_size, skip_unreadable, start_from)
             experiment = _experiment(variant, dataset, settings, short, *places)
             from zoo.api.train import default_directory
 
@@ -125,9 +128,9 @@ def train(
     echo_mapping({"directory": str(run.directory), "metrics": run.metrics}, as_json)
 
 
-def _resumed(directory: Path, epochs: int | None) -> Run:
+def _resumed(directory: Path, epochs: int | None, dataset: str | None) -> Run:
     try:
-        return zoo.resume(directory, epochs=epochs)
+        return zoo.resume(directory, epochs=epochs, dataset=dataset)
     except ConfigError as error:
         if "unknown variant" not in str(error):
             raise
@@ -144,6 +147,7 @@ def _experiment(
     short: dict[str, int | None],
     data_root: str | None,
     image_size: int | None,
+    skip_unreadable: bool,
     start_from: str | None,
 ) -> Experiment:
     if variant is None:
@@ -158,5 +162,6 @@ def _experiment(
         objective=sections["objective"],
         data_root=data_root,
         image_size=image_size,
+        skip_unreadable=skip_unreadable,
         start_from=start_from,
     )

@@ -22,6 +22,8 @@ class Component:
 
     section: ClassVar[str]
     Config: ClassVar[type[Settings]] = Settings
+    small: ClassVar[Mapping[str, Any]] = {}
+    """Settings of its own that make it small, for :mod:`zoo.testing`."""
 
 
 C = TypeVar("C", bound=Component)
@@ -81,9 +83,9 @@ class Selected(Generic[C]):
         config = component.Config.parse(merge(defaults, own), f"{section}.{name}")
         return cls(name, component, config)
 
-    def dump(self) -> dict[str, Any]:
+    def dump(self, mode: str = "json") -> dict[str, Any]:
         """As a file has it, every default spelt out."""
-        return {"name": self.name, **self.config.model_dump(mode="json")}
+        return {"name": self.name, **self.config.model_dump(mode=mode)}
 
     def build(self, *parts: Any) -> C:
         """The component, of its settings and of what the base class says it is made of."""
@@ -96,7 +98,9 @@ class Selected(Generic[C]):
         section = get_args(source)[0].section
         return core_schema.no_info_plain_validator_function(
             lambda given: cls.parse(section, given),
-            serialization=core_schema.plain_serializer_function_ser_schema(Selected.dump),
+            serialization=core_schema.plain_serializer_function_ser_schema(
+                lambda chosen, info: chosen.dump(info.mode), info_arg=True
+            ),
         )
 
 

@@ -46,7 +46,8 @@ class ConditionConfig(Settings):
                 f"Batch(x, condition=...), or condition=... to sample and decode"
             )
         is_classes = condition.ndim == 1 and not condition.is_floating_point()
-        fits = is_classes if self.classes else condition.shape[-1:] == (self.width,)
+        is_numbers = condition.ndim == 2 and condition.shape[1] == self.width
+        fits = is_classes if self.classes else is_numbers
         if not fits:
             raise DataError(f"expected a condition of {wanted}, got {described(condition)}")
         if self.classes:

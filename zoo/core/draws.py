@@ -59,7 +59,7 @@ class LatentDraw:
     @lazy
     def kl(self) -> Tensor:
         """KL(q(z|x) || p(z)), (B,): in closed form, or the mean of log q - log p over the draws."""
-        exact = closed_form_kl(self.posterior, self.prior)
+        exact = closed_form_kl(self.posterior, self.prior) if self.z.numel() else None
         if exact is None:
             return -self.log_weight.mean(0)
         if len(exact) == self.shape[1]:  # one posterior for all draws of an example
@@ -159,6 +159,8 @@ class Draws:
     def log_likelihood(self) -> Tensor:
         """log p(x|z) of what is observed of x, (S, B)."""
         x, observed = self.batch.x, self.batch.observed
+        if not x.numel():  # torch's Independent cannot sum over the dimensions of no example
+            return self.z.new_zeros(self.z.shape[:2])
         if observed is None:
             found: Tensor = self.likelihood.log_prob(x)
             return found

@@ -41,6 +41,8 @@ class LatentVariableModel(Component, nn.Module, ABC):
     Config: ClassVar[type[ModelConfig]] = ModelConfig
     has_evidence: ClassVar[bool] = True
     """Whether log p(x) is defined: False for a deterministic autoencoder."""
+    reads: ClassVar[tuple[str, ...]] = ("images", "vectors")
+    """The modalities of the examples that it can be made for; its parts may read fewer."""
     variant: str | None = None
     """The registered name it was made by."""
     space: LatentSpace

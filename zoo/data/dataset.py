@@ -3,10 +3,31 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import NamedTuple
+
+from torch import Tensor
 
 from zoo.data.examples import Examples, are_classes, content
 from zoo.errors import DataError
+
+
+class Identity(NamedTuple):
+    """What tells the data of one training from others.
+
+    ``digest`` is of the files where there are decoded ones, ``pixels`` of the examples themselves,
+    as the ``decoder`` made them.
+    """
+
+    digest: str
+    pixels: str
+    decoder: str | None = None
+
+    def matches(self, digest: str) -> bool:
+        """Whether a digest is that of these data: of their files, or of their examples."""
+        return digest in (self.digest, self.pixels)
 
 
 @dataclass(frozen=True, eq=False)
@@ -15,7 +36,8 @@ class Dataset:
 
     ``likelihood`` is p(x|z) where the model's settings name none: of images "bernoulli",
     "gaussian" or "discretized-logistic", of vectors "gaussian", of text "categorical".
-    ``tokenizer`` is text's, as JSON.
+    ``tokenizer`` is text's, as JSON. Of files that are decoded, ``source`` is the hash of their
+    bytes, ``decoder`` what has decoded them, and ``skipped`` says which were left out.
     """
 
     name: str
@@ -25,6 +47,9 @@ class Dataset:
     likelihood: str
     license: str
     tokenizer: str | None = None
+    source: str | None = None
+    decoder: str | None = None
+    skipped: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for split_name, split in self.splits.items():
@@ -73,11 +98,27 @@ class Dataset:
             raise DataError(f"{self.name}: {error}") from error
         return replace(self, train=train, validation=validation, test=test)
 
+    @cached_property
+    def identity(self) -> Identity:
+        """What tells it from other data, however its files are decoded."""
+        pixels = self._digest(content)
+        if self.source is None:
+            return Identity(pixels, pixels)
+        files = f"{self.source} ".encode()
+        digest = self._digest(lambda rows: files + str(tuple(rows.shape)).encode())
+        return Identity(digest, pixels, self.decoder)
+
     def digest(self) -> str:
-        """SHA-256 of the examples a training reads, in hexadecimal; see `Examples.digest`."""
+        """SHA-256 of the examples a training reads, in hexadecimal; see `Examples.digest`.
+
+        Of decoded files that of their bytes stands for the pixels.
+        """
+        return self.identity.digest
+
+    def _digest(self, of: Callable[[Tensor], bytes]) -> str:
         digest = hashlib.sha256()
         for split in (self.train, self.validation):
-            digest.update(content(split.rows))
+            digest.update(of(split.rows))
         for split in (self.train, self.validation):
             split.digest_columns(digest.update)
         return digest.hexdigest()

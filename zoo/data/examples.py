@@ -66,6 +66,9 @@ class Examples(ABC):
         """``rows`` (B, ...) as a model of that kind reads them: as they are."""
         return rows
 
+    def check(self, kind: InputKind) -> None:  # noqa: B027 -- images can be read as any kind
+        """Raise DataError where a model of that kind cannot read the rows."""
+
     def fixed(self, kind: InputKind, seed: int) -> Self:
         """The examples a model is measured on: where it reads draws, drawn once."""
         return self
@@ -160,6 +163,22 @@ class Examples(ABC):
                 "or images in a subfolder for each class"
             )
         return replace(self, condition=_as_condition(given))
+
+    def conditions(self, n: int) -> Tensor | None:
+        """``n`` of the different conditions in turn, evenly spread where there are more.
+
+        None where the examples have none.
+
+        >>> from zoo.data import Split
+        >>> images = torch.zeros(3, 1, 4, 4, dtype=torch.uint8)
+        >>> Split(images, condition=torch.tensor([7, 3, 7])).conditions(4)
+        tensor([3, 7, 3, 7])
+        """
+        if self.condition is None:
+            return None
+        known = self.condition.unique(dim=0)
+        step = max(1, len(known) // max(n, 1))
+        return known[torch.arange(n, device=known.device) * step % len(known)]
 
     def batch(
         self, index: Tensor, *, kind: InputKind, generator: torch.Generator | None = None

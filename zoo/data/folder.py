@@ -46,7 +46,9 @@ class _Picture(NamedTuple):
     error: str = ""
 
 
-def load_folder(folder: Path, image_size: int | None) -> Splits:
+def read_folder(
+    folder: Path, image_size: int | None, skip_unreadable: bool = False
+) -> FolderContents:
     """All images below ``folder``, sorted by path; the names of subfolders become labels.
 
     If there is a subfolder ``train`` (or ``training``), it and ``validation`` (or ``valid``,
@@ -57,17 +59,8 @@ def load_folder(folder: Path, image_size: int | None) -> Splits:
 
     Links are followed. Hidden files, what file managers leave behind, and text and tables are
     ignored. Raises DataError for an empty folder, for anything else that would not be used, for
-    unreadable files, and for images of several sizes where no ``image_size`` is given.
-    """
-    return read_folder(folder, image_size).splits
-
-
-def read_folder(
-    folder: Path, image_size: int | None, skip_unreadable: bool = False
-) -> FolderContents:
-    """:func:`load_folder`, and which files the splits were made of.
-
-    With ``skip_unreadable`` damaged files are left out, which are listed in what is returned.
+    unreadable files, which with ``skip_unreadable`` are left out and listed in what is returned,
+    and for images of several sizes where no ``image_size`` is given.
     """
     files = image_files(folder)
     with without_pillows_warnings(), ThreadPoolExecutor() as pool:  # decoders run in parallel
@@ -112,8 +105,16 @@ def _unusable(failed: Sequence[str]) -> str:
     files = "1 file" if len(failed) == 1 else f"{len(failed):,} files"
     return (
         f"{files} cannot be used: {shown(failed, SHOWN)}. Mend or remove what is named, or leave "
-        "such files out by zoo.data.folder.read_folder(..., skip_unreadable=True)"
+        "such files out with skip_unreadable=True (--skip-unreadable)"
     )
+
+
+def skipped_warning(skipped: Sequence[str]) -> str | None:
+    """What to say of the files that were left out; None where there are none."""
+    if not skipped:
+        return None
+    files = "1 file was" if len(skipped) == 1 else f"{len(skipped):,} files were"
+    return f"{files} left out: {shown(skipped, SHOWN)}"
 
 
 def _digest(pictures: Iterable[_Picture]) -> str:

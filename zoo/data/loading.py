@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from torch import Tensor
 
 from zoo.data.arrays import load_arrays, split_arrays
 from zoo.data.dataset import Dataset
 from zoo.data.examples import Examples
-from zoo.data.folder import load_folder
+from zoo.data.folder import read_folder
 from zoo.data.images import resize_and_crop
 from zoo.data.partition import Splits
 from zoo.data.sources import as_arrays
@@ -29,6 +29,17 @@ TEXT_LIKELIHOOD = "categorical"
 UNSTATED = "not stated"
 IN_MEMORY = "array"
 """The name of data in memory, where none is given."""
+MEMORY = "memory:"
+"""What stands before that name where a run or a checkpoint says what it was trained on."""
+
+
+class _Wanted(NamedTuple):
+    """How data are to be read; see :func:`load_dataset`."""
+
+    root: str | Path | None = None
+    image_size: int | None = None
+    text_format: TextFormat | None = None
+    skip_unreadable: bool = False
 
 
 def load_dataset(
@@ -38,6 +49,7 @@ def load_dataset(
     image_size: int | None = None,
     text_format: TextFormat | None = None,
     name: str | None = None,
+    skip_unreadable: bool = False,
 ) -> Dataset:
     """The dataset registered under a name, what a folder or file holds, or what is in memory.
 
@@ -50,11 +62,12 @@ def load_dataset(
 
     With ``image_size`` every image's shorter side is resized to it and the centre square cut out.
     With ``text_format`` sentences are cut as it says, not as their own vocabulary would. ``name``
-    is what the dataset is called, else by its file, or "array" in memory.
+    is what the dataset is called, else by its file, or "array" in memory. With ``skip_unreadable``
+    the damaged files of a folder are left out, and listed as what was ``skipped``.
 
     The likelihood of data that are not registered is "bernoulli" if all pixels are black or white,
     "discretized-logistic" if they are 8-bit levels, "gaussian" if they are other floats, and of
-    vectors; "categorical" of text. See :func:`zoo.data.folder.load_folder`,
+    vectors; "categorical" of text. See :func:`zoo.data.folder.read_folder`,
     :func:`zoo.data.arrays.split_arrays` and :func:`zoo.data.text.load_text_file` for what may be
     given.
 
@@ -68,7 +81,7 @@ def load_dataset(
     >>> load_dataset(torch.rand(10, 3), name="mine").train.shape
     (3,)
     """
-    data = _load(source, root, image_size, text_format)
+    data = _load(source, _Wanted(root, image_size, text_format, skip_unreadable))
     _refuse_size(data, image_size)
     return data if name is None else replace(data, name=name)
 
@@ -88,19 +101,21 @@ def load_for_model(
 
     Raises DataError as well for data of another kind than the model reads, and when they are not
     those of the digest ``trained_on``: of a folder or file that has grown other examples are held
-    out, and these may be among those trained on.
+    out, and these may be among those trained on. Where that digest is compared, unreadable files
+    are left out as the training may have left them out: it tells them apart.
     """
     shape, tokenizer = config.input_shape, getattr(config, "tokenizer", None)
     form = None if tokenizer is None else TextFormat(tokenizer, shape[0])
     size = image_size
     if size is None and len(shape) == 3 and shape[1] == shape[2]:
         size = shape[-1]
-    data = _load(source, root, size, form)
-    if (told := getattr(config, "condition", None)) is not None:
-        data = data.conditioned(told.on)
+    is_compared = trained_on is not None and image_size is None
+    data = _load(source, _Wanted(root, size, form, skip_unreadable=is_compared))
+    told = getattr(config, "condition", None)
+    data = data.conditioned(None if told is None else told.on)
     _refuse_other_kind(data, shape, tokenizer)
     _refuse_size(data, image_size)
-    if trained_on is not None and image_size is None and data.digest() != trained_on:
+    if is_compared and not data.identity.matches(str(trained_on)):
         raise DataError(
             f"{data.name} has changed since the model was trained, so what is held out of it now "
             "may be what the model has learned; restore the data, or name the dataset (dataset=, "
@@ -109,21 +124,30 @@ def load_for_model(
     return data
 
 
-def _load(
-    source: object,
-    root: str | Path | None,
-    image_size: int | None,
-    text_format: TextFormat | None,
-) -> Dataset:
-    if image_size is not None and image_size < 1:
-        raise DataError(f"image_size must be at least 1, got {image_size}")
+def is_in_memory(source: object) -> bool:
+    """Whether data are given themselves, rather than their name or path."""
+    return not isinstance(source, str | Path)
+
+
+def _load(source: object, wanted: _Wanted) -> Dataset:
+    size = wanted.image_size
+    if size is not None and size < 1:
+        raise DataError(f"image_size must be at least 1, got {size}")
     if not isinstance(source, str | Path):
-        data = source if isinstance(source, Dataset) else _load_memory(source)
-        return _resized(data, image_size)
+        return _resized(_load_memory(source), size)
+    _refuse_what_is_gone(str(source))
     path = _as_path(source)
-    if path is not None:
-        return _load_path(path, image_size, text_format)
-    return _load_registered(str(source), root, image_size, text_format)
+    return _load_registered(str(source), wanted) if path is None else _load_path(path, wanted)
+
+
+def _refuse_what_is_gone(name: str) -> None:
+    if name.startswith(MEMORY):
+        raise DataError(
+            f"{name.removeprefix(MEMORY)!r} was held in memory by the program that trained on it, "
+            "and cannot be read again; pass the data themselves, as in zoo.resume(directory, "
+            "dataset=x) or zoo.evaluate(run, dataset=x), or write them to a file and name that "
+            "(--dataset)"
+        )
 
 
 def _refuse_size(data: Dataset, image_size: int | None) -> None:
@@ -175,45 +199,47 @@ def _choices() -> str:
     return f"give a folder of images, a .npy, .npz or .txt file, or one of the names {names}"
 
 
-def _load_registered(
-    name: str, root: str | Path | None, image_size: int | None, text_format: TextFormat | None
-) -> Dataset:
+def _load_registered(name: str, wanted: _Wanted) -> Dataset:
     spec = registry().dataset(name)
     loader = resolve(spec.loader)
     try:
-        loaded: Splits | Corpus = loader(spec, None if root is None else Path(root))
+        loaded: Splits | Corpus = loader(spec, None if wanted.root is None else Path(wanted.root))
         if isinstance(loaded, Corpus):
-            return _text(name, loaded, text_format, spec.license)
+            return _text(name, loaded, wanted.text_format, spec.license)
     except DataError as error:
         raise DataError(f"{name}: {error}") from error
     dataset = Dataset(name, *loaded, likelihood=spec.likelihood, license=spec.license)
     if dataset.train.shape != spec.shape:
         raise DataError(f"{name}: images are {dataset.train.shape}, registered as {spec.shape}")
-    return _resized(dataset, image_size)
+    return _resized(dataset, wanted.image_size)
 
 
-def _load_path(path: Path, image_size: int | None, text_format: TextFormat | None) -> Dataset:
+def _load_path(path: Path, wanted: _Wanted) -> Dataset:
     name = path.resolve().name if path.is_dir() else path.stem
     try:
         if path.suffix.lower() == TEXT_SUFFIX and path.is_file():
-            return _text(name, load_text_file(path), text_format, UNSTATED)
-        splits = _read_path(path, image_size)
+            return _text(name, load_text_file(path), wanted.text_format, UNSTATED)
+        data = _read_path(path, name, wanted)
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
     # The likelihood of resized pixels: black and white ones become grey.
-    resized = _resized(Dataset(name, *splits, "", UNSTATED), image_size)
+    resized = _resized(data, wanted.image_size)
     return replace(resized, likelihood=_likelihood(resized))
 
 
-def _read_path(path: Path, image_size: int | None) -> tuple[Examples, Examples, Examples]:
+def _read_path(path: Path, name: str, wanted: _Wanted) -> Dataset:
     if path.is_dir():
-        return load_folder(path, image_size)
+        found = read_folder(path, wanted.image_size, wanted.skip_unreadable)
+        data = Dataset(name, *found.splits, "", UNSTATED)
+        return replace(data, source=found.digest, decoder=found.decoder, skipped=found.skipped)
     if path.suffix.lower() not in ARRAY_SUFFIXES or not path.is_file():
         raise DataError("expected a folder of images, a .npy, .npz or .txt file")
-    return load_arrays(path)
+    return Dataset(name, *load_arrays(path), "", UNSTATED)
 
 
 def _load_memory(source: object) -> Dataset:
+    if isinstance(source, Dataset):  # read from files, it may have been changed since
+        return source if source.source is None else replace(source, source=None)
     data = Dataset(IN_MEMORY, *split_arrays(as_arrays(source)), "", UNSTATED)
     return replace(data, likelihood=_likelihood(data))
 

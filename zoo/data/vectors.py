@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 
 from zoo.data.examples import Examples
 from zoo.errors import DataError
+from zoo.modalities import modality_of
+
+if TYPE_CHECKING:
+    from zoo.likelihoods.base import InputKind
 
 
 class VectorSplit(Examples):
@@ -25,3 +31,6 @@ class VectorSplit(Examples):
                 f"got {self.rows.dtype} of shape {tuple(self.rows.shape)}"
             )
         super().__post_init__()
+
+    def check(self, kind: InputKind) -> None:
+        modality_of(self.shape).check_values(self.rows, kind)

@@ -55,10 +55,16 @@ class Comparison(Settings):
     @property
     def columns(self) -> tuple[str, ...]:
         """The titles of the columns of :meth:`table`."""
-        is_text = self.rows[0].text is not None
-        own = ("perplexity", "accuracy", "BLEU") if is_text else ("bits/dim", "MSE/pixel")
         shared = "model", "NLL", "ELBO", "log p(x|z)", "KL", "active units"
-        return (*shared, *own, "parameters", "K")
+        return (*shared, *self._own_columns, "parameters", "K")
+
+    @property
+    def _own_columns(self) -> tuple[str, ...]:
+        """What not every modality has."""
+        first = self.rows[0]
+        if first.text is not None:
+            return "perplexity", "accuracy", "BLEU"
+        return (*["bits/dim"] * first.in_bits, f"MSE/{first.part}")
 
     def table(self) -> list[tuple[str, ...]]:
         """The rows as text, one cell for each of ``columns``."""
@@ -144,10 +150,10 @@ def _cells(row: Evaluation) -> tuple[str, ...]:
 
 
 def _own_cells(row: Evaluation) -> tuple[str, ...]:
-    """What only images have, or only text."""
+    """What not every modality has."""
     if row.text is None:
         error = "-" if row.mse_per_pixel is None else f"{row.mse_per_pixel.value:.5f}"
-        return shown(row.bits_per_dim, ".4f"), error
+        return (*[shown(row.bits_per_dim, ".4f")] * row.in_bits, error)
     perplexity = "-" if row.text.perplexity is None else f"{row.text.perplexity:.2f}"
     return perplexity, f"{100 * row.text.accuracy.value:.1f} %", f"{row.text.bleu:.1f}"
 

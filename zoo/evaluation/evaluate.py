@@ -70,6 +70,7 @@ def evaluate_model(
         "test_set": _describe(model, split, dataset, split_name, seed),
         "test_set_sha256": fixed.digest()[:16],
         "parts": model.modality.parts,
+        "in_bits": model.modality.in_bits,
         "protocol": model.modality.protocol(model.input_kind, split_name, seed),
         "samples": samples,
         "seed": seed,
@@ -137,7 +138,7 @@ def _measure_model(
     progress: Progress | None,
 ) -> dict[str, Any]:
     keep_freed_memory()
-    device = _device_of(model)
+    device, dims = _device_of(model), math.prod(split.shape)
     split = split.to(device)
     passes = 1 + (1 + samples) * model.has_evidence
     passes += TEXT_PASSES * isinstance(split, TextSplit)
@@ -160,7 +161,14 @@ def _measure_model(
         "input_kind": model.input_kind,
         "measure": model.measure,
         "code_dim": model.code_dim,
-        **_figures(first, variance, evidence, math.prod(split.shape), model.code_variance),
+        "dims": dims,
+        **_figures(
+            first,
+            variance,
+            evidence,
+            dims if model.modality.in_bits else None,
+            model.code_variance,
+        ),
         "text": text,
     }
 
@@ -169,21 +177,18 @@ def _figures(
     first: FirstPass,
     variance: Terms | None,
     evidence: Evidence | None,
-    dims: int,
+    dims: int | None,
     code_variance: float | None,
 ) -> dict[str, Any]:
     terms, per_dimension = first.terms, first.kl_per_dimension
     found: dict[str, Any] = {"nll": None, "bits_per_dim": None, "elbo": None, "kl": None}
     drawn = torch.zeros_like(terms.log_likelihood)
     if evidence is not None and variance is not None:
-        found = _bounds(
-            terms, variance, evidence, dims if first.squared_error is not None else None
-        )
+        found = _bounds(terms, variance, evidence, dims)
         drawn = variance.log_likelihood
     error, exact = first.squared_error, torch.zeros_like(drawn)
     return {
         **found,
-        "dims": dims,
         "examples": len(terms.kl),
         "log_likelihood": mean_of("log p(x|z)", terms.log_likelihood, drawn),
         "kl_per_group": tuple(terms.kl.mean(0).tolist()),

@@ -128,18 +128,21 @@ class Evaluation(Settings):
     - ``test_set``: the examples in words; ``test_set_sha256``: the first 16 hexadecimal digits of
       the digest of the very pixels the figures were computed on (after binarisation).
     - ``input_kind``, ``measure``: figures are comparable only between models that agree on both.
-    - ``parts``: what log-likelihoods are summed over; ``protocol``: how the split was read.
-    - ``dims``: pixels times channels; ``samples``: the importance samples K behind ``nll``.
+    - ``parts``: what log-likelihoods are summed over, and whether they have bits, ``in_bits``;
+      ``protocol``: how the split was read.
+    - ``dims``: numbers of an example, of an image pixels times channels; ``samples``: the
+      importance samples K behind ``nll``.
 
     The figures, each a mean over examples (nats per example where no other unit is given):
 
     - ``nll``: minus the importance-weighted estimate of log p(x), an upper bound in expectation;
-      ``bits_per_dim``: nll / (dims * ln 2), in bits per dimension.
+      ``bits_per_dim``: nll / (dims * ln 2), in bits per dimension, of images.
     - ``elbo`` = ``log_likelihood`` - ``kl``, from one draw of z for each example.
     - ``kl_per_group``: one for each latent group, summing to ``kl``; ``kl_per_dimension``: one for
       each latent dimension, None where the posterior does not factorise.
-    - ``mse_per_pixel``: squared error of the deterministic reconstruction, averaged over pixels;
-      None for text. ``text``: what is measured of text beside these; None for images.
+    - ``mse_per_pixel``: squared error of the deterministic reconstruction, averaged over pixels, or
+      over the numbers of a vector; None for text. ``text``: what is measured of text beside these;
+      None for all else.
     - ``active_units``: how many of the ``code_dim`` dimensions of the code vary over the examples
       with a variance above ``active_threshold`` (Burda et al. 2016, arXiv:1509.00519); None for a
       hierarchy, whose priors vary with the groups above.
@@ -156,6 +159,7 @@ class Evaluation(Settings):
     test_set_sha256: str
     input_kind: InputKind
     parts: str
+    in_bits: bool = True
     protocol: str
     measure: Measure
     dims: int
@@ -187,6 +191,11 @@ class Evaluation(Settings):
         return sum(kl >= ACTIVE_GROUP for kl in self.kl_per_group)
 
     @property
+    def part(self) -> str:
+        """What one of the ``parts`` is called."""
+        return self.parts.removesuffix("s")
+
+    @property
     def convention(self) -> str:
         """The units and the protocol in one line, to be printed wherever the figures are."""
         return (
@@ -204,12 +213,12 @@ class Evaluation(Settings):
         unit = "nats per example"
         groups = [] if len(self.kl_per_group) < 2 else [("KL of the groups", self.groups)]
         active = f"{self.active_units} of {self.code_dim} ({self._active_rule()})"
-        squared = f"{shown(self.mse_per_pixel, '.5f')} squared, mean per pixel"
+        squared = f"{shown(self.mse_per_pixel, '.5f')} squared, mean per {self.part}"
         error = [] if self.mse_per_pixel is None else [("reconstruction error", squared)]
         units = [] if self.active_units is None else [("active units", active)]
         return [
             (f"NLL (K = {self.samples})", f"{shown(self.nll, '.2f')} {unit}"),
-            self._relative(),
+            *self._relative(),
             ("ELBO", f"{shown(self.elbo, '.2f')} {unit}"),
             ("log p(x|z)", f"{shown(self.log_likelihood, '.2f')} {unit}"),
             ("KL(q(z|x) || p(z))", f"{shown(self.kl, '.2f')} {unit}"),
@@ -220,12 +229,12 @@ class Evaluation(Settings):
             ("parameters", f"{self.parameters:,}"),
         ]
 
-    def _relative(self) -> tuple[str, str]:
+    def _relative(self) -> list[tuple[str, str]]:
         """The NLL for each pixel, or each token."""
         if self.text is not None:
             perplexity = "-" if self.text.perplexity is None else f"{self.text.perplexity:.2f}"
-            return "perplexity", f"{perplexity} ({self.text.tokens:.2f} tokens a sentence)"
-        return "", f"{shown(self.bits_per_dim, '.4f')} bits per dimension"
+            return [("perplexity", f"{perplexity} ({self.text.tokens:.2f} tokens a sentence)")]
+        return [("", f"{shown(self.bits_per_dim, '.4f')} bits per dimension")] * self.in_bits
 
     @property
     def groups(self) -> str:

@@ -9,6 +9,7 @@ from torch.distributions import Distribution
 
 from zoo.distributions import MixtureOfDiscretizedLogistics
 from zoo.distributions.precision import full_precision
+from zoo.errors import ConfigError
 from zoo.likelihoods.base import Likelihood
 from zoo.settings import Settings
 
@@ -30,6 +31,11 @@ class DiscretizedLogisticMixture(Likelihood):
 
     def __init__(self, config: Config, shape: tuple[int, ...]) -> None:
         super().__init__(config, shape)
+        if len(shape) != 3:
+            raise ConfigError(
+                f"the likelihood 'discretized-logistic-mixture' is one of images (C, H, W), the "
+                f"examples are {shape}; choose 'gaussian'"
+            )
         self.components = config.components
 
     @property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -14,6 +14,8 @@ from zoo.core.component import Component
 from zoo.errors import DataError, UnsupportedError
 
 if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
+
     from zoo.likelihoods.base import InputKind
     from zoo.modalities.tokenizer import Tokenizer
 
@@ -31,6 +33,10 @@ class Modality(Component, ABC):
     """What the examples are."""
     parts: ClassVar[str]
     """What a log-likelihood is summed over."""
+    in_bits: ClassVar[bool] = False
+    """Whether it is also said in bits per dimension: the parts have one scale for all data."""
+    suffixes: ClassVar[tuple[str, ...]] = (".npy", ".npz")
+    """Of the files that examples are written to."""
 
     def __init__(self, shape: tuple[int, ...], tokenizer: str | None = None) -> None:
         self.shape = tuple(shape)
@@ -68,6 +74,10 @@ class Modality(Component, ABC):
     def write(self, x: Tensor) -> Tensor | list[str]:
         """Examples (B, ...) as people read them: vectors as they are."""
         return x
+
+    def log(self, writer: SummaryWriter, shown: Any, step: int) -> None:
+        """Show in TensorBoard what samples look like, as :meth:`write` gives them: their values."""
+        writer.add_histogram("samples", shown, step)
 
     @abstractmethod
     def describe(self, count: int, kind: InputKind, seed: int, resized: bool = False) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
@@ -10,6 +10,8 @@ from zoo.modalities.base import Modality, check_floats
 from zoo.modalities.intensities import check_intensities
 
 if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
+
     from zoo.likelihoods.base import InputKind
 
 
@@ -22,7 +24,8 @@ class Images(Modality):
     zoo.errors.DataError: pixels must be 0 or 1, got 0.5; draw them with ...
     """
 
-    name, parts = "images", "pixels"
+    name, parts, in_bits = "images", "pixels", True
+    suffixes = (".png", *Modality.suffixes)
 
     @classmethod
     def fits(cls, shape: tuple[int, ...], tokenizer: str | None) -> bool:
@@ -37,6 +40,9 @@ class Images(Modality):
     def write(self, x: Tensor) -> Tensor:
         """Images (B, C, H, W) with intensities beyond [0, 1] cut off."""
         return x.clamp(0, 1)
+
+    def log(self, writer: SummaryWriter, shown: Any, step: int) -> None:
+        writer.add_images("samples", shown, step)
 
     def describe(self, count: int, kind: InputKind, seed: int, resized: bool = False) -> str:
         size = f"resized to {self.shape[1]}x{self.shape[2]}, " if resized else ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -16,6 +16,8 @@ from zoo.modalities.tokenizer import END, PAD, Tokenizer
 from zoo.settings import shortened
 
 if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
+
     from zoo.likelihoods.base import InputKind
 
 
@@ -30,6 +32,7 @@ class Text(Modality):
     """
 
     name, parts = "text", "tokens"
+    suffixes = (".txt",)
 
     @classmethod
     def fits(cls, shape: tuple[int, ...], tokenizer: str | None) -> bool:
@@ -105,6 +108,9 @@ class Text(Modality):
         self.check_form(x)
         self._check_vocabulary(x)
         return self.tokenizer.text(x)
+
+    def log(self, writer: SummaryWriter, shown: Any, step: int) -> None:
+        writer.add_text("samples", "\n\n".join(shown), step)
 
     def describe(self, count: int, kind: InputKind, seed: int, resized: bool = False) -> str:
         return f"{count} sentences"

@@ -65,10 +65,10 @@ class Prior(Component, nn.Module, ABC):
                 f"got {temperature}"
             )
         p = self(given)
-        shape = torch.Size([] if p.batch_shape else [n])
+        shape = torch.Size([] if p.batch_shape else [max(n, 1)])  # a mixture draws no fewer
         with noise_of(generator, given.like.device):
             drawn: Tensor = p.sample(shape)
-            return drawn
+        return drawn[:n]
 
 
 def usual_prior(posterior: Selected[Posterior]) -> str:

@@ -34,7 +34,7 @@ def installed() -> Installed:
                     f"({point.value!r}; write package.module:Class)."
                 )
                 continue
-            entry = {"component": point.value.replace(" ", ""), "summary": f"from {origin}"}
+            entry = {"component": _import_path(point), "summary": f"from {origin}"}
             known = entries.setdefault((section, point.name), entry)
             if known["component"] != entry["component"]:
                 raise ConfigError(
@@ -44,5 +44,10 @@ def installed() -> Installed:
 
 
 def _is_sound(point: EntryPoint) -> bool:
-    value = point.value.replace(" ", "")
-    return bool(re.fullmatch(IMPORT_PATH, value) and re.fullmatch(BARE_FILE_NAME, point.name))
+    path, name = _import_path(point), point.name
+    return bool(re.fullmatch(IMPORT_PATH, path) and re.fullmatch(BARE_FILE_NAME, name))
+
+
+def _import_path(point: EntryPoint) -> str:
+    """``module:Class`` of ``module : Class [extra]``."""
+    return point.value.partition("[")[0].replace(" ", "")

@@ -14,7 +14,7 @@ from zoo.data.loading import existing_path
 from zoo.errors import ConfigError
 from zoo.objectives import Objective
 from zoo.registry import registry
-from zoo.settings import Settings, merge
+from zoo.settings import Settings, flatten, merge
 from zoo.training.start import StartingPoint, starting_point
 from zoo.variants import Variant
 from zoo.yaml_files import parse_text
@@ -52,17 +52,29 @@ class TrainingConfig(Settings):
     """How often a grid of samples goes to TensorBoard."""
 
 
+HARMLESS = ("data_root", "train.checkpoint_seconds")
+"""Settings that change no result: a run goes on with others."""
+
+
 class Experiment(Settings):
     """Everything that determines a run; written to ``config.yaml`` in its directory."""
 
     variant: Variant
     dataset: str
+    """A registered name, a path, or "memory:" and the name of data that a program held."""
     model: dict[str, Any] = {}
     objective: Selected[Objective] = default("elbo")
     train: TrainingConfig = TrainingConfig()
     data_root: str | None = None
     image_size: int | None = None
+    skip_unreadable: bool = False
     start_from: StartingPoint | None = None
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """All settings that change the result, by dotted key."""
+        settings = flatten(self.model_dump(mode="json"))
+        return {key: value for key, value in settings.items() if key not in HARMLESS}
 
     @classmethod
     def build(
@@ -75,6 +87,7 @@ class Experiment(Settings):
         objective: Mapping[str, Any] | None = None,
         data_root: str | None = None,
         image_size: int | None = None,
+        skip_unreadable: bool = False,
         start_from: str | Path | None = None,
     ) -> Self:
         """The variant's registered defaults with overrides on top.
@@ -101,6 +114,7 @@ class Experiment(Settings):
             if data_root is None
             else str(Path(data_root).expanduser().absolute()),
             "image_size": image_size,
+            "skip_unreadable": skip_unreadable,
             "start_from": start,
         }
         return cls.parse(settings, f"experiment with {variant.name!r}")

@@ -12,6 +12,8 @@ from zoo.data import Dataset, load_dataset
 from zoo.data.text import TextFormat
 from zoo.errors import ConfigError
 from zoo.memory import keep_freed_memory
+from zoo.modalities import modality_of
+from zoo.modalities.tokenizer import Tokenizer
 from zoo.precision import float32_by_default
 from zoo.randomness import seeded
 from zoo.training.config import Experiment, TrainingConfig
@@ -37,36 +39,51 @@ class Run:
 
 @float32_by_default()
 def train_experiment(
-    experiment: Experiment, directory: str | Path | None = None, progress: bool = True
+    experiment: Experiment,
+    directory: str | Path | None = None,
+    progress: bool = True,
+    data: object | None = None,
 ) -> Run:
     """Train from the start, or go on where an earlier, killed call with the same settings was.
 
-    Files go to ``directory`` (default ``runs/VARIANT-DATASET-sSEED``). The caller's random state
-    is left alone. Raises ConfigError, DataError, CheckpointError or TrainingError.
+    Files go to ``directory`` (default ``runs/VARIANT-DATASET-sSEED``). ``data`` stand for the
+    experiment's dataset, as what is held in memory must; they are what :func:`zoo.load_dataset`
+    takes. The caller's random state is left alone. Raises ConfigError, DataError, CheckpointError
+    or TrainingError.
     """
     objective, variant = experiment.objective, experiment.variant
     objective.build().check(objective.name, variant, experiment.train)
-    data = load_dataset(
-        experiment.dataset,
+    dataset = load_dataset(
+        experiment.dataset if data is None else data,
         root=experiment.data_root,
         image_size=experiment.image_size,
         text_format=_text_format(experiment),
+        skip_unreadable=experiment.skip_unreadable,
     )
-    experiment = complete(experiment, data)
-    data = data.conditioned(conditioned_on(experiment.model))
-    default = f"runs/{variant}-{data.name}-s{experiment.train.seed}"
+    experiment = complete(experiment, dataset)
+    dataset = dataset.conditioned(conditioned_on(experiment.model))
+    default = f"runs/{variant}-{dataset.name}-s{experiment.train.seed}"
     run = RunDirectory(Path(directory or default))
     device = choose_device(experiment.train.device)
     keep_freed_memory()
     with run.locked(), seeded(experiment.train.seed, device):
         experiment = choose_precision(experiment, run.stored_precision(), device)
         run.check(experiment)
-        model, record = Trainer(experiment, data, run, device, progress).run()
+        model, record = Trainer(experiment, dataset, run, device, progress).run()
         return Run(model, run.path, record)
 
 
-def resume(directory: str | Path, progress: bool = True, epochs: int | None = None) -> Run:
+def resume(
+    directory: str | Path,
+    progress: bool = True,
+    epochs: int | None = None,
+    *,
+    dataset: object | None = None,
+) -> Run:
     """Go on with the run in ``directory``, or return it when it is finished.
+
+    ``dataset`` are its data where these are not where they were, as what was held in memory is
+    not; others are refused.
 
     More ``epochs`` than it began with lengthen a run whose learning rate is constant: its end is
     bit for bit that of a run so long from the start, so one that its patience stopped stays where
@@ -77,7 +94,7 @@ def resume(directory: str | Path, progress: bool = True, epochs: int | None = No
         settings = {**experiment.train.model_dump(), "epochs": epochs}
         train = TrainingConfig.parse(settings, "training settings")
         experiment = experiment.model_copy(update={"train": train})
-    return train_experiment(experiment, directory, progress)
+    return train_experiment(experiment, directory, progress, dataset)
 
 
 def complete(experiment: Experiment, data: Dataset) -> Experiment:
@@ -93,19 +110,23 @@ def complete(experiment: Experiment, data: Dataset) -> Experiment:
 
 def _check_start(experiment: Experiment, source: str, data: Dataset) -> None:
     """Raise ConfigError for data that the checkpoint does not read."""
-    shape = data.train.shape
+    shape, tokenizer = data.train.shape, experiment.model.get("tokenizer")
     read = tuple(experiment.model.get("input_shape", shape))
-    reads_text, is_text = experiment.model.get("tokenizer") is not None, data.tokenizer is not None
-    if reads_text != is_text:
-        kinds = {True: "text", False: "images"}
+    reads = modality_of(read, tokenizer).name
+    if reads != data.modality:
         raise ConfigError(
-            f"{source} reads {kinds[reads_text]}, {data.name!r} holds {kinds[is_text]}; "
-            "choose another dataset"
+            f"{source} reads {reads}, {data.name!r} holds {data.modality}; choose another dataset"
         )
     if read != tuple(shape):
+        resize = "resize them with image_size, or " if reads == "images" else ""
         raise ConfigError(
-            f"{source} reads images of shape {read}, "
-            f"{data.name!r} has {shape}; resize them with image_size, or choose another dataset"
+            f"{source} reads {reads} of shape {read}, "
+            f"{data.name!r} has {shape}; {resize}choose another dataset"
+        )
+    if tokenizer is not None and data.tokenizer != Tokenizer(tokenizer).json:
+        raise ConfigError(
+            f"{data.name!r} was cut by another tokenizer than that of {source}; give the file or "
+            "name it was read from"
         )
 
 

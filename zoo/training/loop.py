@@ -14,6 +14,7 @@ from torch import Tensor
 from zoo.core.batch import Batch
 from zoo.core.model import LatentVariableModel
 from zoo.data import Dataset
+from zoo.data.folder import skipped_warning
 from zoo.data.text import vocabulary_warning
 from zoo.errors import ConfigError
 from zoo.objectives import Loss, Step
@@ -26,7 +27,7 @@ from zoo.training.optim import (
     kl_weight,
     learning_rate,
 )
-from zoo.training.progress import Reporter
+from zoo.training.progress import SAMPLES, Reporter
 from zoo.training.run import RunDirectory
 from zoo.training.selection import Selection
 from zoo.training.start import load_start
@@ -57,6 +58,8 @@ class Trainer:
         self.steps_per_epoch = len(data.train) // self.batch_size
         self.total_steps = self.steps_per_epoch * self.config.epochs
         _check_warmup(self.config, self.total_steps)
+        for split in (data.train, data.validation):
+            split.check(self.model.input_kind)
         fixed = data.validation.fixed(self.model.input_kind, NOISE_SEED).by_length().to(device)
         self.validation = Validation(fixed, self.objective, self.autocast)
         self.optimizer = build_optimizer(self.config, self.model)
@@ -72,10 +75,11 @@ class Trainer:
         self.at = Step(weight, len(data.train))
         self.progress = Progress()
         self.state = RunState(
-            experiment, device, data.digest(), self.model, self.average, self.optimizer, self.guard
+            experiment, device, data.identity, self.model, self.average, self.optimizer, self.guard
         )
         figure = self.objective.selects(self.model)
-        self.selection = Selection(directory.best, experiment, data.digest(), figure)
+        self.selection = Selection(directory.best, experiment, data.identity.digest, figure)
+        self.skipped = data.skipped
         self.reporter = Reporter(directory.path, self.total_steps, self.batch_size, visible)
         self.last_save = time.monotonic()
 
@@ -174,7 +178,8 @@ class Trainer:
         self.directory.append_metrics(record)
         self.selection.consider(model, record, self.progress)
         self.progress.stopped = self.selection.out_of_patience(self.progress)
-        self.reporter.epoch(record, model, self.config.sample_every_epochs)
+        told = self.validation.split.conditions(SAMPLES)
+        self.reporter.epoch(record, model, self.config.sample_every_epochs, told)
         if self.done or self.save_is_due():
             self.save()
 
@@ -248,8 +253,12 @@ class Trainer:
 
     def warn_beforehand(self) -> None:
         """Say what is likely not meant, before time is spent on it."""
-        slow = precision_warning(self.config, self.device)
-        for warning in (slow, vocabulary_warning(self.train_split)):
+        for warning in (
+            precision_warning(self.config, self.device),
+            vocabulary_warning(self.train_split),
+            skipped_warning(self.skipped),
+            self.state.decoder_warning,
+        ):
             if warning is not None:
                 self.reporter.warn(warning)
 

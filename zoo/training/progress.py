@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import Tensor
 
 from zoo.core.model import LatentVariableModel
 
@@ -68,8 +69,10 @@ class Reporter:
         self.examples_per_second = steps * self.batch_size / max(seconds, 1e-9)
         self.shown, self.shown_step = now, step
 
-    def epoch(self, record: dict[str, Any], model: LatentVariableModel, every: int) -> None:
-        """Called after every epoch with its metrics."""
+    def epoch(
+        self, record: dict[str, Any], model: LatentVariableModel, every: int, told: Tensor | None
+    ) -> None:
+        """Called after every epoch with its metrics; ``told`` are the samples' conditions."""
         assert self.writer is not None
         if not self.examples_per_second:  # a run too short for a refresh
             self._measure_speed(record["step"], time.monotonic())
@@ -78,11 +81,8 @@ class Reporter:
         self.writer.add_scalar("examples_per_second", self.examples_per_second, record["step"])
         if record["epoch"] % every == 0:
             generator = torch.Generator(next(model.parameters()).device).manual_seed(0)
-            samples = model.sample(SAMPLES, generator=generator)
-            if isinstance(samples, torch.Tensor):
-                self.writer.add_images("samples", samples, record["step"])
-            else:
-                self.writer.add_text("samples", "\n\n".join(samples), record["step"])
+            samples = model.sample(SAMPLES, generator=generator, condition=told)
+            model.modality.log(self.writer, samples, record["step"])
         self._line(record)
 
     def warn(self, message: str) -> None:

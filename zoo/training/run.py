@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -60,7 +60,7 @@ class RunDirectory:
         on as if they had been meant from the start.
         """
         if self.config.exists():
-            refuse_difference(self.read_config(), experiment, self.path)
+            refuse_difference(self.read_config().identity, experiment.identity, self.path)
 
     def record_config(self, experiment: Experiment) -> bool:
         """Write the configuration of a new run, or of one that is lengthened.
@@ -127,21 +127,22 @@ class RunDirectory:
         write_atomically(self.metrics, text.encode())
 
 
-def refuse_difference(old: Experiment, new: Experiment, path: Path) -> None:
-    """Raise ConfigError, naming what differs, where a run cannot go on as the new experiment."""
-    found = differences(old.model_dump(mode="json"), new.model_dump(mode="json"))
-    ignored = {"data_root", "train.checkpoint_seconds"}  # neither changes the result
-    longer = new.train.epochs > old.train.epochs
-    if longer and old.train.schedule == "constant":
-        ignored.add("train.epochs")
-    differing = {key: found[key] for key in sorted(found.keys() - ignored)}
+def refuse_difference(old: Mapping[str, Any], new: Mapping[str, Any], path: Path) -> None:
+    """Raise ConfigError, naming what differs, where a run cannot go on with new settings.
+
+    Both are an experiment's :attr:`~zoo.training.config.Experiment.identity`.
+    """
+    differing = differences(old, new)
+    schedule, longer = old["train.schedule"], new["train.epochs"] > old["train.epochs"]
+    if longer and schedule == "constant":
+        differing.pop("train.epochs")
     if differing:
         changes = "; ".join(
             f"{key}: {_change(shortened(was), shortened(now))}"
-            for key, (was, now) in differing.items()
+            for key, (was, now) in sorted(differing.items())
         )
         why = (
-            f" (a {old.train.schedule} schedule depends on the number of epochs; only a constant "
+            f" (a {schedule} schedule depends on the number of epochs; only a constant "
             "one can go on beyond it)"
             if longer and "train.epochs" in differing
             else ""

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from zoo.core.model import LatentVariableModel
+from zoo.data.dataset import Identity
 from zoo.errors import CheckpointError, TrainingError
 from zoo.storage.tensors import read_tensors, write_tensors
 from zoo.training.config import Experiment
@@ -36,21 +39,22 @@ class Progress:
 class RunState:
     """The tensors of a run: weights, moments, averages, counters, random state.
 
-    ``data_digest`` identifies the examples: a run goes on only with those it began with, and with
-    the settings it began with.
+    ``data`` identifies the examples: a run goes on only with those it began with, and with the
+    settings it began with.
     """
 
     def __init__(
         self,
         experiment: Experiment,
         device: torch.device,
-        data_digest: str,
+        data: Identity,
         model: LatentVariableModel,
         average: MovingAverage | None,
         optimizer: torch.optim.Optimizer,
         guard: GradientGuard,
     ) -> None:
-        self.device, self.data_digest, self.optimizer = device, data_digest, optimizer
+        self.device, self.data, self.optimizer = device, data, optimizer
+        self.decoder_warning: str | None = None
         self.experiment, self.models = experiment, {"model": model}
         if average is not None:
             self.models["average"] = average.model
@@ -69,8 +73,10 @@ class RunState:
             tensors |= {f"optimizer.{index}.{name}": value for name, value in moments.items()}
         content = {
             "progress": asdict(progress),
-            "data": self.data_digest,
-            "experiment": self.experiment.model_dump(mode="json"),
+            "data": self.data.digest,
+            "pixels": self.data.pixels,
+            "decoder": self.data.decoder,
+            "settings": self.experiment.identity,
         }
         write_tensors(path, tensors, {LAYOUT: json.dumps(content)})
 
@@ -87,13 +93,8 @@ class RunState:
                 f"that wrote it, or remove the folder and train again"
             )
         content = json.loads(metadata[LAYOUT])
-        if content["data"] != self.data_digest:
-            raise TrainingError(
-                f"the data are not those the run in {path.parent} began with; restore them, or "
-                f"choose another directory"
-            )
-        began = Experiment.parse(content["experiment"], str(path))
-        refuse_difference(began, self.experiment, path.parent)
+        self._check_data(content, path.parent)
+        refuse_difference(content["settings"], self.experiment.identity, path.parent)
         for prefix, model in self.models.items():
             model.load_state_dict(_part(tensors, prefix))
         for name, counter in self.counters.items():
@@ -103,6 +104,20 @@ class RunState:
         if self.device.type == "cuda":
             torch.cuda.set_rng_state(tensors["rng.device"].cpu(), self.device)
         return Progress(**content["progress"])
+
+    def _check_data(self, content: Mapping[str, Any], folder: Path) -> None:
+        """Raise TrainingError for other files or examples; note another decoder of the files."""
+        began = content.get("pixels")  # only of the files where an earlier version has written it
+        if not (self.data.matches(content["data"]) or self.data.matches(str(began))):
+            raise TrainingError(
+                f"the data are not those the run in {folder} began with; restore them, or "
+                f"choose another directory"
+            )
+        if began not in (None, self.data.pixels):
+            self.decoder_warning = (
+                f"the files are those the run began with, but {self.data.decoder} reads other "
+                f"pixels than {content['decoder']} did: the run will not end bit for bit as there"
+            )
 
     def _restore_moments(self, tensors: dict[str, Tensor]) -> None:
         state: dict[int, dict[str, Tensor]] = {}

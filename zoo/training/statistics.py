@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TypeGuard
+
 import torch
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from zoo.core.model import LatentVariableModel
 from zoo.data import Examples
@@ -21,7 +24,7 @@ def refresh_statistics(model: LatentVariableModel, train: Examples) -> None:
     weights than the moving average's: a posterior whose means they normalise would be another one
     than was trained. Models without batch normalisation are left alone.
     """
-    norms = [each for each in model.modules() if isinstance(each, nn.BatchNorm1d)]
+    norms = [each for each in model.modules() if _has_statistics(each)]
     if not norms:
         return
     device = train.rows.device
@@ -34,7 +37,12 @@ def refresh_statistics(model: LatentVariableModel, train: Examples) -> None:
         order = torch.randperm(len(train))[:EXAMPLES].to(device)
         whole = max(1, len(order) // BATCH)
         for index in order.tensor_split(whole):
-            model.infer(train.batch(index, kind=model.input_kind))
+            # What follows the latents is run only where it is asked for.
+            model.infer(train.batch(index, kind=model.input_kind)).likelihood  # noqa: B018
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
         norm.eval()
+
+
+def _has_statistics(module: nn.Module) -> TypeGuard[_BatchNorm]:
+    return isinstance(module, _BatchNorm) and module.track_running_stats

@@ -12,6 +12,7 @@ from pydantic_core import core_schema
 from zoo.core.component import Selected, component_class
 from zoo.core.model import LatentVariableModel, ModelConfig
 from zoo.errors import ConfigError
+from zoo.modalities import modality_of
 from zoo.precision import float32_by_default
 from zoo.registry import VariantSpec, registry
 from zoo.settings import merge
@@ -111,8 +112,7 @@ class Variant:
         fit.
         """
         fields = self.model.Config.model_fields
-        if facts.tokenizer is not None and "tokenizer" not in fields:
-            raise ConfigError(f"{self.name!r} reads images, not text; train {_readers_of_text()}")
+        self._refuse_other_modality(modality_of(facts.shape, facts.tokenizer).name)
         asked = settings.get("input_shape", facts.shape)
         if not isinstance(asked, Sequence) or tuple(asked) != tuple(facts.shape):
             raise ConfigError(
@@ -128,6 +128,13 @@ class Variant:
             told = {"classes": facts.classes, "numbers": facts.numbers}
             given = merge({"condition": told}, _spelt_out(given))
         return self.parse(given).model_dump(mode="json")
+
+    def _refuse_other_modality(self, modality: str) -> None:
+        if modality not in self.model.reads:
+            own, others = " or ".join(self.model.reads), " or ".join(_readers(modality))
+            raise ConfigError(
+                f"{self.name!r} reads {own}, not {modality}; train {others or 'one of your own'}"
+            )
 
     def build(self, config: Mapping[str, Any]) -> LatentVariableModel:
         """A freshly initialised model from a complete configuration."""
@@ -151,13 +158,10 @@ def _spelt_out(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {**settings, "condition": {"on": told} if isinstance(told, str) else told}
 
 
-def _readers_of_text() -> str:
-    names = [
-        name
-        for name in registry().variants
-        if "tokenizer" in component_class("variants", name).Config.model_fields
-    ]
-    return " or ".join(names)
+def _readers(modality: str) -> list[str]:
+    """The variants that can be made for examples of a modality."""
+    names = registry().variants
+    return [name for name in names if modality in component_class("variants", name).reads]
 
 
 def model_class(variant: str) -> type[LatentVariableModel]:

@@ -49,6 +49,7 @@ class NVAELite(LatentVariableModel):
     """
 
     Config = NVAELiteConfig
+    reads = ("images",)
     config: NVAELiteConfig
 
     def __init__(self, config: NVAELiteConfig) -> None:

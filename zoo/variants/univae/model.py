@@ -61,6 +61,7 @@ class UniVAE(TokenByToken):
     """
 
     Config = UniVAEConfig
+    reads = ("images", "text")
     config: UniVAEConfig
 
     def __init__(self, config: UniVAEConfig) -> None:
@@ -92,7 +93,7 @@ class UniVAE(TokenByToken):
 
         latents = self._encoded(batch.x, samples if given is None else len(given), choose)
         shape = latents[0].shape
-        z = torch.cat([latent.z.view(*shape, self.config.latent_dim) for latent in latents], dim=-1)
+        z = torch.cat([latent.apart(latent.z) for latent in latents], dim=-1)  # (S, B, G d)
         return Draws(latents, partial(self.decode, z), batch, partial(self._code, batch.x), z)
 
     def encode(self, batch: Tensor | Batch | Sequence[str]) -> Tensor:

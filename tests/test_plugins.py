@@ -1,0 +1,128 @@
+"""Components of one's own, each one file that touches nothing of zoo's, pass the contract whole."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import plugins
+import pytest
+import torch
+
+import zoo
+import zoo.testing
+from zoo.core.batch import Batch
+from zoo.core.draws import Draws
+from zoo.objectives import Step
+from zoo.training.statistics import refresh_statistics
+
+LINES = {
+    "flow_posterior.py": 40,
+    "flow_prior.py": 40,
+    "vamp_prior.py": 40,
+    "beta_tc.py": 40,
+    "continuous_bernoulli.py": 30,
+    "batch_norm_conv.py": 40,
+    "class_conditional.yaml": 5,
+}
+"""At most, as the guide for contributors says."""
+COMPOSED: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("gaussian-vae", {"posterior": "flow"}),
+    ("gaussian-vae", {"prior": "flow"}),
+    ("gaussian-vae", {"posterior": "flow", "prior": "flow", "likelihood": "bernoulli"}),
+    ("gaussian-vae", {"prior": "vamp"}),
+    ("gaussian-vae", {"likelihood": "continuous-bernoulli"}),
+    ("nvae-lite", {"likelihood": "continuous-bernoulli"}),
+    ("gaussian-vae", {"backbone": "batch-norm-conv"}),
+    ("class-conditional-vae", {}),
+)
+
+
+@pytest.fixture(autouse=True)
+def _known() -> Iterator[None]:
+    with plugins.known():
+        yield
+
+
+def checks() -> list[Any]:
+    with plugins.known():
+        return [
+            pytest.param(check, id="-".join([name, *settings.values(), str(check)]))
+            for name, settings in COMPOSED
+            for check in zoo.testing.checks_of(name, settings)
+        ]
+
+
+@pytest.mark.parametrize("check", checks())
+def test_contract(check: zoo.testing.Check) -> None:
+    check()
+
+
+@pytest.mark.parametrize(("file", "most"), LINES.items())
+def test_a_component_is_a_few_lines(file: str, most: int) -> None:
+    written = (plugins.FOLDER / file).read_text(encoding="utf-8").splitlines()
+    assert len(written) <= most
+    guide = (plugins.FOLDER.parents[1] / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    (row,) = [line for line in guide.splitlines() if f"`{file}`" in line]
+    assert row.endswith(f" {len(written)} |")
+
+
+def test_the_guide_shows_a_component_as_it_is() -> None:
+    guide = (plugins.FOLDER.parents[1] / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    for file in ("flow_prior.py", "class_conditional.yaml"):
+        assert (plugins.FOLDER / file).read_text(encoding="utf-8") in guide
+
+
+@pytest.mark.parametrize(
+    ("variant", "settings"),
+    [
+        ("gaussian-vae", {"posterior": "flow"}),
+        ("gaussian-vae", {"prior": "flow"}),
+        ("gaussian-vae", {"prior": {"name": "vamp", "components": 8}}),
+        ("gaussian-vae", {"objective": "beta-tc"}),
+        ("gaussian-vae", {"likelihood": "continuous-bernoulli"}),
+        ("gaussian-vae", {"backbone": {"name": "batch-norm-conv", "channels": [4, 8]}}),
+        ("class-conditional-vae", {}),
+    ],
+    ids=json.dumps,
+)
+def test_trained_saved_and_loaded(variant: str, settings: dict[str, Any], tmp_path: Path) -> None:
+    run = zoo.train(variant, directory=tmp_path, epochs=1, latent_dim=3, progress=False, **settings)
+    loaded = zoo.load(tmp_path)
+    assert torch.tensor(list(run.metrics.values())).isfinite().all()
+    x = torch.rand(4, 1, 8, 8).round()
+    batch = Batch(x, torch.arange(4) if run.model.condition_width else None)
+    torch.testing.assert_close(loaded.encode(batch), run.model.encode(batch), rtol=0, atol=0)
+
+
+def test_the_statistics_of_all_batch_normalisation_are_those_of_the_training_set() -> None:
+    """Of encoder and decoder, of maps and of vectors: the model that is evaluated is measured."""
+    model = zoo.create("gaussian-vae", backbone={"name": "batch-norm-conv", "channels": [4, 8]})
+    train = zoo.load_dataset("digits").train
+    refresh_statistics(model, train)
+    norms = [each for each in model.modules() if isinstance(each, torch.nn.BatchNorm2d)]
+    assert len(norms) == 4
+    assert all(norm.num_batches_tracked > 0 and not norm.training for norm in norms)
+    x = train.batch(torch.arange(len(train)), kind=model.input_kind).x
+    first = model.encoder[0](x)
+    torch.testing.assert_close(norms[0].running_mean, first.mean((0, 2, 3)), rtol=0.05, atol=0.01)
+    assert all(norm.running_var.sub(1).abs().max() > 1e-3 for norm in norms)
+
+
+def test_with_beta_one_the_total_correlation_does_not_count() -> None:
+    from zoo.core.component import Selected
+
+    draws = _draws()
+    objectives = (
+        Selected.parse("objectives", {"name": "beta-tc", "beta": 1.0}).build(),
+        Selected.parse("objectives", "elbo").build(),
+    )
+    values = [objective.loss(draws, Step(examples=100)).value for objective in objectives]
+    torch.testing.assert_close(*values)
+
+
+def _draws() -> Draws:
+    model = zoo.create("gaussian-vae", latent_dim=3)
+    return model.infer(torch.rand(8, 1, 8, 8).round())
