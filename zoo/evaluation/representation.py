@@ -14,7 +14,7 @@ from zoo.errors import ConfigError, DataError, did_you_mean
 from zoo.evaluation.results import Estimate
 
 if TYPE_CHECKING:
-    from zoo.data import Split
+    from zoo.data import Examples
 
 Metric: TypeAlias = Literal["euclidean", "cosine"]
 """How near two codes are: the distance between them, or the angle."""
@@ -75,7 +75,7 @@ def active_units(variance: Tensor, threshold: float = ACTIVE_THRESHOLD) -> int:
 
 @torch.no_grad()
 def encode_split(
-    model: LatentVariableModel, split: Split, *, seed: int = 0, batch_size: int = 2048
+    model: LatentVariableModel, split: Examples, *, seed: int = 0, batch_size: int = 2048
 ) -> Tensor:
     """The codes of all examples, (N, D), on the device of ``split``, which is the model's.
 
@@ -83,7 +83,7 @@ def encode_split(
     used as it is: put it in eval mode first, as :func:`zoo.load` does.
     """
     batches = split.fixed(model.input_kind, seed).batches(batch_size, "real")
-    return torch.cat([model.encode(batch.x) for batch in batches])
+    return torch.cat([model.encode(batch) for batch in batches])
 
 
 def knn_accuracy(
