@@ -69,6 +69,14 @@ DeviceOption = Annotated[str, typer.Option(help="For example cuda.")]
 ExamplesOption = Annotated[
     int | None, typer.Option(min=2, help="Only so many, spread over the split.")
 ]
+ConditionOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="CLASS",
+        help="What the samples are told: a class for all or 0,1,2 one for each; of a model told "
+        "numbers those of one sample. Repeatable.",
+    ),
+]
 DecodingOption = Annotated[
     str | None,
     typer.Option(
