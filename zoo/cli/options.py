@@ -9,11 +9,17 @@ from typing import Annotated, Literal
 import typer
 
 import zoo
+from zoo.api.catalogue import KINDS
 
 SplitName = Literal["train", "validation", "test"]
 
 MOST_SEED = 2**63 - 1
 """That torch's generators take."""
+
+
+def kind_names(incomplete: str) -> Iterator[str]:
+    """What the shell completes a kind to."""
+    return (kind for kind in KINDS if kind.startswith(incomplete))
 
 
 def variant_names(incomplete: str) -> Iterator[str]:
