@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import re
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,7 @@ import zoo
 from zoo.api.catalogue import KINDS, kinds_of
 from zoo.api.train import default_directory
 from zoo.errors import CheckpointError, ConfigError, DataError, UnknownNameError, ZooError
-from zoo.registry import registry
+from zoo.registry import COMPONENTS, registry
 from zoo.storage import checkpoint
 from zoo.training.config import Experiment, TrainingConfig, read_experiment
 from zoo.training.launch import Run
@@ -242,11 +244,35 @@ class TestCatalogue:
                 assert kind in kinds_of(name)
                 assert zoo.info(name) is getattr(known, kinds_of(name)[0])[name]
 
+    def test_every_section_is_listed(self) -> None:
+        for kind in KINDS:
+            assert zoo.list_names(kind) == sorted(registry().names(kind))
+        assert set(COMPONENTS) < set(KINDS)
+        assert zoo.list_names("posteriors", "*spherical") == ["power-spherical"]
+        assert zoo.info("vmf").component == registry().posteriors["vmf"].component
+        assert kinds_of("gaussian") == ["posteriors", "likelihoods"]
+        assert zoo.info("gaussian", "likelihoods").component.startswith("zoo.likelihoods")
+        with pytest.raises(ConfigError, match="did you mean 'posteriors'"):
+            zoo.list_names("posterior")
+        with pytest.raises(UnknownNameError, match="unknown modality 'image'; did you mean"):
+            zoo.info("image", "modalities")
+
+    def test_a_component_of_one_s_own_is_listed(self) -> None:
+        code = (
+            "import zoo\n"
+            "from zoo.priors.standard_normal import StandardNormal\n"
+            "@zoo.register('mine', summary='my prior')\n"
+            "class Mine(StandardNormal): pass\n"
+            "print(zoo.list_names('priors', 'mine'), zoo.info('mine').summary)"
+        )
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+        assert done.stdout == "['mine'] my prior\n", done.stderr
+
     def test_mistakes(self) -> None:
         with pytest.raises(
             ConfigError, match="unknown kind 'benchmark'; did you mean 'benchmarks'"
         ):
-            zoo.info("mnist", kind="benchmark")  # type: ignore[arg-type]
+            zoo.info("mnist", kind="benchmark")
         with pytest.raises(UnknownNameError, match="unknown benchmark 'svhn'"):
             zoo.info("svhn", kind="benchmarks")
         with pytest.raises(UnknownNameError, match="unknown name 3"):

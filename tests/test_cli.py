@@ -26,6 +26,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import zoo
+from zoo.api.catalogue import KINDS
 from zoo.cli import app
 from zoo.cli.output import folded
 from zoo.cli.settings import parse_settings
@@ -74,7 +75,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_list_shows_every_name_with_its_summary() -> None:
     known = registry()
     listed = call_json("list")
-    for kind in ("variants", "datasets", "benchmarks", "checkpoints"):
+    assert tuple(listed) == KINDS
+    for kind in KINDS:
         specs = getattr(known, kind)
         assert listed[kind] == {name: spec.summary for name, spec in specs.items()}
 
@@ -103,6 +105,16 @@ def test_list_chooses_checkpoints_of_a_dataset_or_a_variant() -> None:
     assert list(listed["checkpoints"]) == ["vmf-vae-mnist"]
     assert "did you mean 'mnist'?" in call("list", "--dataset", "minst", code=2).stderr
     assert "leave them out" in call("list", "variants", "--dataset", "mnist", code=2).stderr
+
+
+def test_list_and_info_know_components() -> None:
+    lines = call("list", "posteriors").stdout.splitlines()
+    assert lines[0] == "posteriors:"
+    assert [line.split()[0] for line in lines[1:]] == sorted(registry().posteriors)
+    assert "von mises-fisher" in call("info", "vmf").stdout.lower()
+    said = call("info", "gaussian").stderr
+    assert "this is of the posteriors" in said and "--kind likelihoods" in said
+    assert "did you mean 'modalities'?" in call("info", "text", "--kind", "modality", code=2).stderr
 
 
 def test_list_filters_by_pattern() -> None:

@@ -2,6 +2,7 @@ from zoo.api.catalogue import info as info
 from zoo.api.catalogue import list_benchmarks as list_benchmarks
 from zoo.api.catalogue import list_checkpoints as list_checkpoints
 from zoo.api.catalogue import list_datasets as list_datasets
+from zoo.api.catalogue import list_names as list_names
 from zoo.api.catalogue import list_variants as list_variants
 from zoo.api.load import load as load
 from zoo.api.make import create as create

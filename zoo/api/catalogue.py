@@ -4,16 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
-from typing import Any, Literal, get_args
+from typing import Any
 
 from zoo.errors import ConfigError, UnknownNameError, did_you_mean
-from zoo.registry import BenchmarkSpec, CheckpointSpec, DatasetSpec, VariantSpec, registry
+from zoo.registry import SECTIONS, Spec, registry
 
-Spec = VariantSpec | DatasetSpec | BenchmarkSpec | CheckpointSpec
-Kind = Literal["variants", "datasets", "benchmarks", "checkpoints"]
-KINDS: tuple[Kind, ...] = get_args(Kind)
+KINDS = tuple(SECTIONS)
+"""The sections of the registry, in the order in which a name is looked for in them."""
 
-_PRECEDENCE: tuple[Kind, ...] = ("checkpoints", "variants", "datasets", "benchmarks")
+
+def list_names(kind: str, pattern: str = "*") -> list[str]:
+    """Names of one kind that match a shell pattern, sorted: posteriors, objectives, datasets, ...
+
+    Raises ConfigError, which lists the kinds, for one there is not.
+
+    >>> list_names("posteriors", "vmf*")
+    ['vmf', 'vmf-fixed']
+    """
+    return _matching(_section(kind), pattern)
 
 
 def list_variants(pattern: str = "*") -> list[str]:
@@ -57,11 +65,11 @@ def list_checkpoints(
     return _matching(chosen, pattern)
 
 
-def info(name: str, kind: Kind | None = None) -> Spec:
-    """All that is registered under a name: a checkpoint, a variant, a dataset or a benchmark.
+def info(name: str, kind: str | None = None) -> Spec:
+    """All that is registered under a name: a variant, a posterior, a dataset, a checkpoint, ...
 
-    Looked for in that order, or as the one ``kind`` that is named, as a benchmark must be that
-    is called like its dataset; :func:`kinds_of` says which there are.
+    Of the first kind in the registry's order that has it, or of the one ``kind`` that is named, as
+    a benchmark must be that is called like its dataset; :func:`kinds_of` says which there are.
 
     Raises UnknownNameError with the nearest name, ConfigError for an unknown kind.
 
@@ -70,35 +78,30 @@ def info(name: str, kind: Kind | None = None) -> Spec:
     >>> info("digits", kind="benchmarks").samples
     1000
     """
-    if kind is not None:
-        return _look_up(_section(kind), kind.removesuffix("s"), name)
-    for each in kinds_of(name):
-        return _look_up(_section(each), each, name)
-    raise UnknownNameError("name", name, {name for each in KINDS for name in _section(each)})
+    kinds = kinds_of(name) if kind is None else [kind]
+    if not kinds:
+        raise UnknownNameError("name", name, {name for each in KINDS for name in _section(each)})
+    _section(kinds[0])
+    found: Spec = registry().find(kinds[0], name)
+    return found
 
 
-def kinds_of(name: str) -> list[Kind]:
+def kinds_of(name: str) -> list[str]:
     """The kinds of things that are registered under a name, the one :func:`info` shows first.
 
     >>> kinds_of("digits")
     ['datasets', 'benchmarks']
     """
-    return [kind for kind in _PRECEDENCE if name in _section(kind)]
+    return [kind for kind in KINDS if name in _section(kind)]
 
 
-def _section(kind: Kind) -> Mapping[str, Any]:
+def _section(kind: str) -> Mapping[str, Any]:
+    """The entries of a kind. Raises ConfigError for an unknown one."""
     if kind not in KINDS:
         raise ConfigError(
             f"unknown kind {kind!r}{did_you_mean(str(kind), KINDS)} Known: {', '.join(KINDS)}."
         )
-    section: Mapping[str, Any] = getattr(registry(), kind)
-    return section
-
-
-def _look_up(section: Mapping[str, Spec], kind: str, name: str) -> Spec:
-    if name not in section:
-        raise UnknownNameError(kind, name, section)
-    return section[name]
+    return registry().names(kind)
 
 
 def _matching(names: Iterable[str], pattern: str) -> list[str]:

@@ -46,8 +46,12 @@ class Opened(NamedTuple):
     @property
     def reader(self) -> Reader:
         """How it reads x."""
+        told = self.model.conditioning
         return Reader(
-            self.name, self.model.input_kind, getattr(self.model.config, "tokenizer", None)
+            self.name,
+            self.model.input_kind,
+            getattr(self.model.config, "tokenizer", None),
+            None if told is None else told.on,
         )
 
 

@@ -8,9 +8,9 @@ from typing import Annotated, Any
 import typer
 
 import zoo
-from zoo.api.catalogue import KINDS, Kind, kinds_of
+from zoo.api.catalogue import KINDS, kinds_of
 from zoo.cli.app import app
-from zoo.cli.options import JsonOption, SourceArgument, dataset_names, variant_names
+from zoo.cli.options import JsonOption, SourceArgument, dataset_names, kind_names, variant_names
 from zoo.cli.output import echo_json, echo_mapping, without_vocabulary
 from zoo.cli.sources import open_source
 from zoo.errors import ConfigError
@@ -19,7 +19,13 @@ from zoo.registry import CheckpointSpec, registry
 
 @app.command("list", epilog="Example: zoo list checkpoints --dataset mnist")
 def list_names(
-    kind: Annotated[Kind | None, typer.Argument(help="All kinds when left out.")] = None,
+    kind: Annotated[
+        str | None,
+        typer.Argument(
+            help="variants, posteriors, datasets, ...; all when left out.",
+            autocompletion=kind_names,
+        ),
+    ] = None,
     pattern: Annotated[str, typer.Argument(help="A shell pattern for the names.")] = "*",
     dataset: Annotated[
         str | None,
@@ -34,7 +40,7 @@ def list_names(
     chosen = {"dataset": dataset, "variant": variant}
     if (dataset or variant) and kind not in (None, "checkpoints"):
         raise ConfigError(f"--dataset and --variant choose checkpoints, not {kind}; leave them out")
-    kinds: Sequence[Kind] = ("checkpoints",) if dataset or variant else (kind,) if kind else KINDS
+    kinds: Sequence[str] = ("checkpoints",) if dataset or variant else (kind,) if kind else KINDS
     found = {each: _entries(each, pattern, chosen) for each in kinds}
     if as_json:
         echo_json({each: {n: s.summary for n, s in specs.items()} for each, specs in found.items()})
@@ -45,15 +51,12 @@ def list_names(
             typer.echo(line)
 
 
-def _entries(kind: Kind, pattern: str, chosen: Mapping[str, str | None]) -> dict[str, Any]:
-    names = {
-        "variants": zoo.list_variants,
-        "datasets": zoo.list_datasets,
-        "benchmarks": zoo.list_benchmarks,
-        "checkpoints": lambda pattern: zoo.list_checkpoints(pattern, **chosen),
-    }[kind](pattern)
-    section = getattr(registry(), kind)
-    return {name: section[name] for name in names}
+def _entries(kind: str, pattern: str, chosen: Mapping[str, str | None]) -> dict[str, Any]:
+    if kind == "checkpoints":
+        names = zoo.list_checkpoints(pattern, **chosen)
+    else:
+        names = zoo.list_names(kind, pattern)
+    return {name: registry().find(kind, name) for name in names}
 
 
 def _lines(specs: Mapping[str, Any]) -> list[str]:
@@ -77,9 +80,12 @@ def _figures(spec: Any) -> tuple[str, ...]:
 
 @app.command(epilog="Example: zoo info gaussian-vae")
 def info(
-    name: Annotated[str, typer.Argument(help="Of a checkpoint, variant, dataset or benchmark.")],
+    name: Annotated[str, typer.Argument(help="Of a variant, posterior, dataset, checkpoint, ...")],
     kind: Annotated[
-        Kind | None, typer.Option(help="Which is meant, where several share the name.")
+        str | None,
+        typer.Option(
+            help="Which is meant, where several share the name.", autocompletion=kind_names
+        ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:

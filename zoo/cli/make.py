@@ -10,6 +10,7 @@ import typer
 
 from zoo.cli.app import app
 from zoo.cli.options import (
+    ConditionOption,
     DatasetOption,
     DecodingOption,
     RootOption,
@@ -25,7 +26,7 @@ from zoo.cli.output import (
     write_picture,
 )
 from zoo.cli.settings import decoded_by
-from zoo.cli.sources import batch_size, check_writable, examples_for, open_source
+from zoo.cli.sources import batch_size, check_writable, examples_for, open_source, told_by
 
 
 @app.command(epilog="Example: zoo sample gaussian-vae-digits --n 64 --out grid.png")
@@ -38,6 +39,7 @@ def sample(
     temperature: Annotated[
         float, typer.Option(min=0, help="Scale of the prior's standard deviation.")
     ] = 1.0,
+    condition: ConditionOption = None,
     decoding: DecodingOption = None,
     seed: SeedOption = 0,
 ) -> None:
@@ -51,8 +53,13 @@ def sample(
     check_writable(model, out)
     generator = torch.Generator().manual_seed(seed)
     draw, most = decoded_by(model.sample, decoding), batch_size(model)
+    told = told_by(model, condition, n)
+    parts = told.split(most) if told is not None else [None] * math.ceil(n / most)
     sizes = [min(most, n - start) for start in range(0, n, most)]
-    drawn = [draw(size, temperature, generator) for size in sizes]
+    drawn = [
+        draw(size, temperature, generator, condition=part)
+        for size, part in zip(sizes, parts, strict=True)
+    ]
     if out.suffix == ".txt":
         write_lines(out, drawn)
     elif out.suffix == ".png":

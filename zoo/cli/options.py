@@ -9,11 +9,17 @@ from typing import Annotated, Literal
 import typer
 
 import zoo
+from zoo.api.catalogue import KINDS
 
 SplitName = Literal["train", "validation", "test"]
 
 MOST_SEED = 2**63 - 1
 """That torch's generators take."""
+
+
+def kind_names(incomplete: str) -> Iterator[str]:
+    """What the shell completes a kind to."""
+    return (kind for kind in KINDS if kind.startswith(incomplete))
 
 
 def variant_names(incomplete: str) -> Iterator[str]:
@@ -68,6 +74,14 @@ SkipOption = Annotated[
 DeviceOption = Annotated[str, typer.Option(help="For example cuda.")]
 ExamplesOption = Annotated[
     int | None, typer.Option(min=2, help="Only so many, spread over the split.")
+]
+ConditionOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="CLASS",
+        help="What the samples are told: a class for all or 0,1,2 one for each; of a model told "
+        "numbers those of one sample. Repeatable.",
+    ),
 ]
 DecodingOption = Annotated[
     str | None,

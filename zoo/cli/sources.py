@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -9,6 +10,8 @@ from zoo.cli.options import SplitName
 from zoo.errors import ConfigError
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from zoo.core.model import LatentVariableModel
     from zoo.data.examples import Examples
     from zoo.storage.checkpoint import CheckpointMetadata
@@ -57,6 +60,32 @@ def examples_for(
     data = load_for_model(model.config, dataset, root=data_root, trained_on=trained_on)
     examples: Examples = getattr(data, split)
     return examples.fixed(model.input_kind, seed)
+
+
+def told_by(model: LatentVariableModel, texts: list[str] | None, n: int) -> Tensor | None:
+    """What ``n`` samples are told by ``--condition``, a row for each.
+
+    Raises ConfigError where there is none but must be one, and for what is no number; what
+    :meth:`sample` raises for all else.
+    """
+    from zoo.core.condition import as_condition
+
+    if not texts:
+        if model.conditioning is not None:
+            raise ConfigError(f"the model is told {model.conditioning.wanted}; give --condition")
+        return None
+    rows = [[_number(part, text) for part in text.split(",")] for text in texts]
+    if model.conditioning is not None and model.conditioning.classes is not None:
+        flat = [number for row in rows for number in row]
+        return as_condition(model, flat[0] if len(flat) == 1 else flat, n)
+    return as_condition(model, rows[0] if len(rows) == 1 else rows, n)
+
+
+def _number(part: str, text: str) -> int | float:
+    for kind in (int, float):
+        with suppress(ValueError):
+            return kind(part)
+    raise ConfigError(f"--condition {text}: write a class as in 3, or numbers as in 0.5,1.5")
 
 
 def check_writable(model: LatentVariableModel, path: Path) -> None:

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from zoo.core.model import LatentVariableModel
 
 
+WHOLE_NUMBERS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
+
+
 class ConditionConfig(Settings):
     """``on`` names the column of the data: its labels, or a column of conditions.
 
@@ -32,28 +35,67 @@ class ConditionConfig(Settings):
         """How many numbers the networks read of it."""
         return self.classes or self.numbers or 0
 
+    @property
+    def wanted(self) -> str:
+        """What is to be told, in words."""
+        if self.classes is None:
+            return f"numbers (batch, {self.width})"
+        return f"classes (batch,) from 0 to {self.width - 1}"
+
     def numeric(self, condition: Tensor | None, like: Tensor) -> Tensor:
         """Classes (B,) as unit vectors, or the numbers as they are: (B, width).
 
         Raises DataError where nothing, or something else, is told.
         """
-        wanted = f"classes (batch,) from 0 to {self.width - 1}"
-        if self.classes is None:
-            wanted = f"numbers (batch, {self.width})"
         if condition is None:
             raise DataError(
-                f"this model is told a condition, {wanted}, and none was given; pass "
+                f"this model is told a condition, {self.wanted}, and none was given; pass "
                 f"Batch(x, condition=...), or condition=... to sample and decode"
             )
-        is_classes = condition.ndim == 1 and not condition.is_floating_point()
-        is_numbers = condition.ndim == 2 and condition.shape[1] == self.width
-        fits = is_classes if self.classes else is_numbers
-        if not fits:
-            raise DataError(f"expected a condition of {wanted}, got {described(condition)}")
-        if self.classes:
-            known = torch.arange(self.width, device=condition.device)
-            return (condition[:, None] == known).to(like.dtype)  # (B, classes)
-        return condition.to(like.dtype)
+        if not isinstance(condition, Tensor) or not self._fits(condition):
+            raise DataError(f"expected a condition of {self.wanted}, got {described(condition)}")
+        if self.classes is None:
+            return condition.to(like.dtype)
+        known = torch.arange(self.width, device=condition.device)
+        return (condition[:, None] == known).to(like.dtype)  # (B, classes)
+
+    def check_values(self, condition: Tensor) -> None:
+        """Raise DataError for other classes than the model knows, and for no finite numbers.
+
+        On an accelerator the host waits once.
+        """
+        if self.classes is None:
+            wrong = ~condition.isfinite()
+        else:
+            wrong = (condition < 0) | (condition >= self.width)
+        if wrong.any():
+            found = condition[wrong][0].item()
+            raise DataError(f"expected a condition of {self.wanted}, got {found}")
+
+    def _fits(self, condition: Tensor) -> bool:
+        if self.classes is None:
+            return condition.ndim == 2 and condition.shape[1] == self.width
+        return condition.ndim == 1 and condition.dtype in WHOLE_NUMBERS
+
+    def one_for_each(self, condition: object, n: int, device: torch.device) -> Tensor:
+        """What is told to ``n``: one class or vector of numbers for all, or one for each.
+
+        Raises DataError for another number of them, or for something else.
+        """
+        kind = torch.float32 if self.classes is None else None
+        try:
+            told = torch.as_tensor(condition, device=device, dtype=kind)
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise DataError(
+                f"expected a condition of {self.wanted}, got {condition!r:.100}"
+            ) from error
+        if told.ndim == (0 if self.classes else 1):
+            told = told.expand(n, *told.shape)
+        self.numeric(told, told)
+        if len(told) != n:
+            raise DataError(f"{n} draws need {n} conditions or one for all, got {len(told)}")
+        self.check_values(told)
+        return told
 
 
 def _by_column(value: Any) -> Any:
@@ -67,25 +109,17 @@ Conditioning = Annotated[ConditionConfig, BeforeValidator(_by_column)]
 def as_condition(model: LatentVariableModel, condition: object, n: int) -> Tensor | None:
     """One class or vector of numbers for all of ``n``, or one for each, as a tensor.
 
-    Raises UnsupportedError for a model that is told nothing, DataError for another number of them.
+    Raises UnsupportedError for a model that is told nothing, DataError for another number of them
+    and for what the model does not know.
     """
     if condition is None:
         return None
-    if model.condition_width is None:
+    if model.conditioning is None:
         raise UnsupportedError(
             "this model is told nothing beside x; train one with condition='labels' to choose what "
             "it makes"
         )
-    device = next(model.parameters()).device
-    told = torch.as_tensor(condition, device=device)
-    if not told.is_floating_point() and bool(((told < 0) | (told >= model.condition_width)).any()):
-        raise DataError(f"classes are 0 to {model.condition_width - 1}, got {condition!r:.100}")
-    rank = 1 if told.is_floating_point() else 0
-    if told.ndim == rank:
-        return told.expand(n, *told.shape)
-    if len(told) != n:
-        raise DataError(f"{n} draws need {n} conditions or one for all, got {len(told)}")
-    return told
+    return model.conditioning.one_for_each(condition, n, next(model.parameters()).device)
 
 
 def conditioned_on(config: Mapping[str, Any]) -> str | None:

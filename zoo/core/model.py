@@ -14,9 +14,10 @@ from zoo.core.batch import Batch
 from zoo.core.bounds import log_evidence, log_posteriors
 from zoo.core.checks import check_codes, check_draws, check_groups
 from zoo.core.component import Component
-from zoo.core.condition import as_condition
+from zoo.core.condition import ConditionConfig, as_condition
 from zoo.core.draws import Draws
 from zoo.core.latent_space import LatentSpace
+from zoo.errors import DataError
 from zoo.likelihoods.base import InputKind, Likelihood, Measure
 from zoo.modalities import modality_of
 from zoo.randomness import noise_of
@@ -109,9 +110,14 @@ class LatentVariableModel(Component, nn.Module, ABC):
         return 2048
 
     @property
+    def conditioning(self) -> ConditionConfig | None:
+        """What it is told beside x; None for a model that is told nothing."""
+        return None
+
+    @property
     def condition_width(self) -> int | None:
         """How many classes or numbers the condition has; None for a model that is told nothing."""
-        return None
+        return None if self.conditioning is None else self.conditioning.width
 
     def prepared(self, batch: Tensor | Batch) -> Batch:
         """What was given, as a batch that this model can read.
@@ -121,6 +127,10 @@ class LatentVariableModel(Component, nn.Module, ABC):
         """
         batch = Batch.of(batch)
         self.modality.check_form(batch.x)
+        if isinstance(batch.condition, Tensor) and len(batch.condition) != len(batch.x):
+            raise DataError(
+                f"{len(batch.x)} examples need as many conditions, got {len(batch.condition)}"
+            )
         if not (self.training or torch.compiler.is_compiling()):
             self.modality.check_values(batch.x, self.input_kind)
         return batch

@@ -92,6 +92,8 @@ class Dataset:
 
     def conditioned(self, on: str | None) -> Dataset:
         """Every split with that condition; see :meth:`Examples.conditioned`."""
+        if on is None and all(split.condition is None for split in self.splits.values()):
+            return self
         try:
             train, validation, test = (split.conditioned(on) for split in self.splits.values())
         except DataError as error:

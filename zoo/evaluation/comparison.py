@@ -92,11 +92,12 @@ class Comparison(Settings):
 
 
 class Reader(NamedTuple):
-    """A model's name, its kind of input, and its tokeniser where it reads text."""
+    """A model's name, its kind of input, its tokeniser where it reads text, and what it is told."""
 
     name: str
     kind: InputKind
     tokenizer: str | None = None
+    condition: str | None = None
 
 
 def refuse_mixed(readers: Sequence[Reader]) -> None:
@@ -113,6 +114,12 @@ def refuse_mixed(readers: Sequence[Reader]) -> None:
                 f"cannot compare {first.name!r} with {other.name!r}: their vocabularies differ, "
                 "and likelihoods of other tokens have no common scale; train both with the same "
                 "tokenizer.json beside the corpus"
+            )
+        if other.condition != first.condition:
+            raise ConfigError(
+                f"cannot compare {first.name!r} with {other.name!r}: one is told "
+                f"{first.condition or 'nothing'}, the other {other.condition or 'nothing'}, and "
+                "log p(x|c) is another quantity than log p(x); compare those told alike"
             )
 
 

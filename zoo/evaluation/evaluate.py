@@ -126,7 +126,8 @@ def _describe(
     known = registry().datasets.get(dataset)
     resized = known is not None and known.shape is not None and known.shape != split.shape
     words = model.modality.describe(len(split), model.input_kind, seed, resized)
-    return f"{dataset}/{split_name}, {words}"
+    told = "" if model.conditioning is None else f", told {model.conditioning.on}"
+    return f"{dataset}/{split_name}, {words}{told}"
 
 
 def _measure_model(

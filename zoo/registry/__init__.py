@@ -12,6 +12,7 @@ from zoo.registry.reading import read_registry
 from zoo.registry.specs import (
     BARE_FILE_NAME,
     COMPONENTS,
+    SECTIONS,
     BenchmarkSpec,
     CheckpointSpec,
     ComponentSpec,
@@ -26,6 +27,7 @@ from zoo.registry.specs import (
 __all__ = [
     "BARE_FILE_NAME",
     "COMPONENTS",
+    "SECTIONS",
     "BenchmarkSpec",
     "CheckpointSpec",
     "ComponentSpec",

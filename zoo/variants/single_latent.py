@@ -12,9 +12,10 @@ from torch.distributions import Distribution
 from zoo.backbones import Backbone
 from zoo.core.batch import Batch
 from zoo.core.component import Selected, default
-from zoo.core.condition import Conditioning
+from zoo.core.condition import ConditionConfig, Conditioning
 from zoo.core.latent_space import LatentSpace
 from zoo.core.model import LatentVariableModel, ModelConfig
+from zoo.errors import DataError
 from zoo.likelihoods import Likelihood
 
 
@@ -53,8 +54,8 @@ class SingleLatentModel(LatentVariableModel):
         """Add the modules that make a code of features (B, F); returns where codes live."""
 
     @property
-    def condition_width(self) -> int | None:
-        return None if self.config.condition is None else self.config.condition.width
+    def conditioning(self) -> ConditionConfig | None:
+        return self.config.condition
 
     def features(self, batch: Batch) -> Tensor:
         """What the code is made of, (B, F)."""
@@ -66,13 +67,18 @@ class SingleLatentModel(LatentVariableModel):
         """The condition in numbers (B, C), or None for a model that is told nothing."""
         if self.config.condition is None:
             return None
-        return self.config.condition.numeric(condition, like)
+        numbers = self.config.condition.numeric(condition, like)
+        if condition is not None and not (self.training or torch.compiler.is_compiling()):
+            self.config.condition.check_values(condition)
+        return numbers
 
     def decode(self, z: Tensor, condition: Tensor | None = None) -> Distribution:
         """p(x|z, c) for codes (..., D), batch shape (...), and conditions (B,) of the last axis."""
         inputs = self.space.standardized(z)
         told = self.told(condition, z)
         if told is not None:
+            if len(told) not in (1, z.shape[-2]):
+                raise DataError(f"{z.shape[-2]} codes need as many conditions, got {len(told)}")
             inputs = torch.cat([inputs, told.expand(*z.shape[:-1], -1)], dim=-1)
         out = self.decoder(inputs.flatten(0, -2))  # (S B, K, ...)
         likelihood: Distribution = self.likelihood(out.unflatten(0, z.shape[:-1]))
