@@ -31,6 +31,7 @@ from zoo.cli.output import folded
 from zoo.cli.settings import parse_settings
 from zoo.errors import ConfigError
 from zoo.registry import registry
+from zoo.registry.specs import SECTIONS
 
 ROOT = Path(zoo.__file__).parents[1]
 TINY = ("--set", "model.latent_dim=3", "--set", "model.backbone.hidden=[16]")
@@ -74,8 +75,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_list_shows_every_name_with_its_summary() -> None:
     known = registry()
     listed = call_json("list")
-    for kind in ("variants", "datasets", "benchmarks", "checkpoints"):
-        specs = getattr(known, kind)
+    assert set(listed) == set(SECTIONS)
+    for kind, specs in ((kind, known.names(kind)) for kind in SECTIONS):
         assert listed[kind] == {name: spec.summary for name, spec in specs.items()}
 
 

@@ -7,13 +7,16 @@ from fnmatch import fnmatchcase
 from typing import Any, Literal, get_args
 
 from zoo.errors import ConfigError, UnknownNameError, did_you_mean
-from zoo.registry import BenchmarkSpec, CheckpointSpec, DatasetSpec, VariantSpec, registry
+from zoo.registry import Spec, registry
+from zoo.registry.specs import singular
 
-Spec = VariantSpec | DatasetSpec | BenchmarkSpec | CheckpointSpec
-Kind = Literal["variants", "datasets", "benchmarks", "checkpoints"]
+Part = Literal["posteriors", "priors", "likelihoods", "backbones", "objectives", "modalities"]
+Kind = Literal["variants", Part, "datasets", "benchmarks", "checkpoints"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
-_PRECEDENCE: tuple[Kind, ...] = ("checkpoints", "variants", "datasets", "benchmarks")
+_PRECEDENCE: tuple[Kind, ...] = (
+    "checkpoints", "variants", "datasets", "benchmarks", *get_args(Part)
+)  # fmt: skip
 
 
 def list_variants(pattern: str = "*") -> list[str]:
@@ -22,17 +25,17 @@ def list_variants(pattern: str = "*") -> list[str]:
     >>> list_variants("*gaussian*")
     ['gaussian-vae']
     """
-    return _matching(registry().variants, pattern)
+    return names_of("variants", pattern)
 
 
 def list_datasets(pattern: str = "*") -> list[str]:
     """Names of the datasets that match a shell pattern, sorted."""
-    return _matching(registry().datasets, pattern)
+    return names_of("datasets", pattern)
 
 
 def list_benchmarks(pattern: str = "*") -> list[str]:
     """Names of the benchmarks that match a shell pattern, sorted."""
-    return _matching(registry().benchmarks, pattern)
+    return names_of("benchmarks", pattern)
 
 
 def list_checkpoints(
@@ -57,8 +60,17 @@ def list_checkpoints(
     return _matching(chosen, pattern)
 
 
+def names_of(kind: Kind, pattern: str = "*") -> list[str]:
+    """Names of one kind that match a shell pattern, sorted.
+
+    >>> names_of("priors")
+    ['standard-normal', 'uniform-sphere']
+    """
+    return _matching(_section(kind), pattern)
+
+
 def info(name: str, kind: Kind | None = None) -> Spec:
-    """All that is registered under a name: a checkpoint, a variant, a dataset or a benchmark.
+    """All that is registered under a name: of a checkpoint, variant, dataset, benchmark or part.
 
     Looked for in that order, or as the one ``kind`` that is named, as a benchmark must be that
     is called like its dataset; :func:`kinds_of` says which there are.
@@ -71,7 +83,7 @@ def info(name: str, kind: Kind | None = None) -> Spec:
     1000
     """
     if kind is not None:
-        return _look_up(_section(kind), kind.removesuffix("s"), name)
+        return _look_up(_section(kind), singular(kind), name)
     for each in kinds_of(name):
         return _look_up(_section(each), each, name)
     raise UnknownNameError("name", name, {name for each in KINDS for name in _section(each)})

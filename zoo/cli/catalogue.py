@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 import zoo
-from zoo.api.catalogue import KINDS, Kind, kinds_of
+from zoo.api.catalogue import KINDS, Kind, kinds_of, names_of
 from zoo.cli.app import app
 from zoo.cli.options import JsonOption, SourceArgument, dataset_names, variant_names
 from zoo.cli.output import echo_json, echo_mapping, without_vocabulary
@@ -46,12 +46,8 @@ def list_names(
 
 
 def _entries(kind: Kind, pattern: str, chosen: Mapping[str, str | None]) -> dict[str, Any]:
-    names = {
-        "variants": zoo.list_variants,
-        "datasets": zoo.list_datasets,
-        "benchmarks": zoo.list_benchmarks,
-        "checkpoints": lambda pattern: zoo.list_checkpoints(pattern, **chosen),
-    }[kind](pattern)
+    released = kind == "checkpoints"
+    names = zoo.list_checkpoints(pattern, **chosen) if released else names_of(kind, pattern)
     section = getattr(registry(), kind)
     return {name: section[name] for name in names}
 
@@ -77,7 +73,9 @@ def _figures(spec: Any) -> tuple[str, ...]:
 
 @app.command(epilog="Example: zoo info gaussian-vae")
 def info(
-    name: Annotated[str, typer.Argument(help="Of a checkpoint, variant, dataset or benchmark.")],
+    name: Annotated[
+        str, typer.Argument(help="Of a checkpoint, variant, dataset, benchmark or part.")
+    ],
     kind: Annotated[
         Kind | None, typer.Option(help="Which is meant, where several share the name.")
     ] = None,
