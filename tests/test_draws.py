@@ -182,9 +182,6 @@ class TestLatentDraw:
         assert draw.log_q.shape == draw.log_p.shape == shape
         assert draw.kl.shape == (0,)
 
-    def test_log_prob_of_nothing_has_the_shape_of_a_sum(self) -> None:
-        assert log_prob(normal(0.0, 2), torch.zeros(3, 0, 2)).shape == (3, 0)
-
 
 class TestDraws:
     @staticmethod

@@ -92,7 +92,6 @@ class UniVAE(TokenByToken):
             return q.rsample() if parts is None else parts[group]
 
         latents = self._encoded(batch.x, samples if given is None else len(given), choose)
-        shape = latents[0].shape
         z = torch.cat([latent.apart(latent.z) for latent in latents], dim=-1)  # (S, B, G d)
         return Draws(latents, partial(self.decode, z), batch, partial(self._code, batch.x), z)
 
