@@ -11,6 +11,7 @@ from torch.distributions import Distribution
 from zoo.core.batch import Batch
 from zoo.core.draws import Draws, LatentDraw
 from zoo.core.latent_space import LatentSpace
+from zoo.errors import UnsupportedError
 from zoo.priors import Given
 from zoo.variants.single_latent import SingleLatentConfig, SingleLatentModel
 from zoo.variants.variational import VariationalConfig
@@ -70,6 +71,14 @@ class VAE(SingleLatentModel):
         return Given(like, self.told(condition, like), self._posterior_of)
 
     def _posterior_of(self, x: Tensor) -> Distribution:
-        """q(z|x) of examples (N, ...), for priors made of posteriors."""
+        """q(z|x) of examples (N, ...), for priors made of posteriors.
+
+        Raises UnsupportedError where posteriors are told a condition, which such examples lack.
+        """
+        if self.condition_width is not None:
+            raise UnsupportedError(
+                f"the prior {self.config.prior.name!r} is made of posteriors, and those of this "
+                "model are told a condition; choose another prior, or leave out the condition"
+            )
         q: Distribution = self.posterior(self.encoder(x), None)
         return q
