@@ -54,7 +54,7 @@ def sample(
     generator = torch.Generator().manual_seed(seed)
     draw, most = decoded_by(model.sample, decoding), batch_size(model)
     told = told_by(model, condition, n)
-    parts = told.split(most) if told is not None else [None] * math.ceil(n / most)
+    parts = torch.split(told, most) if told is not None else [None] * math.ceil(n / most)
     sizes = [min(most, n - start) for start in range(0, n, most)]
     drawn = [
         draw(size, temperature, generator, condition=part)

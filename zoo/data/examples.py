@@ -176,7 +176,7 @@ class Examples(ABC):
         """
         if self.condition is None:
             return None
-        known = self.condition.unique(dim=0)
+        known: Tensor = torch.unique(self.condition, dim=0)
         step = max(1, len(known) // max(n, 1))
         return known[torch.arange(n, device=known.device) * step % len(known)]
 

@@ -64,7 +64,7 @@ class LinearGaussian(LatentVariableModel):
         """log p(x), (B,), exactly."""
         noise = self.config.scale**2 * torch.eye(len(self.bias)).to(self.weight)
         p = MultivariateNormal(self.bias, self.weight @ self.weight.T + noise)
-        found: Tensor = p.log_prob(x.flatten(1))
+        found: Tensor = p.log_prob(x.flatten(1))  # type: ignore[no-untyped-call]
         return found
 
     def expected_elbo(self, x: Tensor) -> Tensor:
