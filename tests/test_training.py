@@ -23,6 +23,7 @@ import zoo
 from zoo.core.batch import Batch
 from zoo.core.draws import Draws
 from zoo.data import Dataset, load_dataset
+from zoo.data.dataset import Identity
 from zoo.errors import ConfigError, TrainingError
 from zoo.storage.tensors import read_tensors
 from zoo.training.config import Experiment, TrainingConfig
@@ -123,7 +124,7 @@ def test_a_lengthening_that_fails_leaves_the_run_as_it_was(
     train(tmp_path, epochs=1)
     before = (tmp_path / "config.yaml").read_text()
     with monkeypatch.context() as patch:
-        patch.setattr(Dataset, "digest", lambda _: "other images")
+        patch.setattr(Dataset, "identity", Identity("other files", "other images"))
         with pytest.raises(TrainingError, match="the data are not those"):
             zoo.resume(tmp_path, progress=False, epochs=3)
     assert (tmp_path / "config.yaml").read_text() == before
