@@ -6,6 +6,7 @@ The density of w on [-1, 1] is p(w) ~ exp(k w) (1 - w^2)^((m-3)/2).
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -71,20 +72,28 @@ def _propose(
     shape = torch.Size([3, rounds, *x.shape])
     turn, u, v = uniform(shape, x.dtype, x.device, generator)
     step = 0.5 * torch.finfo(x.dtype).eps  # of random numbers, and of those just below 1
+    one, circle, power, factor = _numbers(m, x.dtype, x.device)
     if m == 2:
         gap = turn.mul_(math.pi).sin_().square().mul_(2)  # 1 - cos would cancel
-        e = 1 - gap
+        e = one - gap
     else:
-        radius = u.log_().mul_(2 / (m - 2)).expm1_().neg_().sqrt_()
-        e = turn.mul_(2 * math.pi).cos_().mul_(radius)
-        gap = 1 - e
+        radius = u.log_().mul_(power).expm1_().neg_().sqrt_()
+        e = turn.mul_(circle).cos_().mul_(radius)
+        gap = one - e
     t = (x * e).clamp(min=step - 1)  # at -1, which x rounded to 1 leads to, the ratio is nan
-    stretch = t + 1
-    log_ratio = (t / stretch).sub_(t.log1p_()).mul_(m - 1)
+    stretch = t + one
+    log_ratio = (t / stretch).sub_(t.log1p_()).mul_(factor)
     # A v of 0 would accept what is never to be. For a concentration of nan all is accepted.
     rejected = log_ratio < v.clamp(min=step).log_()
-    gap = (r / (x + 1) * gap).div_(stretch)
+    gap = (r / (x + one) * gap).div_(stretch)
     return gap.clamp(max=2), rejected
+
+
+@constant_in_graphs
+def _numbers(m: int, dtype: torch.dtype, device: torch.device) -> Sequence[Tensor]:
+    """1, 2 pi, 2 / (m-2) and m - 1 as tensors, see bessel_ratio."""
+    numbers = 1, 2 * math.pi, 2 / max(m - 2, 1), m - 1
+    return constants(("polar", m), lambda: [np.array(each) for each in numbers], dtype, device)
 
 
 def _draw_blind(x: Tensor, r: Tensor, m: int, generator: torch.Generator | None) -> Tensor:
