@@ -33,7 +33,7 @@ def applied(function: type[torch.autograd.Function], *args: Any) -> Tensor:
     if is_transformed():
         result = function.apply(*args)  # type: ignore[no-untyped-call]
     else:
-        result = super(torch.autograd.Function, function).apply(*args)
+        result = super(torch.autograd.Function, function).apply(*args)  # type: ignore[misc]
     return result
 
 
