@@ -189,7 +189,7 @@ def _shortened(m: int, dtype: torch.dtype) -> tuple[Array, ...]:
     count = max(map(len, kept))
     a, beta, rho = (np.pad(each, (0, count - len(each))) for each in kept)
     beta[0] += 1
-    return a, 0.5 * beta, rho, 2 * np.arange(count)
+    return a, 0.5 * beta, rho, np.arange(0.0, 2 * count, 2)
 
 
 def _cut(coefficients: Array, tolerance: float) -> Array:
