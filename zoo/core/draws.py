@@ -90,6 +90,13 @@ class LatentDraw:
         return value if value.ndim == 2 else value.flatten(2).sum(2)
 
 
+def drawn(q: Distribution, samples: int) -> Tensor:
+    """``samples`` reparameterised draws, (S, B, ...)."""
+    if samples == 1:  # expanded parameters, if only by an axis of 1, have their gradients summed
+        return q.rsample().unsqueeze(0)
+    return q.rsample(torch.Size([samples]))
+
+
 def closed_form_kl(q: Distribution, p: Distribution) -> Tensor | None:
     """KL(q || p) where torch knows how to compute it, else None."""
     kinds = (*_kinds(q), *_kinds(p))

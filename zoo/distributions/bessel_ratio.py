@@ -26,6 +26,7 @@ to the last digits, as sums of terms of one sign or of very different size: noth
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -46,8 +47,9 @@ class Series(NamedTuple):
     """Chebyshev coefficients in 2q - 1, shape (n,), of one dtype and device."""
 
     a: Tensor
-    beta: Tensor
+    half: Tensor  # (1 + beta) / 2
     rho: Tensor
+    orders: Tensor  # 0, 2, 4, ...
 
 
 class Point(NamedTuple):
@@ -65,8 +67,8 @@ def mean_resultant(k: Tensor, m: int) -> Tensor:
     tensor([0.0000, 0.3130, 1.0000])
     """
     with torch.no_grad():
-        (x, r, _), a = locate(k, m), series(m, k.dtype, k.device).a
-        value = x * (1 - r.square() * _sum(a, _cosines(x, r, len(a))))
+        (x, r, _), (a, _, _, orders) = locate(k, m), series(m, k.dtype, k.device)
+        value = x * (1 - r.square() * _sum(a, _cosines(x, r, orders)))
     return with_derivative(value, k, mean_resultant_derivative, m)
 
 
@@ -77,15 +79,15 @@ def mean_resultant_complement(k: Tensor, m: int) -> Tensor:
     1.0
     """
     with torch.no_grad():
-        (x, r, _), a = locate(k, m), series(m, k.dtype, k.device).a
-        value = r * (1 / (1 + x)).addcmul(x * r, _sum(a, _cosines(x, r, len(a))))
+        (x, r, _), (a, _, _, orders) = locate(k, m), series(m, k.dtype, k.device)
+        value = r * (1 / (1 + x)).addcmul(x * r, _sum(a, _cosines(x, r, orders)))
     return with_derivative(value, k, _complement_derivative, m)
 
 
 def mean_resultant_derivative(k: Tensor, m: int) -> Tensor:
     """A'(k) = 1 - A^2 - (m-1) A / k, the variance along the mean direction; differentiable."""
-    point, beta = locate(k, m), series(m, k.dtype, k.device).beta
-    return _slope(point, _sum(beta, _cosines(point.x, point.r, len(beta))))
+    point, (_, half, _, orders) = locate(k, m), series(m, k.dtype, k.device)
+    return _slope(point, _sum(half, _cosines(point.x, point.r, orders)))
 
 
 def kl_from_uniform(k: Tensor, m: int, point: Point | None = None) -> Tensor:
@@ -95,10 +97,10 @@ def kl_from_uniform(k: Tensor, m: int, point: Point | None = None) -> Tensor:
     tensor([0.0000, 3.2584])
     """
     with torch.no_grad():
-        point, (_, beta, rho) = point or locate(k, m), series(m, k.dtype, k.device)
-        cosines = _cosines(point.x, point.r, max(len(beta), len(rho)))
+        point, (_, half, rho, orders) = point or locate(k, m), series(m, k.dtype, k.device)
+        cosines = _cosines(point.x, point.r, orders)
         value = _kl(k, m, point, _sum(rho, cosines))
-        slope = k * _slope(point, _sum(beta, cosines)) if k.requires_grad else None
+        slope = k * _slope(point, _sum(half, cosines)) if k.requires_grad else None
     return with_derivative(value, k, _kl_derivative, m, slope)
 
 
@@ -138,33 +140,38 @@ def _kl_derivative(k: Tensor, m: int) -> Tensor:
 
 
 def _kl(k: Tensor, m: int, point: Point, rho: Tensor) -> Tensor:
-    leading = (k * point.x).mul_(1 / (m - 1)).log1p_()
-    return leading.mul_(0.5 * (m - 1)).addcmul(point.x * point.x, rho)
+    c, twice = _half_width(m, k.dtype, k.device)
+    leading = (k * point.x).div_(twice).log1p_()
+    return leading.mul_(c).addcmul(point.x * point.x, rho)
 
 
-def _slope(point: Point, beta: Tensor) -> Tensor:
+def _slope(point: Point, half: Tensor) -> Tensor:
     """A' = x' (1 + beta), with x' = r / (2 h)."""
-    return point.r / (2 * point.h) * (1 + beta)
+    return point.r / point.h * half
 
 
 def locate(k: Tensor, m: int) -> Point:
     """The coordinates of a concentration."""
-    c = 0.5 * (m - 1)
-    h = torch.hypot(k, torch.full_like(k, c))
+    c, twice = _half_width(m, k.dtype, k.device)
+    h = torch.hypot(k, c)
     width = h + c
-    return Point(k / width, 2 * c * width.reciprocal(), h)
+    return Point(k / width, twice / width, h)
 
 
-def _cosines(x: Tensor, r: Tensor, count: int) -> Tensor:
-    """Chebyshev's T_n(2q - 1) = cos(n angle), x = cos(angle / 2), for n < count: (..., count)."""
-    angle = torch.atan2(r.sqrt(), x).unsqueeze(-1)
-    orders = torch.arange(0, 2 * count, 2, dtype=angle.dtype, device=angle.device)
-    return torch.cos(angle * orders)
+@constant_in_graphs
+def _half_width(m: int, dtype: torch.dtype, device: torch.device) -> Sequence[Tensor]:
+    """c and 2c as tensors: a Python number beside a small tensor doubles the time it takes."""
+    return constants(("half", m), lambda: [np.array(0.5 * (m - 1)), np.array(m - 1)], dtype, device)
+
+
+def _cosines(x: Tensor, r: Tensor, orders: Tensor) -> Tensor:
+    """Chebyshev's T_n(2q - 1) = cos(n angle), x = cos(angle / 2), for orders 2n: (..., count)."""
+    return torch.cos(torch.atan2(r.sqrt(), x).unsqueeze(-1) * orders)
 
 
 def _sum(coefficients: Tensor, cosines: Tensor) -> Tensor:
     """The Chebyshev series."""
-    return (cosines[..., : len(coefficients)] * coefficients).sum(-1)
+    return (cosines * coefficients).sum(-1)
 
 
 @constant_in_graphs
@@ -173,11 +180,16 @@ def series(m: int, dtype: torch.dtype, device: torch.device) -> Series:
     return Series(*constants(("series", m), lambda: _shortened(m, dtype), dtype, device))
 
 
-def _shortened(m: int, dtype: torch.dtype) -> tuple[Array, Array, Array]:
+def _shortened(m: int, dtype: torch.dtype) -> tuple[Array, ...]:
+    """All of one length, so that one table of cosines serves them; zeros behind the shorter."""
     tolerance = max(torch.finfo(dtype).eps / 8, 1e-15)  # 1e-15: what the solver's rounding leaves
     a, beta, rho = _solve(m)
     scale = 0.5 * (m - 1)  # what rho is added to; the others are added to 1
-    return _cut(a, tolerance), _cut(beta, tolerance), _cut(rho, tolerance * scale)
+    kept = _cut(a, tolerance), _cut(beta, tolerance), _cut(rho, tolerance * scale)
+    count = max(map(len, kept))
+    a, beta, rho = (np.pad(each, (0, count - len(each))) for each in kept)
+    beta[0] += 1
+    return a, 0.5 * beta, rho, np.arange(0.0, 2 * count, 2)
 
 
 def _cut(coefficients: Array, tolerance: float) -> Array:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
@@ -19,10 +18,28 @@ def with_derivative(
 
     As often differentiable as that. ``slope`` is the same number where it is there already.
     """
-    if not torch.is_grad_enabled():
+    if not (torch.is_grad_enabled() and (k.requires_grad or is_transformed())):
         return value
-    result: Tensor = _WithDerivative.apply(value, k, derivative, m, slope)  # type: ignore[no-untyped-call]
+    return applied(_WithDerivative, value, k, derivative, m, slope)
+
+
+def applied(function: type[torch.autograd.Function], *args: Any) -> Tensor:
+    """``function.apply(*args)``, of one that does without gradients what is to be done without.
+
+    Outside of graphs and of torch.func that spends half its time on looking up arguments which
+    were left out; here none are.
+    """
+    result: Tensor
+    if is_transformed():
+        result = function.apply(*args)  # type: ignore[no-untyped-call]
+    else:
+        result = super(torch.autograd.Function, function).apply(*args)  # type: ignore[misc]
     return result
+
+
+def is_transformed() -> bool:
+    """Whether this is being compiled, or seen through torch.func."""
+    return torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active()
 
 
 class _WithDerivative(torch.autograd.Function):
@@ -45,30 +62,3 @@ class _WithDerivative(torch.autograd.Function):
         if slope is None or torch.is_grad_enabled():
             slope = ctx.derivative(k, ctx.m)
         return None, grad * slope, None, None, None
-
-
-class _Positional(inspect.Signature):
-    """Of a function that is always given all of its arguments, by position."""
-
-    class Bound(NamedTuple):
-        """What torch asks of ``inspect.BoundArguments``."""
-
-        args: tuple[Any, ...]
-        kwargs: dict[str, Any]
-
-        def apply_defaults(self) -> None:
-            """There are none."""
-
-    def bind(self, *args: Any) -> Any:
-        """Nothing is looked up."""
-        return self.Bound(args, {})
-
-
-def know_signature(function: type[torch.autograd.Function]) -> None:
-    """Spare each call 20 us, in which torch would look for arguments that were left out."""
-    forward = function.forward
-    parameters = list(inspect.signature(forward).parameters.values())
-    forward.__signature__ = _Positional(parameters)  # type: ignore[attr-defined]
-
-
-know_signature(_WithDerivative)

@@ -10,6 +10,7 @@ or minus the integral from theta to pi.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -43,21 +44,19 @@ def meridian_rate(
 
 
 def _by_fit(gap: Tensor, sine: Tensor, point: Point, m: int) -> Tensor:
-    """sin theta / (2h) D(gap^(1/4), x), see :func:`_fit`."""
+    """sin theta / h (D / 2)(gap^(1/4), x), see :func:`_fit`."""
     x, _, h = point
-    coefficients, scale = fitted(m, gap.dtype, gap.device)
-    by_gap = _chebyshev(gap.sqrt().sqrt_().mul_(scale), coefficients.shape[0])
-    by_x = _chebyshev(2 * x, coefficients.shape[1])
+    coefficients, scale, two, shift, rows, columns = fitted(m, gap.dtype, gap.device)
+    by_gap = _chebyshev(torch.addcmul(shift, gap.sqrt().sqrt_(), scale), rows)
+    by_x = _chebyshev(torch.addcmul(shift, x, two), columns)
     factor: Tensor = _exact_product(by_gap, coefficients).mul_(by_x).sum(-1)
     # Its bounds where it is fitted; a draw from outside, 1 in 10^7, must not make a large gradient.
-    return factor.clamp(0.8, 6.0).mul_(sine).div_(2 * h)
+    return factor.clamp(0.4, 3.0).mul_(sine).div_(h)
 
 
-def _chebyshev(position: Tensor, count: int) -> Tensor:
-    """T_0, ..., T_(count-1) at ``position`` - 1 for positions (...) from 0 to 2: (..., count)."""
-    angle = (position - 1).clamp(-1, 1).acos_().unsqueeze(-1)
-    orders = torch.arange(count, dtype=angle.dtype, device=angle.device)
-    return (angle * orders).cos_()
+def _chebyshev(position: Tensor, orders: Tensor) -> Tensor:
+    """T_n at positions (...) from -1 to 1 for the ``orders`` n (count,): (..., count)."""
+    return (position.clamp(-1, 1).acos_().unsqueeze(-1) * orders).cos_()
 
 
 def _exact_product(left: Tensor, right: Tensor) -> Tensor:
@@ -68,10 +67,18 @@ def _exact_product(left: Tensor, right: Tensor) -> Tensor:
 
 
 @constant_in_graphs
-def fitted(m: int, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
-    """The coefficients of :func:`_fit`, and what takes fourth roots to [0, 2]."""
-    coefficients, scale = constants(("meridian", m), lambda: _fit(m), dtype, device)
-    return coefficients, scale
+def fitted(m: int, dtype: torch.dtype, device: torch.device) -> Sequence[Tensor]:
+    """Half the coefficients of :func:`_fit`, and what takes fourth roots and x to [-1, 1].
+
+    That is two factors and a shift; at last the orders of rows and columns.
+    """
+    return constants(("meridian", m), lambda: _tables(m), dtype, device)
+
+
+def _tables(m: int) -> Sequence[Array]:
+    coefficients, scale = _fit(m)
+    orders = (np.arange(float(count)) for count in coefficients.shape)
+    return 0.5 * coefficients, scale, np.array(2.0), np.array(-1.0), *orders
 
 
 @lru_cache(maxsize=64)

@@ -6,6 +6,7 @@ The density of w on [-1, 1] is p(w) ~ exp(k w) (1 - w^2)^((m-3)/2).
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -15,6 +16,7 @@ from torch import Tensor
 
 from zoo.distributions.bessel_ratio import Point, locate
 from zoo.distributions.constants import constant_in_graphs, constants
+from zoo.distributions.derivative import is_transformed
 from zoo.distributions.noise import standard_normal, uniform
 
 Array = NDArray[np.float64]
@@ -30,19 +32,25 @@ def draw_polar(
 ) -> Tensor:
     """Exact draws of 1 - w, one for each concentration ``k`` (any shape).
 
-    ``point`` is ``locate(k, m)``, where it is known.
+    ``point`` is ``locate(k, m)``, where it is known, or of the last axes along which k differs.
     """
     if m == 3:
         return _draw_on_s2(k, generator)
-    flat = Point(*(each.reshape(-1) for each in point or locate(k, m)))
-    draw = _draw_looking if _can_look(k) else _draw_blind
-    return draw(flat, m, generator).view(k.shape)
+    x, r, _ = point or locate(k, m)
+    if k.ndim == 1 and x.shape == k.shape:
+        return _draw_flat(x, r, m, generator)
+    x, r = (each.expand(k.shape).reshape(-1) for each in (x, r))
+    return _draw_flat(x, r, m, generator).view(k.shape)
+
+
+def _draw_flat(x: Tensor, r: Tensor, m: int, generator: torch.Generator | None) -> Tensor:
+    draw = _draw_looking if _can_look(x) else _draw_blind
+    return draw(x, r, m, generator)
 
 
 def _can_look(k: Tensor) -> bool:
     """Whether what is done may depend on the numbers: not in a graph or under torch.vmap."""
-    hidden = torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active()
-    return k.device.type == "cpu" and not hidden
+    return k.device.type == "cpu" and not is_transformed()
 
 
 def _draw_on_s2(k: Tensor, generator: torch.Generator | None) -> Tensor:
@@ -53,48 +61,55 @@ def _draw_on_s2(k: Tensor, generator: torch.Generator | None) -> Tensor:
 
 
 def _propose(
-    point: Point, m: int, rounds: int, generator: torch.Generator | None
+    x: Tensor, r: Tensor, m: int, rounds: int, generator: torch.Generator | None
 ) -> tuple[Tensor, Tensor]:
-    r"""``rounds`` proposals of 1 - w for each (B,), and whether each is accepted: (R, B) both.
+    r"""``rounds`` proposals of 1 - w for each (B,), and whether each is rejected: (R, B) both.
 
     e is a coordinate of a uniform vector on the sphere (Ulrich 1984), w = (x + e) / (1 + x e) its
     image under the Moebius map that takes the centre to x. With t = x e the ratio of densities,
     at most 1, is exp((m-1) (t / (1+t) - log(1+t))): Wood's (1994) sampler, without cancellation.
     """
-    x, r, _ = point
     shape = torch.Size([3, rounds, *x.shape])
     turn, u, v = uniform(shape, x.dtype, x.device, generator)
     step = 0.5 * torch.finfo(x.dtype).eps  # of random numbers, and of those just below 1
+    one, circle, power, factor = _numbers(m, x.dtype, x.device)
     if m == 2:
         gap = turn.mul_(math.pi).sin_().square().mul_(2)  # 1 - cos would cancel
-        e = 1 - gap
+        e = one - gap
     else:
-        radius = u.log_().mul_(2 / (m - 2)).expm1_().neg_().sqrt_()
-        e = turn.mul_(2 * math.pi).cos_().mul_(radius)
-        gap = 1 - e
+        radius = u.log_().mul_(power).expm1_().neg_().sqrt_()
+        e = turn.mul_(circle).cos_().mul_(radius)
+        gap = one - e
     t = (x * e).clamp(min=step - 1)  # at -1, which x rounded to 1 leads to, the ratio is nan
-    stretch = t + 1
-    log_ratio = (t / stretch).sub_(t.log1p_()).mul_(m - 1)
+    stretch = t + one
+    log_ratio = (t / stretch).sub_(t.log1p_()).mul_(factor)
     # A v of 0 would accept what is never to be. For a concentration of nan all is accepted.
     rejected = log_ratio < v.clamp(min=step).log_()
-    gap = (r / (x + 1) * gap).div_(stretch)
-    return gap.clamp(max=2), ~rejected
+    gap = (r / (x + one) * gap).div_(stretch)
+    return gap.clamp(max=2), rejected
 
 
-def _draw_blind(point: Point, m: int, generator: torch.Generator | None) -> Tensor:
+@constant_in_graphs
+def _numbers(m: int, dtype: torch.dtype, device: torch.device) -> Sequence[Tensor]:
+    """1, 2 pi, 2 / (m-2) and m - 1 as tensors, see bessel_ratio."""
+    numbers = 1, 2 * math.pi, 2 / max(m - 2, 1), m - 1
+    return constants(("polar", m), lambda: [np.array(each) for each in numbers], dtype, device)
+
+
+def _draw_blind(x: Tensor, r: Tensor, m: int, generator: torch.Generator | None) -> Tensor:
     """The first accepted of a fixed number of proposals: the host never waits for the device."""
-    proposed, accepted = _propose(point, m, ROUNDS, generator)
-    accepted[-1] = True
-    return _first(proposed, accepted)[0]
+    proposed, rejected = _propose(x, r, m, ROUNDS, generator)
+    rejected[-1] = False
+    return _first(proposed, rejected)[0]
 
 
-def _draw_looking(point: Point, m: int, generator: torch.Generator | None) -> Tensor:
+def _draw_looking(x: Tensor, r: Tensor, m: int, generator: torch.Generator | None) -> Tensor:
     """A few proposals at a time, for those still without."""
-    gap, found = _first(*_propose(point, m, _rounds(len(point.x)), generator))
-    while not found.all():
-        missing = (~found).nonzero().squeeze(-1)
-        left = Point(*(each[missing] for each in point))
-        gap[missing], found[missing] = _first(*_propose(left, m, _rounds(len(missing)), generator))
+    gap, without = _first(*_propose(x, r, m, _rounds(len(x)), generator))
+    while without.any():
+        left = without.nonzero().squeeze(-1)
+        proposals = _propose(x[left], r[left], m, _rounds(len(left)), generator)
+        gap[left], without[left] = _first(*proposals)
     return gap
 
 
@@ -102,12 +117,12 @@ def _rounds(count: int) -> int:
     return min(8, max(1, CHUNK // max(1, count)))
 
 
-def _first(proposed: Tensor, accepted: Tensor) -> tuple[Tensor, Tensor]:
-    """Of the rows of (R, B) the first accepted in each column, and whether there is one."""
+def _first(proposed: Tensor, rejected: Tensor) -> tuple[Tensor, Tensor]:
+    """Of the rows of (R, B) the first not rejected in each column, and whether there is none."""
     if len(proposed) == 1:
-        return proposed[0], accepted[0]
-    found, index = accepted.max(0)
-    return proposed.gather(0, index.unsqueeze(0)).squeeze(0), found
+        return proposed[0], rejected[0]
+    without, index = rejected.min(0)
+    return proposed.gather(0, index.unsqueeze(0)).squeeze(0), without
 
 
 REACH = 8.0

@@ -18,7 +18,7 @@ from torch.autograd.function import once_differentiable
 from torch.distributions import register_kl
 
 from zoo.distributions.bessel_ratio import log_surface_area
-from zoo.distributions.derivative import know_signature
+from zoo.distributions.derivative import applied
 from zoo.distributions.directional import (
     Directional,
     as_size,
@@ -68,8 +68,7 @@ class PowerSpherical(Directional):
         noise = standard_normal(shape, loc.dtype, loc.device, generator)
         alpha = expanded(widen(self.scale), (*shape[:-1], 1)) + 0.5 * (self.m - 1)
         toward: Tensor = torch._standard_gamma(alpha, generator=generator)
-        z: Tensor = _FirstOrder.apply(_place(loc, toward, noise))  # type: ignore[no-untyped-call]
-        return z
+        return applied(_FirstOrder, _place(loc, toward, noise))
 
     def log_prob(self, value: Tensor) -> Tensor:
         """k log t + R - log S_m, with 1/t = 1 + |z - mu|^2 / |z + mu|^2; finite even at -mu."""
@@ -107,9 +106,6 @@ class _FirstOrder(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> Tensor:
         return grad
-
-
-know_signature(_FirstOrder)
 
 
 def _place(loc: Tensor, toward: Tensor, noise: Tensor) -> Tensor:

@@ -27,7 +27,7 @@ from zoo.distributions.bessel_ratio import (
     mean_resultant_complement,
     mean_resultant_derivative,
 )
-from zoo.distributions.derivative import know_signature
+from zoo.distributions.derivative import applied, is_transformed
 from zoo.distributions.directional import (
     Directional,
     as_size,
@@ -58,6 +58,8 @@ class VonMisesFisher(Directional):
     tensor(2.6889)
     """
 
+    _located: Point | None = None
+
     @property
     def mean(self) -> Tensor:
         """A(k) mu, inside the sphere."""
@@ -74,14 +76,32 @@ class VonMisesFisher(Directional):
     def rsample(self, sample_shape: Any = (), generator: torch.Generator | None = None) -> Tensor:
         """Draws (*sample_shape, *batch_shape, m), reparameterised."""
         shape = self._extended_shape(as_size(sample_shape))
-        loc, k = expanded(self.loc, shape), expanded(self.concentration, shape[:-1])
-        noise = standard_normal(shape, loc.dtype, loc.device, generator)
+        if shape.numel() == self.loc.numel():  # one draw of each: nothing is to be expanded
+            z = self._draw(self.loc, self.concentration, generator)
+            return z if z.shape == shape else z.view(shape)
+        k = self.concentration.expand(shape[:-1])
+        return self._draw(self.loc.expand(shape), k, generator)
+
+    def _draw(self, loc: Tensor, k: Tensor, generator: torch.Generator | None) -> Tensor:
+        noise = standard_normal(loc.shape, loc.dtype, loc.device, generator)
         with torch.no_grad():
-            point = locate(k, self.m)
+            point = self._point()
             gap = self._draw_gap(k, point, generator).unsqueeze(-1)
             frame = _frame(loc, gap, noise)
-        z: Tensor = _Transport.apply(loc, k, *point, gap, *frame)  # type: ignore[no-untyped-call]
-        return z
+        if not torch.is_grad_enabled():
+            return _transported(loc, frame)
+        return applied(_Transport, loc, k, *point, gap, *frame)
+
+    def _point(self) -> Point:
+        """Of the concentrations: drawing and the KL both ask. No gradients."""
+        if self._located is not None:
+            return self._located
+        with torch.no_grad():
+            point = locate(self.concentration, self.m)
+        # What is made in a transformation or in inference mode is of no use outside.
+        if not (is_transformed() or torch.is_inference_mode_enabled()):
+            self._located = point
+        return point
 
     def _draw_gap(self, k: Tensor, point: Point, generator: torch.Generator | None) -> Tensor:
         """Draws of 1 - w for concentrations of any shape."""
@@ -98,7 +118,10 @@ class VonMisesFisher(Directional):
 
     def entropy(self) -> Tensor:
         """log S_m - KL to the uniform distribution, in nats, shape (...)."""
-        return log_surface_area(self.m) - kl_from_uniform(self.concentration, self.m)
+        return log_surface_area(self.m) - self._kl_from_uniform()
+
+    def _kl_from_uniform(self) -> Tensor:
+        return kl_from_uniform(self.concentration, self.m, self._point())
 
 
 class TabulatedVonMisesFisher(VonMisesFisher):
@@ -144,8 +167,7 @@ class _Transport(torch.autograd.Function):
         loc: Tensor, k: Tensor, x: Tensor, r: Tensor, h: Tensor, gap: Tensor, cosine: Tensor,
         sine: Tensor, noise: Tensor, overlap: Tensor, shrink: Tensor, across: Tensor,
     ) -> Tensor:  # fmt: skip
-        along = torch.addcmul(cosine, across, overlap, value=-1)
-        return torch.addcmul(along * loc, across, noise)
+        return _transported(loc, _Frame(cosine, sine, noise, overlap, shrink, across))
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
@@ -169,9 +191,6 @@ class _Transport(torch.autograd.Function):
             rate = meridian_rate(gap.squeeze(-1), sine.squeeze(-1), k, loc.shape[-1], point)
             by_k = rate * turn.squeeze(-1)
         return by_loc, by_k, *[None] * 10
-
-
-know_signature(_Transport)
 
 
 class _Frame(NamedTuple):
@@ -203,6 +222,13 @@ def _frame(loc: Tensor, gap: Tensor, noise: Tensor) -> _Frame:
     return _Frame(cosine, sine, noise, overlap, shrink, sine * shrink)
 
 
+def _transported(loc: Tensor, frame: _Frame) -> Tensor:
+    """The draws."""
+    cosine, _, noise, overlap, _, across = frame
+    along = torch.addcmul(cosine, across, overlap, value=-1)
+    return torch.addcmul(along * loc, across, noise)
+
+
 def _dot(x: Tensor, y: Tensor) -> Tensor:
     return (x * y).sum(-1, keepdim=True)
 
@@ -211,7 +237,7 @@ def _dot(x: Tensor, y: Tensor) -> Tensor:
 def _kl_to_uniform(q: VonMisesFisher, p: HypersphericalUniform) -> Tensor:
     """K(k), the same for every mean direction."""
     check_same_sphere(q.m, p.dim + 1)
-    kl = kl_from_uniform(q.concentration, q.m)
+    kl = q._kl_from_uniform()
     return expanded(kl, broadcast_shape(q.batch_shape, p.batch_shape))
 
 

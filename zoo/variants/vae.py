@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from zoo.core.batch import Batch
-from zoo.core.draws import Draws, LatentDraw
+from zoo.core.draws import Draws, LatentDraw, drawn
 from zoo.core.latent_space import LatentSpace
 from zoo.errors import UnsupportedError
 from zoo.priors import Given
@@ -52,7 +52,7 @@ class VAE(SingleLatentModel):
         batch = self.prepared(batch)
         p = self.prior(self._given(batch.condition))
         q = self.posterior(self.features(batch), p)
-        z = q.rsample(torch.Size([samples])) if given is None else given  # (S, B, D)
+        z = drawn(q, samples) if given is None else given  # (S, B, D)
         latent = LatentDraw(z, q, p, (len(z), len(batch.x)))
         likelihood = partial(self.decode, z, batch.condition)
         return Draws([latent], likelihood, batch, partial(self.posterior.code, q), z)
