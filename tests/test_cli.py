@@ -384,7 +384,7 @@ def test_the_last_of_equal_settings_wins() -> None:
         (["train", "--resume", "x", "--start-from", "y"], "leave out --start-from"),
         (["train", "--resume", "no-such-run"], "no-such-run"),
         (["train", "beta-vae", "--start-from", "vmf-vae-digits"], "train 'vmf-vae'"),
-        (["info", "beta"], "did you mean 'beta-vae'?"),
+        (["info", "beta-va"], "did you mean 'beta-vae'?"),
         (["load", "no-such-model"], "no-such-model"),
         (["evaluate", "gaussian-vae"], "variant"),
         (

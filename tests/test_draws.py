@@ -164,7 +164,7 @@ class TestLatentDraw:
         q, p = normal(1.0, 6, 2, 3, 4), normal(0.0, 6, 2, 3, 4)
         z = q.rsample()
         draw = LatentDraw(z, q, p, (3, 2))
-        assert draw.codes.shape == (3, 2, 24)
+        assert draw.apart(draw.z).flatten(2).shape == (3, 2, 24)
         expected = p.log_prob(z).sum((1, 2)).view(3, 2)
         torch.testing.assert_close(draw.log_p, expected)
         torch.testing.assert_close(draw.log_weight, draw.log_p - draw.log_q)

@@ -40,7 +40,7 @@ WRONG = bytes([CONTENT[0] ^ 1]) + CONTENT[1:]
 
 def registry_with(spec: CheckpointSpec = SPEC, mirrors: list[str] | None = None) -> Registry:
     return Registry(
-        variants={"tiny": VariantSpec(model="tests:Tiny", summary="for tests")},
+        variants={"tiny": VariantSpec(component="tests:Tiny", summary="for tests")},
         checkpoints={"tiny-digits": spec},
         mirrors=mirrors or [],
     )

@@ -86,7 +86,7 @@ def test_all_problems_are_reported_at_once() -> None:
 
 
 def test_settings_are_immutable_and_round_trip() -> None:
-    drawing = Drawing.parse({"title": "t", "shape": {"name": "polygon", "corners": 5}}, "here")
+    drawing = Drawing.parse({"title": "t", "outline": {"corners": 5}}, "here")
     assert Drawing.parse(drawing.model_dump(mode="json"), "again") == drawing
     with pytest.raises(pydantic.ValidationError, match="frozen"):
         drawing.title = "u"  # type: ignore[misc]

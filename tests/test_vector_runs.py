@@ -122,7 +122,7 @@ def test_variants_of_images_name_those_that_read_vectors(variant: str, tmp_path:
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"backbone": "conv"}, "'conv' reads images .* choose 'mlp'"),
+        ({"backbone": "conv"}, "Conv reads images .* choose 'mlp'"),
         ({"likelihood": "discretized-logistic-mixture"}, "one of images .* choose 'gaussian'"),
     ],
 )

@@ -16,6 +16,7 @@ from torch.distributions import Distribution, Independent, kl_divergence
 from zoo.core.batch import Batch
 from zoo.core.lazy import lazy
 from zoo.distributions.observed import observed_log_prob
+from zoo.errors import UnsupportedError
 
 _without_closed_form: set[tuple[type, ...]] = set()
 
@@ -211,7 +212,9 @@ class Draws:
 
     @lazy
     def log_weights(self) -> Tensor:
-        """log p(x, z) - log q(z|x), (S, B)."""
+        """log p(x, z) - log q(z|x), (S, B). UnsupportedError where codes have no density."""
+        if not self.latents:
+            raise UnsupportedError("this model's codes have no density, so they have no weights")
         latents = [latent.log_weight for latent in self.latents]
         together = latents[0] if len(latents) == 1 else torch.stack(latents).sum(0)
         return self.log_likelihood + together

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import ClassVar
 
 import torch
+from pydantic import field_validator
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
@@ -23,11 +25,21 @@ from zoo.modalities import modality_of
 from zoo.randomness import noise_of
 from zoo.settings import Settings
 
+MOST_NUMBERS = 2**24
+"""Of one example, in all: no file makes a model of more."""
+
 
 class ModelConfig(Settings):
     """What every variant's configuration holds; a variant extends it with fields of its own."""
 
     input_shape: tuple[int, ...]
+
+    @field_validator("input_shape")
+    @classmethod
+    def _has_a_size(cls, shape: tuple[int, ...]) -> tuple[int, ...]:
+        if min(shape, default=0) < 1 or math.prod(shape) > MOST_NUMBERS:
+            raise ValueError(f"each side is at least 1, and their product at most {MOST_NUMBERS}")
+        return shape
 
 
 class LatentVariableModel(Component, nn.Module, ABC):

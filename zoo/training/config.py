@@ -128,7 +128,8 @@ def _from_anywhere(dataset: str) -> str:
 
 def read_experiment(text: str, where: str) -> Experiment:
     """Parse a ``config.yaml``; ConfigError says what does not fit."""
+    where = f"{where}: not a run's configuration"
     data = parse_text(text, where)
     if not isinstance(data, dict):
-        raise ConfigError(f"{where}: not a run's configuration: expected a mapping")
-    return Experiment.parse(data, f"{where}: not a run's configuration")
+        raise ConfigError(f"{where}: expected a mapping of settings")
+    return Experiment.parse(data, where)
