@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import copy
-import time
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import torch
@@ -13,90 +11,16 @@ from torch import Tensor
 
 from zoo.core.batch import Batch
 from zoo.core.model import LatentVariableModel
-from zoo.data import Dataset
-from zoo.data.folder import skipped_warning
-from zoo.data.text import vocabulary_warning
-from zoo.errors import ConfigError
-from zoo.objectives import Loss, Step
-from zoo.training.config import Experiment, TrainingConfig
-from zoo.training.device import autocast, deterministic_convolutions, precision_warning
-from zoo.training.optim import (
-    GradientGuard,
-    MovingAverage,
-    build_optimizer,
-    kl_weight,
-    learning_rate,
-)
-from zoo.training.progress import SAMPLES, Reporter
-from zoo.training.run import RunDirectory
-from zoo.training.selection import Selection
-from zoo.training.start import load_start
-from zoo.training.state import Progress, RunState
+from zoo.objectives import Loss
+from zoo.training.device import deterministic_convolutions
+from zoo.training.optim import kl_weight, learning_rate
+from zoo.training.progress import SAMPLES
+from zoo.training.session import Session
 from zoo.training.statistics import refresh_statistics
-from zoo.training.validation import NOISE_SEED, Validation, in_batches
 
 
-class Trainer:
-    """One run, from its first step or from where it was killed."""
-
-    def __init__(
-        self,
-        experiment: Experiment,
-        data: Dataset,
-        directory: RunDirectory,
-        device: torch.device,
-        visible: bool,
-    ) -> None:
-        self.experiment, self.config, self.directory = experiment, experiment.train, directory
-        self.device, self.autocast = device, partial(autocast, experiment.train, device)
-        self.model = experiment.variant.build(experiment.model).to(device)
-        self.objective = experiment.objective.build()
-        decay = self.config.ema_decay
-        self.average = MovingAverage(self.model, decay) if decay is not None else None
-        self.train_split = data.train.to(device)
-        self.batch_size = min(self.config.batch_size, len(data.train))
-        self.steps_per_epoch = len(data.train) // self.batch_size
-        self.total_steps = self.steps_per_epoch * self.config.epochs
-        _check_warmup(self.config, self.total_steps)
-        for split in (data.train, data.validation):
-            split.check(self.model.input_kind)
-        fixed = data.validation.fixed(self.model.input_kind, NOISE_SEED).by_length().to(device)
-        self.validation = Validation(fixed, self.objective, self.autocast)
-        self.optimizer = build_optimizer(self.config, self.model)
-        self.guard = GradientGuard(
-            self.model,
-            self.steps_per_epoch,
-            self.config.clip_grad_norm,
-            self.objective.logs,
-            thorough=type(self.model).penalty is not LatentVariableModel.penalty,
-        )
-        self.kl_weight = torch.ones((), device=device)  # rises in place while the warm-up lasts
-        weight = self.kl_weight if self.config.kl_warmup_steps else 1.0
-        self.at = Step(weight, len(data.train))
-        self.progress = Progress()
-        self.state = RunState(
-            experiment, device, data.identity, self.model, self.average, self.optimizer, self.guard
-        )
-        figure = self.objective.selects(self.model)
-        self.selection = Selection(directory.best, experiment, data.identity.digest, figure)
-        self.skipped = data.skipped
-        self.reporter = Reporter(directory.path, self.total_steps, self.batch_size, visible)
-        self.last_save = time.monotonic()
-
-    @property
-    def epoch(self) -> int:
-        """The epoch of the next step, from 0."""
-        return self.progress.step // self.steps_per_epoch
-
-    @property
-    def done(self) -> bool:
-        """Whether the last step was taken, or patience has run out."""
-        return self.progress.stopped or self.progress.step >= self.total_steps
-
-    @property
-    def validated_model(self) -> LatentVariableModel:
-        """The moving average where there is one: what is validated is what is released."""
-        return self.average.model if self.average is not None else self.model
+class Trainer(Session):
+    """Steps, epochs, and what is looked at after each."""
 
     def run(self) -> tuple[LatentVariableModel, dict[str, Any]]:
         """Train to the end; the best model and its record."""
@@ -200,74 +124,3 @@ class Trainer:
             "lr": learning_rate(self.config, step - 1, self.total_steps),
             "skipped_steps": trouble.skipped if trouble else 0,
         }
-
-    def finish(self) -> tuple[LatentVariableModel, dict[str, Any]]:
-        """Load the best weights and fit what is fitted to codes."""
-        record = self.selection.record(self.progress, self.directory.read_metrics())
-        model = self.selection.load(self.device)
-        if not self.progress.fitted:
-            if type(model).fit_codes is not LatentVariableModel.fit_codes:
-                model.fit_codes(self.training_codes(model))
-                self.selection.write(model, record)
-            self.progress.fitted = True
-            self.save()
-        return model, record
-
-    @torch.no_grad()
-    def training_codes(self, model: LatentVariableModel) -> Tensor:
-        """The codes (N, D) of the training set, binarised once where the model needs it."""
-        split = self.train_split.fixed(model.input_kind, NOISE_SEED)
-        return torch.cat([model.encode(batch) for batch in in_batches(model, split)])
-
-    def save_is_due(self) -> bool:
-        """Whether a kill would lose more work than was allowed."""
-        return time.monotonic() - self.last_save >= self.config.checkpoint_seconds
-
-    def save(self) -> None:
-        """Write the best model, and then everything the rest of the run depends on.
-
-        A kill between the two leaves a best model newer than the state: the epochs from the state
-        on are trained again, and write the same model again.
-        """
-        self.selection.write_unsaved()
-        self.directory.flush_metrics()
-        self.state.save(self.directory.last, self.progress)
-        self.last_save = time.monotonic()
-
-    def restore(self) -> None:
-        """Go back to the last saved state; where there is none yet, to where the run starts."""
-        self.directory.clear_leftovers()
-        if self.directory.last.exists():
-            self.progress = self.state.restore(self.directory.last)
-            self.progress.fitted &= self.done  # a longer run fits again at its new end
-        elif self.experiment.start_from is not None:
-            load_start(self.experiment.start_from, self.model)
-            if self.average is not None:
-                self.average.model.load_state_dict(self.model.state_dict())
-        if self.directory.record_config(self.experiment) and self.progress.stopped:
-            self.reporter.warn(
-                f"train.patience = {self.config.patience} stopped this run at epoch {self.epoch}; "
-                "more epochs change nothing"
-            )
-        self.directory.cut_metrics(self.progress.step)
-
-    def warn_beforehand(self) -> None:
-        """Say what is likely not meant, before time is spent on it."""
-        for warning in (
-            precision_warning(self.config, self.device),
-            vocabulary_warning(self.train_split),
-            skipped_warning(self.skipped),
-            self.state.decoder_warning,
-        ):
-            if warning is not None:
-                self.reporter.warn(warning)
-
-
-def _check_warmup(config: TrainingConfig, total_steps: int) -> None:
-    for name in ("kl_warmup_steps", "warmup_steps"):
-        steps = getattr(config, name)
-        if steps > total_steps:
-            raise ConfigError(
-                f"train.{name} = {steps} is longer than the run of {total_steps} steps; "
-                f"train for more epochs or set train.{name} to at most {total_steps}"
-            )
