@@ -58,8 +58,7 @@ class NVAELite(LatentVariableModel):
         self.groups = latent_groups(config)
         self.space = Euclidean(self.groups[-1].stop)
         self.encoder = Encoder(config)
-        top = config.scales[0].channels, *self.groups[0].shape[1:]
-        self.top = nn.Parameter(torch.randn(top))
+        self.top = nn.Parameter(torch.randn(config.scales[0].channels, *self.groups[0].shape[1:]))
         self.steps = nn.ModuleList(
             TopDownStep(config, group, above)
             for group, above in zip(self.groups, (None, *self.groups[:-1]), strict=True)
