@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from typing import Any
 
 import pytest
+import torch
 
+import zoo
 from zoo.errors import ConfigError, DataError
-from zoo.evaluation import Comparison, Estimate, Evaluation, Verification, verify_figures
-from zoo.registry import MetricSpec
+from zoo.evaluation import (
+    Comparison,
+    Estimate,
+    Evaluation,
+    Verification,
+    evaluate_model,
+    verify_figures,
+)
+from zoo.registry import MetricSpec, registry
 
 TEST_SET = "mnist/test, 10000 examples, binarised with seed 0"
 
@@ -168,3 +178,43 @@ def test_a_checkpoint_without_figures_is_not_verified() -> None:
 def test_figures_of_other_examples_are_refused() -> None:
     with pytest.raises(DataError, match="recorded on 'elsewhere'"):
         verify(nll={"value": 90.0, "stderr": 0.25, "test_set": "elsewhere"})
+
+
+def test_what_verify_allows_is_the_noise_of_the_estimate_and_no_more() -> None:
+    """Not the spread over examples, which is fifty times as wide."""
+    name = "gaussian-vae-digits"
+    recorded = registry().checkpoint(name).metrics
+    model = zoo.load(name)
+    evaluation = zoo.evaluate(model, dataset="digits")
+    assert verify_figures(name, recorded, evaluation).passed
+    assert evaluation.nll is not None
+    assert evaluation.nll.monte_carlo is not None
+    assert evaluation.nll.monte_carlo < evaluation.nll.stderr / 20
+    for metric, change in (("nll", 0.1), ("kl", 0.01), ("mse_per_pixel", 1e-4)):
+        spec = recorded[metric]
+        moved = {**recorded, metric: spec.model_copy(update={"value": spec.value + change})}
+        assert not verify_figures(name, moved, evaluation).passed, metric
+    with torch.no_grad():
+        model.decoder.layers[2].weight.mul_(1.3)
+    spoilt = zoo.evaluate(model, dataset="digits")
+    assert not verify_figures(name, recorded, spoilt).passed
+
+
+@pytest.mark.parametrize("metric", ["nll", "elbo", "log_likelihood"])
+def test_the_monte_carlo_error_is_how_far_other_draws_lead(metric: str) -> None:
+    said, values = zip(*(again(metric, seed) for seed in range(16)), strict=True)
+    spread = torch.tensor(values).std().item()
+    assert spread == pytest.approx(sum(said) / len(said), rel=0.6)  # 16 draws know it within 18 %
+
+
+@cache
+def measured_again(seed: int) -> Evaluation:
+    """One model on the same black and white images, with other draws of z."""
+    examples = zoo.load_dataset("digits").test.fixed("binary", 0)
+    model = zoo.load("gaussian-vae-digits")
+    return evaluate_model(model, examples, name="a", dataset="digits", samples=10, seed=seed)
+
+
+def again(metric: str, seed: int) -> tuple[float, float]:
+    figure = getattr(measured_again(seed), metric)
+    return figure.monte_carlo, figure.value

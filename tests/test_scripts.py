@@ -472,3 +472,20 @@ def test_a_revision_tells_changed_code_from_new_records(
     assert timing.revision() == commit
     code.write_text("second")
     assert timing.revision() == f"{commit}+changes"
+
+
+def test_fingerprints_are_of_the_weights_whatever_their_names(script: Any) -> None:
+    module, a, b = script("fingerprints"), torch.arange(6.0), torch.zeros(2, 3)
+    assert module.fingerprint([a, b]) == module.fingerprint([b, a])
+    assert module.fingerprint([a, b]) != module.fingerprint([a, b + 1e-7])
+    assert module.fingerprint([a]) != module.fingerprint([a.view(2, 3)])
+
+
+def test_a_training_has_one_fingerprint(script: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    main = script("fingerprints").main
+    lines = [(main(["autoencoder"]), capsys.readouterr().out)[1] for _ in range(2)]
+    assert lines[0] == lines[1]
+    assert lines[0].startswith("autoencoder ")
+    with pytest.raises(SystemExit):
+        main(["autoencodr"])
+    assert "did you mean 'autoencoder'" in capsys.readouterr().err
