@@ -1,8 +1,8 @@
 """Short trainings from one seed, and a hash of the weights that each ends with.
 
-Run in two checkouts, it says which trainings a change has moved: where the hashes are equal, none of
-their weights differs in a bit. Names and order of the weights do not count. The third part of each
-line is the validation's figures, which tell a last bit from a fault.
+Run in two checkouts, it says which trainings a change has moved: where the hashes are equal, none
+of their weights differs in a bit. Names and order of the weights do not count. The third part of
+each line is the validation's figures, which tell a last bit from a fault.
 
     python scripts/fingerprints.py                  # all, a line each
     python scripts/fingerprints.py vmf-vae iwae     # those
@@ -26,9 +26,12 @@ from zoo.errors import did_you_mean
 
 SEED = 3
 HIERARCHY: dict[str, Any] = {
-    "scales": [{"channels": 8, "groups": 2, "latents": 3}, {"channels": 8, "groups": 2, "latents": 2}],
+    "scales": [
+        {"channels": 8, "groups": 2, "latents": 3},
+        {"channels": 8, "groups": 2, "latents": 2},
+    ],
     "stem": [{"channels": 8}],
-}  # fmt: skip
+}
 TRANSFORMER: dict[str, Any] = {"layers": 4, "groups": 2, "width": 32, "hidden": 48}
 TRAININGS: dict[str, dict[str, Any]] = {
     "gaussian-vae": {"epochs": 4, "latent_dim": 8, "kl_warmup_steps": 10, "clip_grad_norm": 50.0},
