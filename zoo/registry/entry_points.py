@@ -25,8 +25,9 @@ def installed() -> Installed:
     """
     entries: dict[tuple[str, str], dict[str, Any]] = {}
     broken = []
+    known_points = entry_points()  # once: it reads a file of every installed distribution
     for section in COMPONENTS:
-        for point in entry_points(group=f"zoo.{section}"):
+        for point in known_points.select(group=f"zoo.{section}"):
             origin = point.dist.name if point.dist else "an installed plug-in"
             if not _is_sound(point):
                 broken.append(
