@@ -1,14 +1,20 @@
-"""What posteriors around a direction share."""
+"""What posteriors around a direction, with a concentration for each example, share."""
 
 from __future__ import annotations
 
 import math
+from typing import ClassVar
 
 import torch
 from torch import Tensor
+from torch.distributions import Distribution
 from torch.nn.functional import normalize
 
+from zoo.core.latent_space import Sphere
+from zoo.distributions import PowerSpherical, VonMisesFisher
 from zoo.distributions.precision import full_precision
+from zoo.posteriors.base import Posterior, Projection
+from zoo.settings import Settings
 
 MIN_CONCENTRATION = 1.0
 """Davidson et al.'s (2018)."""
@@ -25,3 +31,18 @@ def direction_and_concentration(projected: Tensor) -> tuple[Tensor, Tensor]:
     direction, log_scale = torch.split(projected, [projected.shape[-1] - 1, 1], dim=-1)
     scale = log_scale.clamp(max=MAX_LOG_CONCENTRATION).exp() + MIN_CONCENTRATION
     return normalize(direction, dim=-1), scale
+
+
+class Directional(Posterior):
+    """Of one ``family``, around mu(x) with a concentration exp(.) + 1 for each x."""
+
+    space = Sphere
+    family: ClassVar[type[VonMisesFisher] | type[PowerSpherical]]
+
+    def __init__(self, config: Settings, project: Projection, dim: int) -> None:
+        super().__init__()
+        self.projection = project(dim + 1)
+
+    def forward(self, features: Tensor, prior: Distribution | None) -> Distribution:
+        loc, scale = direction_and_concentration(self.projection(features))
+        return self.family(loc, scale, validate_args=False)
