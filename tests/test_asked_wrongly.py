@@ -8,11 +8,17 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torch.distributions import Distribution, Normal
 
 import zoo
 from zoo.core.batch import Batch
+from zoo.core.draws import Draws
+from zoo.core.latent_space import Euclidean
 from zoo.core.model import LatentVariableModel
 from zoo.errors import ConfigError, DataError, UnsupportedError
+from zoo.priors import Given, Prior
+from zoo.priors.standard_normal import StandardNormal
+from zoo.settings import Settings
 from zoo.testing.small import small_settings
 from zoo.variants import Variant
 
@@ -144,3 +150,27 @@ class TestConditions:
     def test_classes_are_no_numbers(self) -> None:
         with pytest.raises(ConfigError, match="10 classes or 2 numbers, not both"):
             zoo.create("gaussian-vae", condition={"numbers": 2})
+
+
+class TestEvents:
+    """A distribution that lacks its Independent: sums became means, rows became codes."""
+
+    def test_of_a_likelihood(self) -> None:
+        x = torch.zeros(5, 2)
+        p = Normal(torch.zeros(3, 5, 2), 1.0)
+        for observed in (None, torch.ones_like(x).bool()):
+            batch = Batch(x, observed=observed)
+            draws = Draws([], lambda: p, batch, lambda: x, torch.zeros(3, 5, 1))
+            with pytest.raises(UnsupportedError, match=r"wrap it in Independent\(\.\.\., 1\)"):
+                _ = draws.log_likelihood
+
+    def test_of_a_prior(self) -> None:
+        class Bare(StandardNormal):
+            def forward(self, given: Given) -> Distribution:
+                return Normal(torch.zeros(self.dim), 1.0)
+
+            sample = Prior.sample
+
+        prior = Bare(Settings(), Euclidean(4), (1, 8, 8))
+        with pytest.raises(UnsupportedError, match=r"one over \(\), and codes are \(4,\)"):
+            prior.sample(2, Given(torch.zeros(())), 1.0, None)
