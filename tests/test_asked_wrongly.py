@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -143,6 +144,11 @@ class TestConditions:
     def test_fewer_classes_than_the_data_have(self) -> None:
         with pytest.raises(ConfigError, match=r"condition.classes is 3, and the data have 10"):
             zoo.create("cvae", condition={"classes": 3})
+
+    def test_of_which_nothing_is_known(self) -> None:
+        """The model would be told vectors of no number."""
+        with pytest.raises(ConfigError, match="'labels', of which nothing is known"):
+            zoo.create("cvae", dataset=np.zeros((20, 8, 8), dtype=np.uint8))
 
     def test_more_may_be_known(self) -> None:
         assert zoo.create("cvae", condition={"classes": 12}).condition_width == 12

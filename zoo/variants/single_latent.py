@@ -16,7 +16,7 @@ from zoo.core.component import Selected, default
 from zoo.core.condition import ConditionConfig, Conditioning
 from zoo.core.latent_space import LatentSpace
 from zoo.core.model import LatentVariableModel, ModelConfig
-from zoo.errors import DataError
+from zoo.errors import ConfigError, DataError
 from zoo.likelihoods import Likelihood
 
 
@@ -42,6 +42,11 @@ class SingleLatentModel(LatentVariableModel):
     def __init__(self, config: SingleLatentConfig) -> None:
         super().__init__(config)
         told = 0 if config.condition is None else config.condition.width
+        if config.condition is not None and not told:
+            raise ConfigError(
+                f"the model is to be told {config.condition.on!r}, of which nothing is known; say "
+                "condition={'classes': K} or {'numbers': K}, or give data that have it"
+            )
         backbone = config.backbone.build()
         self.likelihood = self.likelihood_of(config.likelihood)
         self.encoder = backbone.encoder(config.input_shape)
