@@ -324,6 +324,20 @@ class TestRoute:
         parts = ("train: epochs,", "objective: free_bits", "beta", "model: latent_dim,")
         assert all(part in message for part in parts), message
 
+    def test_an_objective_may_be_given_with_its_settings(self) -> None:
+        variant = Variant.find("gaussian-vae")
+        together = route({"objective": {"name": "beta", "beta": 2.0}}, variant)
+        assert together["objective"] == {"name": "beta", "beta": 2.0}
+        assert route({"objective": {"name": "beta"}, "beta": 2.0}, variant) == together
+
+    def test_an_option_beside_others_of_its_part(self) -> None:
+        """A part given without its name is that of the variant."""
+        variant = Variant.find("vmf-vae-fixed")
+        given = route({"backbone": {}, "hidden": [8], "posterior": {}, "concentration": 5}, variant)
+        settings = variant.settings(given["model"])
+        assert settings["backbone"] == {"name": "mlp", "hidden": [8]}
+        assert settings["posterior"] == {"name": "vmf-fixed", "concentration": 5}
+
 
 class TestExperiment:
     def test_overrides_merge_with_the_registered_settings(self) -> None:

@@ -105,12 +105,18 @@ def test_from_the_command_line(tmp_path: Path) -> None:
     assert config["start_from"]["source"] == NAME
 
 
+def test_options_of_its_parts_may_be_repeated_by_their_names(tmp_path: Path, start: Path) -> None:
+    run = tune(tmp_path, start, hidden=[16], latent_dim=3, condition=None)
+    assert run.model.config == zoo.load(start).config
+
+
 @pytest.mark.parametrize(
     ("options", "error", "said"),
     [
         ({"variant": "vmf-vae"}, ConfigError, "train 'gaussian-vae', or start from another"),
         ({"latent_dim": 4}, ConfigError, "model.latent_dim is 3 in "),
         ({"backbone": {"hidden": [32]}}, ConfigError, "model.backbone.hidden is [16] in "),
+        ({"hidden": [32]}, ConfigError, "model.backbone.hidden is [16] in "),
         ({"backbone": "conv"}, ConfigError, "model.backbone.name is 'mlp' in "),
         ({"likelihood": "bernoulli"}, ConfigError, "'bernoulli' is asked for; leave it out"),
         ({"latent_dim": 4, "backbone": "conv"}, ConfigError, "model.latent_dim is 3"),

@@ -269,7 +269,7 @@ class TestGivenCodes:
 
     def test_codes_of_another_width_are_refused(self) -> None:
         model = small()
-        with pytest.raises(UnsupportedError, match=f"give codes \\(..., {model.code_dim}\\)"):
+        with pytest.raises(UnsupportedError, match=rf"give codes \(draws, 2, {model.code_dim}\)"):
             model.infer(pixels(model, 2), given=torch.zeros(1, 2, 3))
 
     def test_no_examples_give_no_draws(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -15,6 +16,8 @@ from zoo.core.batch import Batch
 from zoo.core.draws import Draws
 from zoo.data import load_dataset
 from zoo.errors import ConfigError, TrainingError
+from zoo.objectives import Loss, Step
+from zoo.objectives.elbo import ELBO
 from zoo.training.launch import Run
 from zoo.training.loop import Trainer
 from zoo.variants.vae import VAE
@@ -141,6 +144,39 @@ def test_an_interrupted_epoch_of_iwae_is_reported_whole(
 
 
 # Balance
+
+
+def giving(change: Callable[[dict[str, Tensor]], dict[str, Tensor]]) -> Callable[..., Loss]:
+    """The ELBO's loss with other logs."""
+    original = ELBO.loss
+
+    def loss(self: ELBO, draws: Draws, step: Step) -> Loss:
+        value, logs = original(self, draws, step)
+        return Loss(value, change(logs))
+
+    return loss
+
+
+def test_logs_are_recorded_by_their_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the order in which an objective gives them."""
+    plain = train(tmp_path / "plain")
+    monkeypatch.setattr(ELBO, "loss", giving(lambda logs: dict(reversed(logs.items()))))
+    turned = train(tmp_path / "turned")
+    assert turned.metrics == plain.metrics
+
+
+@pytest.mark.parametrize(
+    "change",
+    [lambda logs: {"kl": logs["kl"]}, lambda logs: {**logs, "more": logs["kl"]}],
+    ids=["fewer", "more"],
+)
+def test_other_logs_than_an_objective_names_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: Any
+) -> None:
+    """They stood in the columns of the gradient's norms."""
+    monkeypatch.setattr(ELBO, "loss", giving(change))
+    with pytest.raises(ConfigError, match="'elbo' gives the logs"):
+        train(tmp_path)
 
 
 @zoo.register("two-groups", config={"backbone": {"name": "mlp", "hidden": [8]}})

@@ -6,13 +6,25 @@ import math
 from collections.abc import Sequence
 from numbers import Integral, Real
 
+import torch
 from torch import Tensor
 
-from zoo.errors import UnsupportedError
+from zoo.errors import DataError, UnsupportedError
 
 
-def check_draws(n: int, temperature: float = 1.0) -> None:
-    """Raise UnsupportedError for what is no number of draws, and for what is no temperature.
+def check_inference(samples: int, given: Tensor | None, examples: int, dim: int) -> None:
+    """Raise UnsupportedError for no number of draws, and for codes other than (S, B, D)."""
+    if given is None:
+        if not isinstance(samples, Integral) or samples < 1:
+            raise UnsupportedError(f"samples must be a whole number of at least 1, got {samples!r}")
+    elif given.ndim != 3 or given.shape[1:] != (examples, dim):
+        raise UnsupportedError(
+            f"give codes (draws, {examples}, {dim}), some of each example, got {described(given)}"
+        )
+
+
+def check_draws(n: int) -> None:
+    """Raise UnsupportedError for what is no number of draws.
 
     >>> check_draws(-1)
     Traceback (most recent call last):
@@ -20,8 +32,6 @@ def check_draws(n: int, temperature: float = 1.0) -> None:
     """
     if not isinstance(n, Integral) or isinstance(n, bool) or n < 0:
         raise UnsupportedError(f"the number of draws must be a whole one of at least 0, got {n!r}")
-    for each in temperature if isinstance(temperature, Sequence) else [temperature]:
-        check_temperature(each)
 
 
 def check_temperature(temperature: float) -> None:
@@ -39,11 +49,29 @@ def check_groups(groups: Sequence[int], count: int) -> None:
         )
 
 
-def check_codes(given: object, dim: int) -> None:
-    """Raise UnsupportedError for what are no codes (..., D)."""
-    if not isinstance(given, Tensor) or not given.ndim or given.shape[-1] != dim:
+def check_rows(given: object, dim: int) -> None:
+    """Raise UnsupportedError for what are no codes (B, D)."""
+    check_codes(given, dim)
+    if isinstance(given, Tensor) and given.ndim != 2:
+        raise UnsupportedError(f"give codes (B, {dim}), one as code[None], got {described(given)}")
+
+
+def check_codes(given: object, dim: int | None = None) -> None:
+    """Raise UnsupportedError for what are no codes (..., D), of any D where none is said."""
+    if not isinstance(given, Tensor) or not given.ndim or dim not in (None, given.shape[-1]):
         raise UnsupportedError(
-            f"give codes (..., {dim}), got {described(given)}; encode(x) makes them of examples"
+            f"give codes (..., {dim or 'D'}), got {described(given)}; encode(x) makes them of "
+            "examples"
+        )
+
+
+def check_observed(observed: object, x: Tensor) -> None:
+    """Raise DataError for what does not say of each value of x whether it is there."""
+    is_mask = isinstance(observed, Tensor) and observed.dtype == torch.bool
+    if not is_mask or observed.shape != x.shape:  # type: ignore[attr-defined]
+        raise DataError(
+            f"observed must be boolean of shape {tuple(x.shape)}, False where a value is missing; "
+            f"got {described(observed)}"
         )
 
 

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import torch
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 from torch import Tensor
+from typing_extensions import Self
 
 from zoo.core.checks import described
 from zoo.errors import DataError, UnsupportedError
@@ -29,6 +30,15 @@ class ConditionConfig(Settings):
     on: Literal["labels", "condition"] = "labels"
     classes: int | None = Field(None, ge=1, le=2**16)
     numbers: int | None = Field(None, ge=1, le=2**16)
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if self.classes is not None and self.numbers is not None:
+            raise ValueError(
+                f"a condition is one of {self.classes} classes or {self.numbers} numbers, not "
+                "both; leave them out: the data say which"
+            )
+        return self
 
     @property
     def width(self) -> int:

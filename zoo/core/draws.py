@@ -169,10 +169,15 @@ class Draws:
         x, observed = self.batch.x, self.batch.observed
         if not x.numel():  # torch's Independent cannot sum over the dimensions of no example
             return self.z.new_zeros(self.z.shape[:2])
-        if observed is None:
-            found: Tensor = self.likelihood.log_prob(x)
-            return found
-        return observed_log_prob(self.likelihood, x, observed)
+        p = self.likelihood
+        found = p.log_prob(x) if observed is None else observed_log_prob(p, x, observed)
+        if found.shape != self.z.shape[:2]:
+            raise UnsupportedError(
+                f"log p(x|z) is one number for each draw and example, {tuple(self.z.shape[:2])}, "
+                f"and {type(p).__name__} gives {tuple(found.shape)}: its events are to be whole "
+                f"examples; wrap it in Independent(..., {x.ndim - 1})"
+            )
+        return found
 
     @lazy
     def log_p(self) -> Tensor:

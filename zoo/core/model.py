@@ -14,12 +14,19 @@ from torch.distributions import Distribution
 
 from zoo.core.batch import Batch
 from zoo.core.bounds import log_evidence, log_posteriors
-from zoo.core.checks import check_codes, check_draws, check_groups
-from zoo.core.component import Component
+from zoo.core.checks import (
+    check_codes,
+    check_draws,
+    check_groups,
+    check_observed,
+    check_rows,
+    check_temperature,
+)
+from zoo.core.component import Component, Selected
 from zoo.core.condition import ConditionConfig, as_condition
 from zoo.core.draws import Draws
 from zoo.core.latent_space import LatentSpace
-from zoo.errors import DataError
+from zoo.errors import ConfigError, DataError
 from zoo.likelihoods.base import InputKind, Likelihood, Measure
 from zoo.modalities import modality_of
 from zoo.randomness import noise_of
@@ -91,6 +98,16 @@ class LatentVariableModel(Component, nn.Module, ABC):
         """What wrappers see (data-parallel training, compilation, export): :meth:`infer`."""
         return self.infer(batch, samples)
 
+    def likelihood_of(self, chosen: Selected[Likelihood]) -> Likelihood:
+        """p(x|z) over whole examples. Raises ConfigError for one of another modality's."""
+        kind, modality = chosen.component.reads, self.modality
+        if kind not in modality.kinds:
+            raise ConfigError(
+                f"the likelihood {chosen.name!r} is one of {kind}, and {modality.name} are read as "
+                f"{', '.join(modality.kinds)}; choose 'gaussian', or leave it out: the data decide"
+            )
+        return chosen.build(modality.shape)
+
     @property
     def input_kind(self) -> InputKind:
         """How examples are prepared for this model."""
@@ -132,7 +149,7 @@ class LatentVariableModel(Component, nn.Module, ABC):
         return None if self.conditioning is None else self.conditioning.width
 
     def prepared(self, batch: Tensor | Batch) -> Batch:
-        """What was given, as a batch that this model can read.
+        """What was given, as a batch that this model can read; 0 where x is not observed.
 
         Raises DataError for examples of another type, shape or range. A look at values makes the
         host wait: a training's are its own, and what is compiled is called by what has looked.
@@ -143,6 +160,9 @@ class LatentVariableModel(Component, nn.Module, ABC):
             raise DataError(
                 f"{len(batch.x)} examples need as many conditions, got {len(batch.condition)}"
             )
+        if batch.observed is not None:  # what stands elsewhere is never read, by no network either
+            check_observed(batch.observed, batch.x)
+            batch = batch._replace(x=torch.where(batch.observed, batch.x, 0))
         if not (self.training or torch.compiler.is_compiling()):
             self.modality.check_values(batch.x, self.input_kind)
         return batch
@@ -174,9 +194,14 @@ class LatentVariableModel(Component, nn.Module, ABC):
         ``condition`` is one class or vector of numbers for all, or one for each. Raises
         UnsupportedError for a number that is none, and for a temperature of a prior without spread.
         """
-        check_draws(n, temperature)
+        check_draws(n)
+        self.check_temperature(temperature)
         told = as_condition(self, condition, n)
         return self.draw_codes(n, temperature, generator, told)
+
+    def check_temperature(self, temperature: float) -> None:
+        """Raise UnsupportedError for what the prior's spread cannot be scaled by."""
+        check_temperature(temperature)
 
     def complete(
         self,
@@ -187,6 +212,7 @@ class LatentVariableModel(Component, nn.Module, ABC):
     ) -> Tensor:
         """``codes`` (B, D) with the latents of ``groups``, from 0, drawn from the prior."""
         check_groups(groups, len(self.group_widths))
+        check_rows(codes, self.code_dim)
         drawn = self.draw_codes(len(codes), 1.0, generator, condition)
         kept, new = (torch.split(each, list(self.group_widths), dim=-1) for each in (codes, drawn))
         parts = [new[g] if g in groups else kept[g] for g in range(len(kept))]

@@ -11,7 +11,10 @@ from zoo.likelihoods.base import Likelihood
 
 
 class DiscretizedLogisticPixels(Likelihood):
-    """Maps (..., 2C, H, W) to intensities 0, 1/255, ..., 1; a probability mass, a scale a pixel."""
+    """Maps (..., 2C, H, W), or (..., 2D), to intensities 0, 1/255, ..., 1; a probability mass.
+
+    Each has a scale of its own.
+    """
 
     reads = "unit"
     measure = "mass"
@@ -21,7 +24,7 @@ class DiscretizedLogisticPixels(Likelihood):
         return 2 * self.shape[0]
 
     def forward(self, parameters: Tensor) -> Distribution:
-        offset, log_scale = full_precision(parameters).chunk(2, dim=-3)
+        offset, log_scale = full_precision(parameters).chunk(2, dim=-len(self.shape))
         # Start in mid-grey and a quarter of the range wide.
         pixels = DiscretizedLogistic(0.5 + 0.25 * offset, log_scale - 2.0, validate_args=False)
         return Independent(pixels, len(self.shape), validate_args=False)

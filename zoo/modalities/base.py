@@ -35,6 +35,8 @@ class Modality(Component, ABC):
     """What a log-likelihood is summed over."""
     in_bits: ClassVar[bool] = False
     """Whether it is also said in bits per dimension: the parts have one scale for all data."""
+    kinds: ClassVar[tuple[InputKind, ...]] = ("binary", "unit", "real")
+    """How examples may be read: the likelihoods of a model are of one of these."""
     suffixes: ClassVar[tuple[str, ...]] = (".npy", ".npz")
     """Of the files that examples are written to."""
 

@@ -32,6 +32,7 @@ class Text(Modality):
     """
 
     name, parts = "text", "tokens"
+    kinds = ("tokens",)
     suffixes = (".txt",)
 
     @classmethod

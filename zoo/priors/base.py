@@ -65,6 +65,11 @@ class Prior(Component, nn.Module, ABC):
                 f"got {temperature}"
             )
         p = self(given)
+        if p.event_shape != (self.dim,):
+            raise UnsupportedError(
+                f"the prior {type(self).__name__} is one over {tuple(p.event_shape)}, and codes "
+                f"are ({self.dim},); wrap it in Independent(..., 1)"
+            )
         shape = torch.Size([] if p.batch_shape else [max(n, 1)])  # a mixture draws no fewer
         with noise_of(generator, given.like.device):
             drawn: Tensor = p.sample(shape)

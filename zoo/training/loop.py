@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from zoo.core.batch import Batch
 from zoo.core.model import LatentVariableModel
+from zoo.errors import ConfigError
 from zoo.objectives import Loss
 from zoo.training.device import deterministic_convolutions
 from zoo.training.optim import kl_weight, learning_rate
@@ -64,11 +65,22 @@ class Trainer(Session):
             self.kl_weight.fill_(kl_weight(self.config, step))
         value, logs = loss_of(batch)
         value.backward()  # type: ignore[no-untyped-call]
-        self.guard.check(step, (value.detach(), *logs.values()))
+        self.guard.check(step, (value.detach(), *self._in_order(logs)))
         self.guard.step(self.optimizer)
         if self.average is not None:
             self.average.update(step)
         self.progress.step += 1
+
+    def _in_order(self, logs: Mapping[str, Tensor]) -> list[Tensor]:
+        """As the objective names them, whatever the order in which it gives them."""
+        names = self.objective.logs
+        if logs.keys() != set(names):
+            raise ConfigError(
+                f"the objective {self.experiment.objective.name!r} gives the logs "
+                f"{', '.join(logs) or 'none'}, and its class says logs = {names!r}; name those "
+                "that loss() gives"
+            )
+        return [logs[name] for name in names]
 
     def loss_of(self, batch: Batch) -> Loss:
         """The objective's loss of a batch, and the model's own penalty."""
@@ -90,8 +102,8 @@ class Trainer(Session):
         """The means over the epoch's good steps so far, by name; waits for the device."""
         loss, *logs = self.guard.means()
         named = self.objective.figures(dict(zip(self.objective.logs, logs, strict=True)))
-        if not self.model.has_evidence:  # then the only term is the reconstruction
-            named = {"log_likelihood": named["log_likelihood"]}
+        if not self.model.has_evidence:  # then no term is a KL
+            named = {name: each for name, each in named.items() if name not in ("kl", "elbo")}
         return {"train_loss": loss, **{f"train_{name}": value for name, value in named.items()}}
 
     def finish_epoch(self) -> None:

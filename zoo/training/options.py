@@ -7,6 +7,7 @@ from typing import Any
 
 from zoo.errors import ConfigError, did_you_mean
 from zoo.registry import registry
+from zoo.settings import merge
 from zoo.training.config import TrainingConfig
 from zoo.variants import Variant, options_of
 
@@ -16,7 +17,9 @@ def route(overrides: Mapping[str, Any], variant: Variant) -> dict[str, dict[str,
 
     Raises ConfigError with the nearest option for a name none of them knows.
     """
-    objective = str(overrides.get("objective", variant.spec.objective["name"]))
+    chosen = overrides.get("objective", {})
+    chosen = dict(chosen) if isinstance(chosen, Mapping) else {"name": chosen}
+    objective = str(merge(variant.spec.objective, chosen)["name"])
     known = {
         **{
             name: ".".join(("model", *place[:-1]))
@@ -25,13 +28,11 @@ def route(overrides: Mapping[str, Any], variant: Variant) -> dict[str, dict[str,
         **dict.fromkeys(options_of("objectives", objective), "objective"),
         **dict.fromkeys(TrainingConfig.model_fields, "train"),
     }
-    routed: dict[str, dict[str, Any]] = {"train": {}, "objective": {}, "model": {}}
+    routed: dict[str, dict[str, Any]] = {"train": {}, "objective": chosen, "model": {}}
     for key, value in overrides.items():
-        if key == "objective":
-            routed["objective"]["name"] = value
-        elif key in known:
+        if key in known:
             routed[known[key].split(".")[0]][key] = value
-        else:
+        elif key != "objective":
             raise _unknown(key, known)
     return routed
 

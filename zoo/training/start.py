@@ -12,7 +12,7 @@ from zoo.core.model import LatentVariableModel
 from zoo.errors import ConfigError, TrainingError
 from zoo.files import sha256
 from zoo.registry import registry
-from zoo.settings import Settings, differences, merge, shortened
+from zoo.settings import Settings, differences, shortened
 from zoo.storage import checkpoint
 from zoo.storage.hub import locate
 from zoo.variants import Variant
@@ -41,7 +41,7 @@ def starting_point(
             f"train {metadata.variant!r}, or start from another checkpoint"
         )
     config = variant.parse(metadata.config).model_dump(mode="json")
-    asked = variant.parse(merge(config, given)).model_dump(mode="json")
+    asked = variant.parse(variant.settings(given, config)).model_dump(mode="json")
     _refuse_difference(config, asked, str(source))
     return StartingPoint(source=_lasting(source), sha256=sha256(path)), config
 

@@ -80,7 +80,7 @@ class Variant:
         Which components these are, ``given`` options may say.
         """
         fields = self.model.Config.model_fields
-        settings = {**self.spec.config, **given}
+        settings = merge(self.spec.config, given)
         parts = {
             option: (name, option)
             for name, field in reversed(fields.items())
@@ -89,13 +89,15 @@ class Variant:
         }
         return parts | {name: (name,) for name in fields if name != "input_shape"}
 
-    def settings(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """The registered settings with the ``given`` on top.
+    def settings(
+        self, given: Mapping[str, Any], base: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """The registered settings, or those of ``base``, with the ``given`` on top.
 
         One that only a component has, as its backbone's ``hidden``, goes to it.
         """
         places = self.options(given)
-        settings = dict(self.spec.config)
+        settings = _spelt_out(self.spec.config if base is None else base)
         for key, value in given.items():
             outer, *inner = places.get(key, (key,))
             settings = merge(settings, {outer: {key: value} if inner else value})
@@ -127,6 +129,7 @@ class Variant:
         if given.get("condition") is not None:
             told = {"classes": facts.classes, "numbers": facts.numbers}
             given = merge({"condition": told}, _spelt_out(given))
+            _check_classes(given["condition"]["classes"], facts.classes)
         return self.parse(given).model_dump(mode="json")
 
     def _refuse_other_modality(self, modality: str) -> None:
@@ -154,8 +157,17 @@ def options_of(section: str, chosen: Any) -> list[str]:
 
 
 def _spelt_out(settings: Mapping[str, Any]) -> dict[str, Any]:
-    told = settings["condition"]
-    return {**settings, "condition": {"on": told} if isinstance(told, str) else told}
+    """With the column of a condition as a setting of it, which others may be merged with."""
+    told = settings.get("condition")
+    return {**settings, "condition": {"on": told}} if isinstance(told, str) else dict(settings)
+
+
+def _check_classes(told: Any, found: int | None) -> None:
+    if found is not None and isinstance(told, int) and told < found:
+        raise ConfigError(
+            f"condition.classes is {told}, and the data have {found} classes; leave it out: the "
+            "data say how many there are"
+        )
 
 
 def _readers(modality: str) -> list[str]:

@@ -11,11 +11,12 @@ from torch.distributions import Distribution
 
 from zoo.backbones import Backbone
 from zoo.core.batch import Batch
+from zoo.core.checks import check_codes
 from zoo.core.component import Selected, default
 from zoo.core.condition import ConditionConfig, Conditioning
 from zoo.core.latent_space import LatentSpace
 from zoo.core.model import LatentVariableModel, ModelConfig
-from zoo.errors import DataError
+from zoo.errors import ConfigError, DataError
 from zoo.likelihoods import Likelihood
 
 
@@ -41,8 +42,13 @@ class SingleLatentModel(LatentVariableModel):
     def __init__(self, config: SingleLatentConfig) -> None:
         super().__init__(config)
         told = 0 if config.condition is None else config.condition.width
+        if config.condition is not None and not told:
+            raise ConfigError(
+                f"the model is to be told {config.condition.on!r}, of which nothing is known; say "
+                "condition={'classes': K} or {'numbers': K}, or give data that have it"
+            )
         backbone = config.backbone.build()
-        self.likelihood = config.likelihood.build(config.input_shape)
+        self.likelihood = self.likelihood_of(config.likelihood)
         self.encoder = backbone.encoder(config.input_shape)
         # Here: what a seed draws depends on the order.
         self.space = self.build_code(self.encoder.out_features + told)
@@ -74,12 +80,15 @@ class SingleLatentModel(LatentVariableModel):
 
     def decode(self, z: Tensor, condition: Tensor | None = None) -> Distribution:
         """p(x|z, c) for codes (..., D), batch shape (...), and conditions (B,) of the last axis."""
+        check_codes(z, self.code_dim)
         inputs = self.space.standardized(z)
         told = self.told(condition, z)
         if told is not None:
-            if len(told) not in (1, z.shape[-2]):
-                raise DataError(f"{z.shape[-2]} codes need as many conditions, got {len(told)}")
-            inputs = torch.cat([inputs, told.expand(*z.shape[:-1], -1)], dim=-1)
-        out = self.decoder(inputs.flatten(0, -2))  # (S B, K, ...)
-        likelihood: Distribution = self.likelihood(out.unflatten(0, z.shape[:-1]))
+            count = z.shape[-2] if z.ndim > 1 else 1
+            if len(told) not in (1, count):
+                raise DataError(f"{count} codes need as many conditions, got {len(told)}")
+            told = told.reshape(-1) if z.ndim == 1 else told.expand(*z.shape[:-1], -1)
+            inputs = torch.cat([inputs, told], dim=-1)
+        out = self.decoder(inputs.reshape(-1, inputs.shape[-1]))  # (S B, K, ...)
+        likelihood: Distribution = self.likelihood(out.view(*z.shape[:-1], *out.shape[1:]))
         return likelihood

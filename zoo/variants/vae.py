@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from zoo.core.batch import Batch
+from zoo.core.checks import check_inference
 from zoo.core.draws import Draws, LatentDraw, drawn
 from zoo.core.latent_space import LatentSpace
 from zoo.errors import UnsupportedError
@@ -50,6 +51,7 @@ class VAE(SingleLatentModel):
 
     def infer(self, batch: Tensor | Batch, samples: int = 1, given: Tensor | None = None) -> Draws:
         batch = self.prepared(batch)
+        check_inference(samples, given, len(batch.x), self.code_dim)
         p = self.prior(self._given(batch.condition))
         q = self.posterior(self.features(batch), p)
         z = drawn(q, samples) if given is None else given  # (S, B, D)

@@ -12,7 +12,7 @@ from torch.distributions import Distribution
 from torch.nn.functional import silu
 
 from zoo.core.batch import Batch
-from zoo.core.checks import check_codes, check_groups
+from zoo.core.checks import check_codes, check_groups, check_inference, check_rows
 from zoo.core.draws import Draws, LatentDraw
 from zoo.core.latent_space import Euclidean
 from zoo.core.model import LatentVariableModel
@@ -54,7 +54,7 @@ class NVAELite(LatentVariableModel):
 
     def __init__(self, config: NVAELiteConfig) -> None:
         super().__init__(config)
-        self.likelihood = config.likelihood.build(config.input_shape)
+        self.likelihood = self.likelihood_of(config.likelihood)
         self.groups = latent_groups(config)
         self.space = Euclidean(self.groups[-1].stop)
         self.encoder = Encoder(config)
@@ -72,9 +72,9 @@ class NVAELite(LatentVariableModel):
 
     def infer(self, batch: Tensor | Batch, samples: int = 1, given: Tensor | None = None) -> Draws:
         batch = self.prepared(batch)
+        check_inference(samples, given, len(batch.x), self.code_dim)
         features = self.encoder(batch.x)
         if given is not None:
-            check_codes(given, self.code_dim)
             samples, given = len(given), given.flatten(0, 1)  # (S, B, D) -> (S B, D)
         shape = samples, len(batch.x)
         latents: list[LatentDraw] = []
@@ -101,8 +101,12 @@ class NVAELite(LatentVariableModel):
         Codes of the first groups alone, (..., ``groups[g].stop``), are completed by draws from the
         prior. Raises DataError for a width at which no group ends.
         """
-        _, path = self.generate(z.flatten(0, -2), missing(self.groups, z.shape[-1]))
+        check_codes(z)
+        _, path = self.generate(z.reshape(-1, z.shape[-1]), missing(self.groups, z.shape[-1]))
         return self._likelihood(path, z.shape[:-1])
+
+    def check_temperature(self, temperature: float | Sequence[float]) -> None:
+        each_scale(temperature, len(self.config.scales))
 
     def draw_codes(
         self,
@@ -127,7 +131,7 @@ class NVAELite(LatentVariableModel):
         The others stay as they are.
         """
         check_groups(groups, len(self.groups))
-        check_codes(codes, self.code_dim)
+        check_rows(codes, self.code_dim)
         return self.generate(codes, groups, 1.0, generator)[0]
 
     def penalty(self) -> Tensor | None:

@@ -12,7 +12,7 @@ from torch.distributions import Distribution
 from torch.nn.functional import pad
 
 from zoo.core.batch import Batch
-from zoo.core.checks import check_codes
+from zoo.core.checks import check_codes, check_inference
 from zoo.core.draws import Draws, LatentDraw
 from zoo.core.latent_space import Product
 from zoo.distributions.precision import full_precision
@@ -86,6 +86,7 @@ class UniVAE(TokenByToken):
 
     def infer(self, batch: Tensor | Batch, samples: int = 1, given: Tensor | None = None) -> Draws:
         batch = self.prepared(batch)
+        check_inference(samples, given, len(batch.x), self.code_dim)
         parts = None if given is None else self.grouped(given).flatten(0, 1).unbind(1)  # (S B, d)
 
         def choose(group: int, q: Distribution) -> Tensor:
