@@ -126,10 +126,7 @@ class NVAELite(LatentVariableModel):
         generator: torch.Generator | None = None,
         condition: Tensor | None = None,
     ) -> Tensor:
-        """``codes`` (B, D) with the latents of ``groups`` drawn from p(z_g | z_<g) on the way down.
-
-        The others stay as they are.
-        """
+        """``codes`` (B, D), those of ``groups`` drawn from p(z_g | z_<g), others as they are."""
         check_groups(groups, len(self.groups))
         check_rows(codes, self.code_dim)
         return self.generate(codes, groups, 1.0, generator)[0]
@@ -196,12 +193,11 @@ class TopDownStep(nn.Module):
     def __init__(self, config: NVAELiteConfig, group: Group, above: Group | None) -> None:
         super().__init__()
         self.group = group
-        scale, (latents, height, width) = config.scales[group.scale], group.shape
+        scale, latents, size = config.scales[group.scale], group.shape[0], group.shape[1:]
         channels = scale.channels
         opens_scale = above is not None and above.scale < group.scale
         coarser = config.scales[group.scale - 1].channels
-        doubled = doubling(coarser, channels, (height, width)) if opens_scale else []
-        self.enlarge = nn.Sequential(*doubled)
+        self.enlarge = nn.Sequential(*(doubling(coarser, channels, size) if opens_scale else []))
         self.to_prior = nearly_zero(MapProjection(channels, 2 * latents, 1)) if above else None
         self.to_context = nn.Conv2d(channels, channels, 1)
 
