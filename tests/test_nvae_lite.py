@@ -320,6 +320,12 @@ class TestCodes:
             assert not drawn[0].numel() or not torch.equal(*drawn)
             assert model.decode(code[:, : group.stop]).batch_shape == (3,)
 
+    @pytest.mark.parametrize("batch", [(), (3,), (2, 3), (0,)])
+    def test_codes_of_no_group_at_all_are_drawn_from_the_prior(
+        self, batch: tuple[int, ...]
+    ) -> None:
+        assert small().decode(torch.zeros(*batch, 0)).batch_shape == batch
+
     def test_decoding_a_completed_code_gives_the_same_maps(self) -> None:
         model = small()
         code = model.encode(pixels(model, 3))

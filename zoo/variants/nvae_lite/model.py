@@ -102,8 +102,9 @@ class NVAELite(LatentVariableModel):
         prior. Raises DataError for a width at which no group ends.
         """
         check_codes(z)
-        _, path = self.generate(z.reshape(-1, z.shape[-1]), missing(self.groups, z.shape[-1]))
-        return self._likelihood(path, z.shape[:-1])
+        batch, width = z.shape[:-1], z.shape[-1]
+        _, path = self.generate(z.reshape(batch.numel(), width), missing(self.groups, width))
+        return self._likelihood(path, batch)
 
     def check_temperature(self, temperature: float | Sequence[float]) -> None:
         each_scale(temperature, len(self.config.scales))
@@ -194,9 +195,8 @@ class TopDownStep(nn.Module):
         super().__init__()
         self.group = group
         scale, latents, size = config.scales[group.scale], group.shape[0], group.shape[1:]
-        channels = scale.channels
+        channels, coarser = scale.channels, config.scales[group.scale - 1].channels
         opens_scale = above is not None and above.scale < group.scale
-        coarser = config.scales[group.scale - 1].channels
         self.enlarge = nn.Sequential(*(doubling(coarser, channels, size) if opens_scale else []))
         self.to_prior = nearly_zero(MapProjection(channels, 2 * latents, 1)) if above else None
         self.to_context = nn.Conv2d(channels, channels, 1)
