@@ -16,6 +16,7 @@ import zoo
 from zoo.core.component import Component, Selected, component_class
 from zoo.core.condition import ConditionConfig, as_condition, conditioned_on
 from zoo.errors import ConfigError, DataError, UnknownNameError, UnsupportedError
+from zoo.posteriors import Posterior
 from zoo.registry import COMPONENTS, packaged_root, read_registry
 from zoo.settings import Settings
 from zoo.variants.vae import VAEConfig
@@ -217,3 +218,25 @@ def test_a_name_of_another_section_is_refused(
     monkeypatch.setenv("ZOO_REGISTRY", str(tmp_path / "wrong.yaml"))
     with pytest.raises(ConfigError, match=f"{section}.wrong: .* is no class of that section"):
         component_class(section, "wrong")
+
+
+def test_a_class_that_leaves_methods_out_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It failed raw where it was first built, in the midst of a training."""
+
+    class Unfinished(Posterior):
+        pass
+
+    missing = sorted(Unfinished.__abstractmethods__)
+    assert missing
+    monkeypatch.setattr("zoo.core.component.resolve", lambda path: Unfinished)
+    with pytest.raises(ConfigError, match=f"Unfinished does not say {', '.join(missing)}"):
+        component_class("posteriors", "gaussian")
+
+
+def test_a_config_that_holds_no_settings_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Config:
+        pass
+
+    monkeypatch.setattr(component_class("posteriors", "gaussian"), "Config", Config)
+    with pytest.raises(ConfigError, match="Config holds no settings; subclass zoo.settings.Sett"):
+        component_class("posteriors", "gaussian")

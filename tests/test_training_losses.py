@@ -179,6 +179,27 @@ def test_other_logs_than_an_objective_names_are_refused(
         train(tmp_path)
 
 
+def test_a_loss_of_each_example_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def loss(self: ELBO, draws: Draws, step: Step) -> Loss:
+        return Loss(-draws.log_likelihood.mean(0), {})
+
+    monkeypatch.setattr(ELBO, "loss", loss)
+    with pytest.raises(ConfigError, match=r"'elbo' gives a loss of shape \(\d+,\).*take its mean"):
+        train(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"objective": "beta"}, {"free_bits": 0.5}, {"balance": True}, {"kl_warmup_steps": 5}],
+    ids=["beta", "free bits", "balance", "warm-up"],
+)
+def test_a_weight_of_the_kl_is_refused_where_there_is_no_kl(
+    tmp_path: Path, options: dict[str, Any]
+) -> None:
+    with pytest.raises(ConfigError, match="'autoencoder' has no KL for beta, free_bits, balance"):
+        train(tmp_path, "autoencoder", **options)
+
+
 @zoo.register("two-groups", config={"backbone": {"name": "mlp", "hidden": [8]}})
 class TwoGroups(VAE):
     """Its one group's KL in two unequal parts, one for two of the three dimensions."""

@@ -32,7 +32,8 @@ C = TypeVar("C", bound=Component)
 def component_class(section: str, name: str) -> type[Any]:
     """The class that a name stands for in a section of the registry.
 
-    Raises UnknownNameError for a name not registered, ConfigError for one of another section.
+    Raises UnknownNameError for a name not registered, ConfigError for one of another section and
+    for a class that lacks what its base class leaves to it.
     """
     path = registry().find(section, name).component
     cls = resolve(path)
@@ -40,6 +41,16 @@ def component_class(section: str, name: str) -> type[Any]:
         raise ConfigError(
             f"{section}.{name}: {path} is no class of that section; subclass its base class, as "
             f"the registered ones do"
+        )
+    if missing := sorted(getattr(cls, "__abstractmethods__", ())):
+        raise ConfigError(
+            f"{section}.{name}: {cls.__name__} does not say {', '.join(missing)}, which its base "
+            "class leaves to it; define them"
+        )
+    if not issubclass(cls.Config, Settings):
+        raise ConfigError(
+            f"{section}.{name}: {cls.__name__}.Config holds no settings; subclass "
+            "zoo.settings.Settings"
         )
     return cls  # type: ignore[no-any-return]
 

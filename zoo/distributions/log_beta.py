@@ -24,6 +24,7 @@ integral and corrections rewritten so that no two nearly equal numbers are subtr
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -78,9 +79,7 @@ def _divergence(k: Tensor, m: int) -> Tensor:
     tail = tail + _correction(k, near) - _correction(k, far)
     if n == 0:
         return tail
-    base = c + torch.arange(n, dtype=k.dtype, device=k.device)
-    first = k.unsqueeze(-1)
-    return (_term(first / base) - _term(first / (base + c))).sum(-1) + tail
+    return _first_sum(_term, k, c, n) + tail
 
 
 def _reverse_divergence(k: Tensor, m: int) -> Tensor:
@@ -94,9 +93,14 @@ def _reverse_divergence(k: Tensor, m: int) -> Tensor:
     tail = tail + _reverse_correction(k, near) - _reverse_correction(k, far)
     if n == 0:
         return tail
-    base = c + torch.arange(n, dtype=k.dtype, device=k.device)
-    first = k.unsqueeze(-1)
-    return (_reverse_term(first / base) - _reverse_term(first / (base + c))).sum(-1) + tail
+    return _first_sum(_reverse_term, k, c, n) + tail
+
+
+def _first_sum(term: Callable[[Tensor], Tensor], k: Tensor, c: float, n: int) -> Tensor:
+    """The first n terms at c + j, less those at 2c + j, in the shape of k."""
+    base = c + torch.arange(n, dtype=k.dtype, device=k.device)  # (n,)
+    first = k.unsqueeze(-1)  # (..., 1)
+    return (term(first / base) - term(first / (base + c))).sum(-1)
 
 
 def _log_mean(k: Tensor, m: int) -> Tensor:

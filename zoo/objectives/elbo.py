@@ -80,8 +80,18 @@ class ELBO(Objective):
         """
         return {**means, "elbo": means["log_likelihood"] - means["kl"]}
 
+    @property
+    def _shapes_kl(self) -> bool:
+        return self.beta != 1 or self.config.free_bits > 0 or self.config.balance
+
     def check(self, name: str, variant: Variant, train: TrainingConfig) -> None:
         super().check(name, variant, train)
+        weighs = train.kl_warmup_steps > 0 or self._shapes_kl
+        if weighs and not variant.model.has_evidence:
+            raise ConfigError(
+                f"{variant.name!r} has no KL for beta, free_bits, balance or kl_warmup_steps to "
+                "weigh; leave them out, or choose a variational variant such as 'gaussian-vae'"
+            )
         if self.config.balance and not train.kl_warmup_steps:
             raise ConfigError(
                 "objective.balance weighs the groups while the KL is warmed up, and there is no "

@@ -64,6 +64,11 @@ class Trainer(Session):
         if step < self.config.kl_warmup_steps:
             self.kl_weight.fill_(kl_weight(self.config, step))
         value, logs = loss_of(batch)
+        if value.shape:
+            raise ConfigError(
+                f"the objective {self.experiment.objective.name!r} gives a loss of shape "
+                f"{tuple(value.shape)}, and a step needs one number; take its mean"
+            )
         value.backward()  # type: ignore[no-untyped-call]
         self.guard.check(step, (value.detach(), *self._in_order(logs)))
         self.guard.step(self.optimizer)
