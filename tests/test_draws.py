@@ -8,11 +8,11 @@ import math
 import pytest
 import torch
 from torch import Tensor
-from torch.distributions import Independent, Normal
+from torch.distributions import Independent, Normal, Poisson
 
 from zoo.core import bounds
 from zoo.core.batch import Batch
-from zoo.core.draws import Draws, LatentDraw, closed_form_kl
+from zoo.core.draws import Draws, LatentDraw, closed_form_kl, drawn
 from zoo.errors import UnsupportedError
 from zoo.objectives import Step
 from zoo.objectives.elbo import ELBO
@@ -240,3 +240,11 @@ class TestDraws:
             [Normal(0.0, 1.0).log_prob(x[0]).sum(), Normal(0, 1).log_prob(x[1, 0])]
         )
         torch.testing.assert_close(draws.log_likelihood, expected[None])
+
+
+def test_a_distribution_without_reparameterised_draws_is_refused() -> None:
+    """It raised a bare NotImplementedError in the midst of a step."""
+    for q in (Poisson(torch.ones(3)), Independent(Poisson(torch.ones(5, 3)), 1)):
+        for samples in (1, 4):
+            with pytest.raises(UnsupportedError, match=f"{type(q).__name__} has no reparam"):
+                drawn(q, samples)

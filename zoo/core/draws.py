@@ -94,8 +94,22 @@ class LatentDraw:
 def drawn(q: Distribution, samples: int) -> Tensor:
     """``samples`` reparameterised draws, (S, B, ...)."""
     if samples == 1:  # expanded parameters, if only by an axis of 1, have their gradients summed
-        return q.rsample().unsqueeze(0)
-    return q.rsample(torch.Size([samples]))
+        return reparameterised(q).unsqueeze(0)
+    return reparameterised(q, torch.Size([samples]))
+
+
+def reparameterised(q: Distribution, shape: Sequence[int] = ()) -> Tensor:
+    """Draws (*shape, ...) through which gradients reach the parameters of q.
+
+    Raises UnsupportedError for a distribution that says it has none.
+    """
+    if not q.has_rsample:
+        raise UnsupportedError(
+            f"{type(q).__name__} has no reparameterised draws (has_rsample is False), so nothing "
+            "could be learned of q(z|x); let the posterior say another distribution, as torch's "
+            "Normal, or define rsample and set has_rsample = True"
+        )
+    return q.rsample(torch.Size(shape))
 
 
 def closed_form_kl(q: Distribution, p: Distribution) -> Tensor | None:

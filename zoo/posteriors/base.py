@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from zoo.core.component import Component, Selected, component_class
-from zoo.core.draws import LatentDraw
+from zoo.core.draws import LatentDraw, reparameterised
 from zoo.core.latent_space import Euclidean, LatentSpace, Sphere
 from zoo.errors import ConfigError, UnsupportedError, ZooError
 from zoo.registry import registry
@@ -39,7 +39,7 @@ class Posterior(Component, nn.Module, ABC):
 
         Override it where drawing finds a density more exactly than the draw alone tells it.
         """
-        return LatentDraw(q.rsample(), q, prior, shape)
+        return LatentDraw(reparameterised(q), q, prior, shape)
 
     def code(self, q: Distribution) -> Tensor:
         """The deterministic code: the mode, or the mean where there is none.

@@ -13,7 +13,7 @@ from torch.nn.functional import pad
 
 from zoo.core.batch import Batch
 from zoo.core.checks import check_codes, check_inference
-from zoo.core.draws import Draws, LatentDraw
+from zoo.core.draws import Draws, LatentDraw, reparameterised
 from zoo.core.latent_space import Product
 from zoo.distributions.precision import full_precision
 from zoo.likelihoods import Likelihood
@@ -90,7 +90,7 @@ class UniVAE(TokenByToken):
         parts = None if given is None else self.grouped(given).flatten(0, 1).unbind(1)  # (S B, d)
 
         def choose(group: int, q: Distribution) -> Tensor:
-            return q.rsample() if parts is None else parts[group]
+            return reparameterised(q) if parts is None else parts[group]
 
         latents = self._encoded(batch.x, samples if given is None else len(given), choose)
         z = torch.cat([latent.apart(latent.z) for latent in latents], dim=-1)  # (S, B, G d)
