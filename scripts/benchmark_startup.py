@@ -13,6 +13,7 @@ for compiled Python and for files). Waits for a quiet machine before each kind o
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 import time
@@ -52,7 +53,9 @@ print(time.perf_counter() - start)
 def python(*arguments: str) -> subprocess.CompletedProcess[str]:
     """A fresh Python at the top of the checkout; SystemExit with its message when it fails."""
     command = [sys.executable, *arguments]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    # An installed package is compiled once: without its bytecode each process compiles it anew.
+    kept = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    done = subprocess.run(command, cwd=ROOT, env=kept, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(f"error: {' '.join(arguments[:2]).strip()} failed:\n{done.stderr}")
     return done

@@ -38,6 +38,11 @@ def test_the_catalogue_does_without_torch(code: str) -> None:
     assert imported(code, {"torch", "numpy"} | COMPILER | OTHERS) == []
 
 
+def test_a_list_does_without_the_schemas() -> None:
+    code = "import zoo\nzoo.list_variants(), zoo.list_checkpoints('*mnist*')"
+    assert imported(code, {"pydantic"}) == []
+
+
 @pytest.mark.parametrize(
     "code",
     [

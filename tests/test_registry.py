@@ -16,7 +16,11 @@ from zoo.core.model import LatentVariableModel
 from zoo.errors import ConfigError, UnknownNameError, ZooError
 from zoo.modalities.tokenizer import Tokenizer
 from zoo.registry import (
+    COMPONENTS,
+    SECTIONS,
+    ComponentSpec,
     Registry,
+    entries,
     packaged_root,
     process,
     read_registry,
@@ -24,6 +28,7 @@ from zoo.registry import (
     registry,
     resolve,
 )
+from zoo.registry.specs import SCHEMAS
 from zoo.training.config import Experiment
 from zoo.variants import Facts, Variant
 
@@ -57,6 +62,16 @@ def run_python(
 
 
 class TestPackagedFile:
+    def test_a_section_is_named_once_more_only_by_its_schema(self) -> None:
+        assert {*SECTIONS, "mirrors"} == set(Registry.model_fields)
+        assert tuple(s for s in SECTIONS if issubclass(SCHEMAS[s], ComponentSpec)) == COMPONENTS
+
+    def test_the_entries_of_a_list_are_what_the_registry_holds(self) -> None:
+        for section in SECTIONS:
+            assert {n: e["summary"] for n, e in entries()[section].items()} == {
+                n: spec.summary for n, spec in registry().names(section).items()
+            }
+
     @pytest.mark.parametrize("shape", [(1, 8, 8), (3, 9, 7), (1, 28, 28), (3, 32, 32)])
     @pytest.mark.parametrize("name", REGISTRY.variants)
     def test_every_variant_has_valid_defaults(self, name: str, shape: tuple[int, int, int]) -> None:

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from pydantic import Field
 
 from zoo.errors import ConfigError, UnknownNameError, ZooError, nearest
-from zoo.settings import Settings, merge
+from zoo.mappings import merge
+from zoo.settings import Settings
 
 
 class Circle(Settings):

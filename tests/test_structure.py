@@ -15,7 +15,7 @@ FILES = sorted((ROOT / "zoo").rglob("*.py"))
 LAYERS = (
     ("zoo.errors",),
     ("zoo.devices", "zoo.environment", "zoo.files", "zoo.memory", "zoo.precision",
-     "zoo.randomness", "zoo.settings", "zoo.yaml_files"),
+     "zoo.mappings", "zoo.randomness", "zoo.settings", "zoo.startup", "zoo.yaml_files"),
     ("zoo.registry",),
     ("zoo.distributions", "zoo.geometry"),
     ("zoo.core",),

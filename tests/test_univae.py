@@ -14,9 +14,9 @@ from torch.nn.functional import pad
 
 from zoo.core.component import Selected
 from zoo.errors import DataError, UnsupportedError, ZooError
+from zoo.mappings import merge
 from zoo.modalities.tokenizer import PAD, Tokenizer
 from zoo.priors import Given
-from zoo.settings import merge
 from zoo.variants import Facts, Variant
 from zoo.variants.univae import UniVAE, UniVAEConfig
 from zoo.variants.univae.attention import KeyValueCache

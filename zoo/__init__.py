@@ -10,13 +10,12 @@ first used. The public names stand in ``__init__.pyi``, once for readers, type c
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any
+
+from zoo.startup import collector_paused
 
 __version__ = "0.1.0"
 
@@ -36,25 +35,10 @@ def __getattr__(name: str) -> Any:
         return sorted(_homes())
     if name.startswith("_") or name not in _homes():
         raise AttributeError(f"module 'zoo' has no attribute {name!r}")
-    with _collector_paused():
+    with collector_paused():
         value = getattr(import_module(_homes()[name]), name)
     globals()[name] = value
     return value
-
-
-@contextmanager
-def _collector_paused() -> Iterator[None]:
-    """An import allocates much and frees nothing, which sets off the garbage collector.
-
-    Its full passes over torch's objects would take longer than all of zoo's own import.
-    """
-    was_running = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_running:
-            gc.enable()
 
 
 def __dir__() -> list[str]:

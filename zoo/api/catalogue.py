@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from zoo.errors import ConfigError, UnknownNameError, did_you_mean
-from zoo.registry import SECTIONS, Spec, registry
+from zoo.registry import SECTIONS, entries, registry
 
-KINDS = tuple(SECTIONS)
+if TYPE_CHECKING:
+    from zoo.registry import Spec
+
+KINDS = SECTIONS
 """The sections of the registry, in the order in which a name is looked for in them."""
 
 
@@ -30,17 +33,17 @@ def list_variants(pattern: str = "*") -> list[str]:
     >>> list_variants("*gaussian*")
     ['gaussian-vae']
     """
-    return _matching(registry().variants, pattern)
+    return _matching(entries()["variants"], pattern)
 
 
 def list_datasets(pattern: str = "*") -> list[str]:
     """Names of the datasets that match a shell pattern, sorted."""
-    return _matching(registry().datasets, pattern)
+    return _matching(entries()["datasets"], pattern)
 
 
 def list_benchmarks(pattern: str = "*") -> list[str]:
     """Names of the benchmarks that match a shell pattern, sorted."""
-    return _matching(registry().benchmarks, pattern)
+    return _matching(entries()["benchmarks"], pattern)
 
 
 def list_checkpoints(
@@ -54,14 +57,13 @@ def list_checkpoints(
     >>> list_checkpoints("vmf-*", dataset="mnist")
     ['vmf-vae-fixed-mnist', 'vmf-vae-mnist']
     """
-    known = registry()
-    chosen = known.checkpoints
+    chosen = entries()["checkpoints"]
     if dataset is not None:
-        known.dataset(dataset)
-        chosen = {name: spec for name, spec in chosen.items() if spec.dataset == dataset}
+        registry().dataset(dataset)
+        chosen = {name: entry for name, entry in chosen.items() if entry["dataset"] == dataset}
     if variant is not None:
-        known.variant(variant)
-        chosen = {name: spec for name, spec in chosen.items() if spec.variant == variant}
+        registry().variant(variant)
+        chosen = {name: entry for name, entry in chosen.items() if entry["variant"] == variant}
     return _matching(chosen, pattern)
 
 
@@ -101,7 +103,7 @@ def _section(kind: str) -> Mapping[str, Any]:
         raise ConfigError(
             f"unknown kind {kind!r}{did_you_mean(str(kind), KINDS)} Known: {', '.join(KINDS)}."
         )
-    return registry().names(kind)
+    return entries()[kind]
 
 
 def _matching(names: Iterable[str], pattern: str) -> list[str]:

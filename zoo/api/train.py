@@ -12,8 +12,8 @@ from typing import Any, TypeAlias
 from zoo.api.arguments import plain
 from zoo.data import Dataset, load_dataset
 from zoo.data.loading import MEMORY, is_in_memory
+from zoo.mappings import differences
 from zoo.registry import registry
-from zoo.settings import differences
 from zoo.training.config import Experiment
 from zoo.training.launch import Run, train_experiment
 from zoo.training.options import route

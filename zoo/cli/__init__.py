@@ -5,7 +5,10 @@ What a command was asked for goes to standard output, everything else to standar
 here imports torch before a command needs it, so that ``zoo list`` answers at once.
 """
 
-from zoo.cli import catalogue, make, measure, train  # noqa: F401  (their commands join the app)
-from zoo.cli.app import app, main
+from zoo.startup import collector_paused
+
+with collector_paused():
+    from zoo.cli import catalogue, make, measure, train  # noqa: F401  (their commands join the app)
+    from zoo.cli.app import app, main
 
 __all__ = ["app", "main"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import sys
 from typing import Annotated, Any
@@ -47,6 +48,7 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             # What a legacy code page lacks is escaped: no result is worth less for its "±".
             stream.reconfigure(errors="backslashreplace")
+    gc.freeze()  # what is imported stays: the garbage collector need not go over it
     app(prog_name="zoo")
 
 

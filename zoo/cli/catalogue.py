@@ -14,7 +14,7 @@ from zoo.cli.options import JsonOption, SourceArgument, dataset_names, kind_name
 from zoo.cli.output import echo_json, echo_mapping, without_vocabulary
 from zoo.cli.sources import open_source
 from zoo.errors import ConfigError
-from zoo.registry import CheckpointSpec, registry
+from zoo.registry import entries
 
 
 @app.command("list", epilog="Example: zoo list checkpoints --dataset mnist")
@@ -43,11 +43,13 @@ def list_names(
     kinds: Sequence[str] = ("checkpoints",) if dataset or variant else (kind,) if kind else KINDS
     found = {each: _entries(each, pattern, chosen) for each in kinds}
     if as_json:
-        echo_json({each: {n: s.summary for n, s in specs.items()} for each, specs in found.items()})
+        echo_json(
+            {each: {n: e["summary"] for n, e in named.items()} for each, named in found.items()}
+        )
         return
-    for each, specs in found.items():
-        typer.echo(f"{each}:" if specs else f"{each}: none")
-        for line in _lines(specs):
+    for each, named in found.items():
+        typer.echo(f"{each}:" if named else f"{each}: none")
+        for line in _lines(named):
             typer.echo(line)
 
 
@@ -56,12 +58,13 @@ def _entries(kind: str, pattern: str, chosen: Mapping[str, str | None]) -> dict[
         names = zoo.list_checkpoints(pattern, **chosen)
     else:
         names = zoo.list_names(kind, pattern)
-    return {name: registry().find(kind, name) for name in names}
+    known = entries()[kind]
+    return {name: known[name] for name in names}
 
 
-def _lines(specs: Mapping[str, Any]) -> list[str]:
+def _lines(named: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Names, figures and summaries in columns."""
-    rows = [(name, *_figures(spec), spec.summary) for name, spec in specs.items()]
+    rows = [(name, *_figures(entry), entry["summary"]) for name, entry in named.items()]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
         "  "
@@ -70,12 +73,13 @@ def _lines(specs: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _figures(spec: Any) -> tuple[str, ...]:
-    if not isinstance(spec, CheckpointSpec):
+def _figures(entry: Mapping[str, Any]) -> tuple[str, ...]:
+    """The NLL and the size of a checkpoint."""
+    if "metrics" not in entry:
         return ()
-    nll = spec.metrics.get("nll")
-    figure = "-" if nll is None else f"{nll.value:.2f}"
-    return f"{figure:>7}", f"{spec.bytes / 1e6:5.1f} MB"
+    nll = entry["metrics"].get("nll")
+    figure = "-" if nll is None else f"{nll['value']:.2f}"
+    return f"{figure:>7}", f"{entry['bytes'] / 1e6:5.1f} MB"
 
 
 @app.command(epilog="Example: zoo info gaussian-vae")

@@ -9,8 +9,9 @@ from pydantic import Field, GetCoreSchemaHandler
 from pydantic_core import core_schema
 
 from zoo.errors import ConfigError
+from zoo.mappings import merge
 from zoo.registry import registry, resolve
-from zoo.settings import Settings, merge
+from zoo.settings import Settings
 
 
 class Component:

@@ -7,7 +7,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any, NamedTuple
 
 from zoo.errors import ConfigError
-from zoo.registry.specs import BARE_FILE_NAME, COMPONENTS, IMPORT_PATH, singular
+from zoo.registry.sections import BARE_FILE_NAME, COMPONENTS, IMPORT_PATH, singular
 
 
 class Installed(NamedTuple):

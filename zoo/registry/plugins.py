@@ -7,9 +7,9 @@ from typing import Any, TypeVar
 
 from zoo.errors import ConfigError
 from zoo.registry.entry_points import installed
-from zoo.registry.process import read_all, registered, registry
+from zoo.registry.process import forget, registered, registry
 from zoo.registry.reading import check_name
-from zoo.registry.specs import COMPONENTS, SECTIONS, singular
+from zoo.registry.sections import COMPONENTS, singular
 
 T = TypeVar("T", bound=type)
 
@@ -47,13 +47,19 @@ def register(
         for key, value in (("objective", objective), ("training", training)):
             if value is not None:
                 raw[key] = dict(value)
-        SECTIONS[section].parse(raw, where)  # now: later it would spoil every use of the registry
+        _check(section, raw, where)  # now: later it would spoil every use of the registry
         if not _is_known(section, name, raw["component"]):
             registered.append((section, name, raw))
-            read_all.cache_clear()
+            forget()
         return cls
 
     return decorate
+
+
+def _check(section: str, raw: Mapping[str, Any], where: str) -> None:
+    from zoo.registry.specs import SCHEMAS
+
+    SCHEMAS[section].parse(raw, where)
 
 
 def _section_of(cls: type, where: str) -> str:

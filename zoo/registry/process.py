@@ -6,12 +6,14 @@ import importlib
 import os
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from zoo.errors import ConfigError, ZooError
 from zoo.registry.entry_points import installed
-from zoo.registry.reading import read_registry
-from zoo.registry.specs import Registry
+from zoo.registry.reading import Entries, Merged, merge_entries
+
+if TYPE_CHECKING:
+    from zoo.registry.specs import Registry
 
 registered: list[tuple[str, str, dict[str, Any]]] = []
 """What decorators have added in this process: section, name and entry."""
@@ -26,7 +28,19 @@ def packaged_root() -> Path:
 
 def registry() -> Registry:
     """The registry of this process: the packaged file and all plug-ins, read once."""
-    return read_all(os.environ.get("ZOO_REGISTRY", ""), len(registered))
+    return read_all(*_additions())
+
+
+def entries() -> Entries:
+    """The entries of this process by section and name, as they are written: for listings.
+
+    What files and plug-ins have added is checked. The packaged file is tested, and to check it
+    again would import the library of the schemas, which takes longer than all the rest of a list.
+    """
+    merged = _merge_all(*_additions())
+    if set(merged.origin.values()) != {str(_packaged_file())}:
+        registry()
+    return merged.entries
 
 
 def use_registry(path: str | Path) -> None:
@@ -56,7 +70,14 @@ def use_registry(path: str | Path) -> None:
 @lru_cache(maxsize=8)
 def read_all(extra_files: str, count: int) -> Registry:
     """The packaged file, ``extra_files``, installed plug-ins and the first ``count`` decorated."""
-    paths = [packaged_root() / "registry.yaml"]
+    from zoo.registry.checking import checked
+
+    return checked(_merge_all(extra_files, count))
+
+
+@lru_cache(maxsize=8)
+def _merge_all(extra_files: str, count: int) -> Merged:
+    paths = [_packaged_file()]
     paths += [Path(part) for part in extra_files.split(os.pathsep) if part]
     found = installed()
     decorated = {(section, name): raw for section, name, raw in registered[:count]}
@@ -64,7 +85,22 @@ def read_all(extra_files: str, count: int) -> Registry:
         (f"plug-in {name!r}", {section: {name: raw}})
         for (section, name), raw in {**found.entries, **decorated}.items()
     ]
-    return read_registry(paths, plugins, found.broken)
+    return merge_entries(paths, plugins, found.broken)
+
+
+def forget() -> None:
+    """Read everything again when it is next asked for."""
+    read_all.cache_clear()
+    _merge_all.cache_clear()
+
+
+def _packaged_file() -> Path:
+    return packaged_root() / "registry.yaml"
+
+
+def _additions() -> tuple[str, int]:
+    """The registry files named beside the packaged one, and how many decorators have run."""
+    return os.environ.get("ZOO_REGISTRY", ""), len(registered)
 
 
 def resolve(path: str) -> Any:

@@ -1,38 +1,42 @@
-"""Registry files and plug-ins, merged and checked."""
+"""Registry files and plug-ins, merged; what an entry says is checked by :mod:`.checking`."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from zoo.errors import ConfigError, UnknownNameError
-from zoo.registry.specs import (
-    BARE_FILE_NAME,
-    COMPONENTS,
-    SECTIONS,
-    CheckpointSpec,
-    Registry,
-    singular,
-)
-from zoo.settings import merge
+from zoo.mappings import merge
+from zoo.registry.sections import BARE_FILE_NAME, COMPONENTS, SECTIONS, singular
 from zoo.yaml_files import read_mapping
 
 Entries = Mapping[str, Mapping[str, Any]]
 """Of each section the raw entries by name."""
 
 
-def read_registry(
+class Merged(NamedTuple):
+    """What files and plug-ins say, with all that entries inherit."""
+
+    entries: Entries
+    origin: Mapping[tuple[str, str], str]
+    """Of each section and name the file or plug-in, as messages say it."""
+    mirrors: list[str]
+    broken: tuple[str, ...]
+    """What could not be read of plug-ins."""
+
+
+def merge_entries(
     paths: Iterable[Path], plugins: Iterable[tuple[str, Entries]] = (), broken: tuple[str, ...] = ()
-) -> Registry:
+) -> Merged:
     """Merge registry files and what plug-ins add; errors name the file and the place in it.
 
     ``plugins`` are pairs of an origin, as messages say it, and its entries. ``broken`` says what
     could not be read of them.
 
-    Raises ConfigError for unknown keys, wrong types, unknown parents, cycles, names given twice
-    and references (a benchmark's dataset, a checkpoint's variant) to names that do not exist.
+    Raises ConfigError for what is no mapping of entries, unknown parents, cycles and names given
+    twice.
     """
     merged: dict[str, dict[str, Any]] = {section: {} for section in SECTIONS}
     origin: dict[tuple[str, str], str] = {}
@@ -49,9 +53,12 @@ def read_registry(
                     )
                 origin[section, name] = where
                 merged[section][name] = raw
-    built = _build(merged, origin, mirrors)
-    built._broken = broken
-    return built
+    for section in COMPONENTS:
+        entries = merged[section]
+        merged[section] = {
+            name: _inherit(section, name, entries, origin[section, name]) for name in entries
+        }
+    return Merged(merged, origin, mirrors, broken)
 
 
 def check_name(name: object, where: str) -> None:
@@ -61,39 +68,6 @@ def check_name(name: object, where: str) -> None:
             f"{where}: {name!r} is no name: use letters, digits, '.', '_' and '-', starting with "
             f"a letter or digit; in quotes where YAML reads something else, as in 1 or yes"
         )
-
-
-def _build(
-    merged: dict[str, dict[str, Any]], origin: dict[tuple[str, str], str], mirrors: list[str]
-) -> Registry:
-    for section in COMPONENTS:
-        entries = merged[section]
-        merged[section] = {
-            name: _inherit(section, name, entries, origin[section, name]) for name in entries
-        }
-    parsed: dict[str, Any] = {
-        section: {
-            name: schema.parse(raw, f"{origin[section, name]}: {section}.{name}")
-            for name, raw in merged[section].items()
-        }
-        for section, schema in SECTIONS.items()
-    }
-    built = Registry(mirrors=mirrors, **parsed)
-    _check_references(built, origin)
-    return built
-
-
-def _check_references(built: Registry, origin: dict[tuple[str, str], str]) -> None:
-    for section in ("benchmarks", "checkpoints"):
-        for name, spec in getattr(built, section).items():
-            where = f"{origin[section, name]}: {section}.{name}"
-            try:
-                if section == "checkpoints" or "/" not in spec.dataset:  # which no name holds
-                    built.dataset(spec.dataset)
-                if isinstance(spec, CheckpointSpec):
-                    built.variant(spec.variant)
-            except UnknownNameError as error:
-                raise ConfigError(f"{where}: {error}") from error
 
 
 def _inherit(section: str, name: str, entries: Mapping[str, Any], where: str) -> dict[str, Any]:
@@ -122,9 +96,10 @@ def _inherit(section: str, name: str, entries: Mapping[str, Any], where: str) ->
 
 
 def _refuse_unknown_sections(content: Mapping[str, Any], where: str) -> None:
+    known = (*SECTIONS, "mirrors")
     for key in content:
-        if key not in Registry.model_fields:
-            unknown = UnknownNameError("section", str(key), Registry.model_fields)
+        if key not in known:
+            unknown = UnknownNameError("section", str(key), known)
             raise ConfigError(f"{where}: {unknown}")
 
 

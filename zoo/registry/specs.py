@@ -8,10 +8,8 @@ from typing import Any, Literal, TypeVar
 from pydantic import Field, PrivateAttr, field_validator
 
 from zoo.errors import UnknownNameError
+from zoo.registry.sections import BARE_FILE_NAME, IMPORT_PATH, singular
 from zoo.settings import Settings
-
-BARE_FILE_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
-IMPORT_PATH = r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$"
 
 
 class ComponentSpec(Settings):
@@ -151,20 +149,9 @@ class Registry(Settings):
         return specs[name]
 
 
-SECTIONS: dict[str, type[Settings]] = {
+SCHEMAS: dict[str, type[Settings]] = {
     name: field.annotation.__args__[1]  # type: ignore[union-attr]
     for name, field in Registry.model_fields.items()
     if name != "mirrors"
 }
 """Each section's schema of an entry."""
-COMPONENTS = tuple(name for name, schema in SECTIONS.items() if issubclass(schema, ComponentSpec))
-"""The sections that hold classes."""
-
-
-def singular(section: str) -> str:
-    """What one entry of a section is called.
-
-    >>> singular("posteriors"), singular("modalities")
-    ('posterior', 'modality')
-    """
-    return f"{section[:-3]}y" if section.endswith("ies") else section[:-1]

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
+from torch.overrides import TorchFunctionMode
 
 from zoo.core.model import LatentVariableModel, ModelConfig
 from zoo.errors import CheckpointError, ZooError
@@ -44,13 +45,24 @@ def blueprint(
     Raises CheckpointError.
     """
     try:
-        with torch.device("meta"), _at_most(_SPARE + 2 * stored):
+        with torch.device("meta"), _WithoutInitialisation(), _at_most(_SPARE + 2 * stored):
             return construct(cls, config, dtype)
     except (ZooError, ArithmeticError, RuntimeError, TypeError, ValueError) as error:
         # What a constructor raises for sizes no tensor can have, or that do not fit each other.
         raise CheckpointError(
             f"no {cls.__name__} can be built from the file's configuration: {error}"
         ) from error
+
+
+class _WithoutInitialisation(TorchFunctionMode):
+    """What is on the "meta" device has no values: torch takes longer to draw none than to load."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        if getattr(func, "__module__", None) == nn.init.__name__:
+            return args[0] if args else (kwargs or {})["tensor"]
+        return func(*args, **(kwargs or {}))
 
 
 def construct(

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from zoo.errors import ZooError
+from zoo.mappings import merge
 from zoo.registry import registry
-from zoo.settings import merge
 from zoo.variants import model_class
 
 SCHEMA_VERSION = 2

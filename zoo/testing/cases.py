@@ -15,10 +15,10 @@ from zoo.core.component import component_class
 from zoo.core.model import LatentVariableModel
 from zoo.errors import ConfigError
 from zoo.likelihoods import InputKind
+from zoo.mappings import merge
 from zoo.modalities.tokenizer import Tokenizer
 from zoo.randomness import seeded
 from zoo.registry import registry
-from zoo.settings import merge
 from zoo.testing.small import small_settings
 from zoo.variants import Facts, Variant
 

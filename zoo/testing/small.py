@@ -9,7 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
 from zoo.core.component import Component, Selected
-from zoo.settings import merge
+from zoo.mappings import merge
 
 SMALL: dict[str, tuple[Any, ...]] = {
     "latent_dim": (3,),

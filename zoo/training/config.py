@@ -12,9 +12,10 @@ from typing_extensions import Self
 from zoo.core.component import Selected, default
 from zoo.data.loading import existing_path
 from zoo.errors import ConfigError
+from zoo.mappings import flatten, merge
 from zoo.objectives import Objective
 from zoo.registry import registry
-from zoo.settings import Settings, flatten, merge
+from zoo.settings import Settings
 from zoo.training.start import StartingPoint, starting_point
 from zoo.variants import Variant
 from zoo.yaml_files import parse_text

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from zoo.errors import ConfigError, did_you_mean
+from zoo.mappings import merge
 from zoo.registry import registry
-from zoo.settings import merge
 from zoo.training.config import TrainingConfig
 from zoo.variants import Variant, options_of
 

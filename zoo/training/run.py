@@ -17,7 +17,8 @@ from filelock import FileLock, Timeout
 
 from zoo.errors import ConfigError, TrainingError
 from zoo.files import write_atomically
-from zoo.settings import differences, shortened
+from zoo.mappings import differences
+from zoo.settings import shortened
 from zoo.training.config import Experiment, read_experiment
 from zoo.yaml_files import dump, read_text
 

@@ -11,8 +11,9 @@ from pydantic import Field
 from zoo.core.model import LatentVariableModel
 from zoo.errors import ConfigError, TrainingError
 from zoo.files import sha256
+from zoo.mappings import differences
 from zoo.registry import registry
-from zoo.settings import Settings, differences, shortened
+from zoo.settings import Settings, shortened
 from zoo.storage import checkpoint
 from zoo.storage.hub import locate
 from zoo.variants import Variant

@@ -12,10 +12,10 @@ from pydantic_core import core_schema
 from zoo.core.component import Selected, component_class
 from zoo.core.model import LatentVariableModel, ModelConfig
 from zoo.errors import ConfigError
+from zoo.mappings import merge
 from zoo.modalities import modality_of
 from zoo.precision import float32_by_default
 from zoo.registry import VariantSpec, registry
-from zoo.settings import merge
 
 if TYPE_CHECKING:
     from zoo.data import Dataset
