@@ -6,20 +6,23 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import torch
 from torch import Tensor
 
 import zoo
+from zoo.backbones.mlp import MLP
 from zoo.core.component import Component, Selected, component_class
 from zoo.core.condition import ConditionConfig, as_condition, conditioned_on
 from zoo.errors import ConfigError, DataError, UnknownNameError, UnsupportedError
 from zoo.posteriors import Posterior
+from zoo.posteriors.gaussian import Gaussian
 from zoo.registry import COMPONENTS, packaged_root, read_registry
 from zoo.settings import Settings
-from zoo.variants.vae import VAEConfig
+from zoo.variants import Variant
+from zoo.variants.vae import VAE, VAEConfig
 
 ROOT = Path(__file__).parents[1]
 PACKAGED = read_registry([packaged_root() / "registry.yaml"])
@@ -226,11 +229,80 @@ def test_a_class_that_leaves_methods_out_is_refused(monkeypatch: pytest.MonkeyPa
     class Unfinished(Posterior):
         pass
 
-    missing = sorted(Unfinished.__abstractmethods__)
-    assert missing
     monkeypatch.setattr("zoo.core.component.resolve", lambda path: Unfinished)
-    with pytest.raises(ConfigError, match=f"Unfinished does not say {', '.join(missing)}"):
+    with pytest.raises(ConfigError, match="Unfinished does not say 'forward', 'space', which"):
         component_class("posteriors", "gaussian")
+
+
+LEFT_TO_IT: dict[str, set[str]] = {
+    "variants": set(),
+    "posteriors": {"space"},
+    "priors": {"space"},
+    "likelihoods": {"reads", "measure"},
+    "backbones": set(),
+    "objectives": {"logs"},
+    "modalities": {"name", "parts"},
+}
+"""What the base class of each section declares and does not set."""
+
+
+@pytest.mark.parametrize("section", COMPONENTS)
+def test_a_class_that_leaves_attributes_out_is_refused(
+    section: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was registered, and failed raw in the midst of a training."""
+    name = next(iter(PACKAGED.names(section)))
+    base = base_class(component_class(section, name))
+    methods = {each: lambda self: None for each in base.__abstractmethods__}
+    whole = dict.fromkeys(LEFT_TO_IT[section], "anything")
+    for left_out in LEFT_TO_IT[section]:
+        told = {key: value for key, value in whole.items() if key != left_out}
+        resolves_to(type("Mine", (base,), {**methods, **told}), monkeypatch)
+        with pytest.raises(ConfigError, match=f"{section}.{name}: Mine does not say '{left_out}',"):
+            component_class(section, name)
+    mine = type("Mine", (base,), {**methods, **whole})
+    resolves_to(mine, monkeypatch)
+    assert component_class(section, name) is mine
+
+
+def test_what_a_base_class_of_one_s_own_declares_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Scaled(Gaussian):
+        scale: ClassVar[float]
+        note: str  # of an instance: nothing that a class says
+
+    resolves_to(type("Mine", (Scaled,), {}), monkeypatch)
+    with pytest.raises(ConfigError, match="Mine does not say 'scale', which"):
+        component_class("posteriors", "gaussian")
+
+
+def test_an_encoder_that_does_not_say_how_wide_it_is_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(MLP, "encoder", lambda self, shape: torch.nn.Flatten())
+    with pytest.raises(ConfigError, match=r"backbones\.mlp: Flatten does not say 'out_features'"):
+        zoo.create("gaussian-vae")
+
+
+def test_a_model_that_does_not_say_where_its_codes_live_is_refused() -> None:
+    class Homeless(VAE):
+        def __init__(self, config: VAEConfig) -> None:
+            super().__init__(config)
+            del self.space
+
+    found = Variant("gaussian-vae", PACKAGED.variants["gaussian-vae"], Homeless)
+    with pytest.raises(ConfigError, match=r"gaussian-vae: Homeless does not say 'space'; set self"):
+        found.build({"input_shape": (1, 8, 8)})
+
+
+def base_class(cls: type[Any]) -> Any:
+    """The one that says which section its subclasses belong to."""
+    return next(each for each in cls.__mro__ if "section" in vars(each))
+
+
+def resolves_to(cls: type[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("zoo.core.component.resolve", lambda path: cls)
 
 
 def test_a_config_that_holds_no_settings_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

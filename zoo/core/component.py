@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from typing import Any, ClassVar, Generic, TypeVar, get_args
 
@@ -43,10 +44,10 @@ def component_class(section: str, name: str) -> type[Any]:
             f"{section}.{name}: {path} is no class of that section; subclass its base class, as "
             f"the registered ones do"
         )
-    if missing := sorted(getattr(cls, "__abstractmethods__", ())):
+    if missing := sorted([*getattr(cls, "__abstractmethods__", ()), *_unset(cls)]):
         raise ConfigError(
-            f"{section}.{name}: {cls.__name__} does not say {', '.join(missing)}, which its base "
-            "class leaves to it; define them"
+            f"{section}.{name}: {cls.__name__} does not say {', '.join(map(repr, missing))}, which "
+            "its base class leaves to it; define it in the class, as the registered ones do"
         )
     if not issubclass(cls.Config, Settings):
         raise ConfigError(
@@ -54,6 +55,17 @@ def component_class(section: str, name: str) -> type[Any]:
             "zoo.settings.Settings"
         )
     return cls  # type: ignore[no-any-return]
+
+
+def _unset(cls: type) -> set[str]:
+    """The attributes that a class's bases declare for it, as ClassVar, and that nothing sets."""
+    declared = {
+        name
+        for base in cls.__mro__
+        for name, kind in inspect.get_annotations(base).items()
+        if str(kind).removeprefix("typing.").startswith("ClassVar")
+    }
+    return {name for name in declared if not hasattr(cls, name)}
 
 
 class Selected(Generic[C]):

@@ -144,6 +144,11 @@ class Variant:
         settings = self.parse(config)
         with float32_by_default():
             model = self.model(settings)
+        if missing := [part for part in ("space", "likelihood") if not hasattr(model, part)]:
+            raise ConfigError(
+                f"variants.{self.name}: {self.model.__name__} does not say "
+                f"{' and '.join(map(repr, missing))}; set self.{missing[0]} in its constructor"
+            )
         model.variant = self.name
         return model
 

@@ -50,6 +50,11 @@ class SingleLatentModel(LatentVariableModel):
         backbone = config.backbone.build()
         self.likelihood = self.likelihood_of(config.likelihood)
         self.encoder = backbone.encoder(config.input_shape)
+        if not isinstance(getattr(self.encoder, "out_features", None), int):
+            raise ConfigError(
+                f"backbones.{config.backbone.name}: {type(self.encoder).__name__} does not say "
+                "'out_features'; set how many features it makes of an example in its constructor"
+            )
         # Here: what a seed draws depends on the order.
         self.space = self.build_code(self.encoder.out_features + told)
         output_shape = (self.likelihood.channels, *config.input_shape[1:])
