@@ -41,8 +41,9 @@ RECIPES = Path(__file__).with_name("recipes.yaml")
 CHECKPOINTS = ROOT / "checkpoints"
 FIGURES = (
     "nll", "elbo", "log_likelihood", "kl", "mse_per_pixel",  # and of text:
-    "prior_log_likelihood", "exact_match", "accuracy",
+    "nll_known", "prior_log_likelihood", "exact_match", "accuracy",
 )  # fmt: skip
+WEIGHTED = ("nll", "nll_known")
 LICENSE = "MIT"
 CURVE = (
     "epoch", "step", "lr", "kl_weight", "train_elbo", "validation_elbo", "validation_kl",
@@ -175,9 +176,11 @@ def metrics(evaluation: Evaluation) -> dict[str, Any]:
             recorded[figure] = {
                 "value": round(estimate.value, 5),
                 "stderr": round(estimate.stderr, 5),
-                "samples": evaluation.samples if figure == "nll" else None,
+                "samples": evaluation.samples if figure in WEIGHTED else None,
                 "test_set": evaluation.test_set,
             }
+    if evaluation.text and evaluation.text.unknown_sentences:
+        recorded["nll"]["note"] = f"unknown tokens: {evaluation.text.unknown_tokens}"
     if evaluation.active_units is not None:
         recorded["active_units"] = {
             "value": evaluation.active_units,
@@ -275,7 +278,11 @@ def of_text(evaluation: Evaluation) -> str:
     if evaluation.text is None:
         return ""
     tokens = f"{evaluation.text.tokens:.2f} tokens a sentence"
-    lines = [("perplexity", f"{evaluation.text.perplexity:.2f} ({tokens})"), *evaluation.text.lines]
+    lines = [
+        ("perplexity", f"{evaluation.text.perplexity:.2f} ({tokens})"),
+        ("unknown tokens", evaluation.text.unknown_tokens),
+        *evaluation.text.lines,
+    ]
     return "\n".join(f"- {label}: {figure}" for label, figure in lines) + "\n\n"
 
 

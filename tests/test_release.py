@@ -127,6 +127,7 @@ def test_a_release_of_text_shows_its_sentences(release: ModuleType, tmp_path: Pa
     letters = "天地玄黃宇宙洪荒日月"
     for part, shift in (("train", 0), ("valid", 1), ("test", 2)):
         lines = [letters[(n + shift) % 10 :][:3] + letters[n % 7] for n in range(20)]
+        lines += ["天地龍黃"] * (part == "test")
         (folder / f"{part}.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
     recipe = {
         "summary": "A small UniVAE",
@@ -150,6 +151,9 @@ def test_a_release_of_text_shows_its_sentences(release: ModuleType, tmp_path: Pa
     entry = yaml.safe_load((tmp_path / "registry.yaml").read_text())["checkpoints"]["small-text"]
     assert {"accuracy", "exact_match", "prior_log_likelihood", "nll"} <= entry["metrics"].keys()
     assert "mse_per_pixel" not in entry["metrics"]
+    known, text = entry["metrics"]["nll_known"], "%, in 1 of the sentences; NLL of the others"
+    assert known["samples"] == 2 and f"{text} {known['value']:.2f}" in card
+    assert text in entry["metrics"]["nll"]["note"]
 
 
 def test_samples_of_a_card_are_drawn_and_likeliest_and_its_copies_counted(

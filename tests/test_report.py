@@ -236,6 +236,12 @@ def test_a_card_without_an_evaluation_shows_what_is_recorded() -> None:
     assert section.notes == ["the data is not here"]
 
 
+def test_what_is_noted_of_a_figure_stands_beside_it() -> None:
+    noted = SPEC.metrics["nll"].model_copy(update={"note": "3 % of it is guessed"})
+    section = checkpoint_section("small", SPEC.model_copy(update={"metrics": {"nll": noted}}))
+    assert section.table[1][2].endswith(" (3 % of it is guessed)")
+
+
 def test_a_failed_write_leaves_the_old_page(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

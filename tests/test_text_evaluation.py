@@ -12,6 +12,7 @@ from torch import Tensor
 
 import zoo
 from zoo.core.batch import Batch
+from zoo.core.bounds import Evidence
 from zoo.core.model import LatentVariableModel
 from zoo.data import load_dataset
 from zoo.data.text import TextSplit
@@ -23,8 +24,9 @@ from zoo.evaluation.text import (
     group_use,
     mutual_information,
     self_bleu,
+    text_figures,
 )
-from zoo.modalities.tokenizer import PAD, Tokenizer
+from zoo.modalities.tokenizer import PAD, UNKNOWN, Tokenizer
 from zoo.registry import CheckpointSpec, MetricSpec
 from zoo.report.cards import checkpoint_section
 from zoo.variants.univae import UniVAE, UniVAEConfig
@@ -148,6 +150,38 @@ def test_unknown_tokens_are_never_rebuilt(tmp_path: Path) -> None:
     assert text.accuracy.value == pytest.approx((2 / 3 + 1 + 1) / 3)
     assert text.exact_match.value == pytest.approx(2 / 3)
     assert text.unknown == pytest.approx(1 / 9)
+
+
+def test_what_unknown_tokens_cost_stands_beside_the_nll() -> None:
+    """A few of them can outweigh the standard error."""
+    tokenizer = Tokenizer.learn(["a red cat", "the hat"], "words")
+    ids = tokenizer.ids(["a red dog", "the hat", "a cat", "the cat"]).int()
+    split, model = TextSplit(ids), model_of(tokenizer.json, ids.shape[1])
+    evidence = Evidence(-torch.tensor([90.0, 4.0, 5.0, 9.0]), torch.tensor([1.0, 0.0, 4.0, 5.0]))
+    text = text_figures(model, split, evidence, 2, 0, lambda done: None)
+    known = text.nll_known
+    assert known is not None and text.unknown_sentences == 1
+    assert (known.value, known.monte_carlo) == pytest.approx((6, 1))
+    assert known.stderr == pytest.approx(math.sqrt(7 / 3))
+    assert text.unknown_tokens == "11.11 %, in 1 of the sentences; NLL of the others 6.00 ± 1.53"
+    found = evaluate_model(model, split, name="m", dataset="d", samples=2)
+    assert found.text is not None and found.figure("nll_known") == found.text.nll_known
+    assert f"unknown tokens          {found.text.unknown_tokens}" in str(found)
+    assert "; 11.11 % of the tokens are unknown; " in found.convention
+
+
+def test_the_nll_without_unknown_tokens_is_left_out_where_there_is_none() -> None:
+    tokenizer = Tokenizer.learn(SENTENCES, "words")
+    ids = tokenizer.ids(SENTENCES).int()
+    model = model_of(tokenizer.json, ids.shape[1])
+    found = evaluate_model(model, TextSplit(ids), name="m", dataset="d", samples=1)
+    assert found.text is not None and found.text.nll_known is None
+    assert found.text.unknown_tokens == "0.00 %" and "are unknown" not in found.convention
+    all_unknown = torch.where(ids > UNKNOWN, UNKNOWN, ids)
+    found = evaluate_model(model, TextSplit(all_unknown), name="m", dataset="d", samples=1)
+    assert found.text is not None and found.text.nll_known is None
+    assert found.text.unknown_tokens == "100.00 %, in 5 of the sentences"
+    assert "; 100.00 % of the tokens are unknown; " in found.convention
 
 
 def test_the_word_unk_is_like_any_other_where_nothing_is_unknown() -> None:

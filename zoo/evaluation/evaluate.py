@@ -154,9 +154,8 @@ def _measure_model(
             with seeded(seed, device):
                 evidence = evidence_pass(model, split, samples, batch_size, steps)
         if isinstance(split, TextSplit):
-            nll = None if evidence is None else -evidence.log_p
             with seeded(seed, device):
-                text = text_figures(model, split, nll, batch_size, seed, steps.advance)
+                text = text_figures(model, split, evidence, batch_size, seed, steps.advance)
     return {
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "input_kind": model.input_kind,

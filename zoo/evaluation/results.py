@@ -64,8 +64,11 @@ def mean_of(quantity: str, values: Tensor, variance: Tensor | None = None) -> Es
 class TextFigures(Settings):
     """What is measured of text beside the likelihoods.
 
-    - ``tokens`` in a sentence, its end counted; ``unknown``: the share of the tokens, ends apart,
-      that are not in the vocabulary; ``perplexity``: exp(nll / tokens).
+    - ``tokens`` in a sentence, its end counted; ``perplexity``: exp(nll / tokens).
+    - ``unknown``: the share of the tokens, ends apart, that are not in the vocabulary;
+      ``unknown_sentences``: how many have such; ``nll_known``: the nll of the others, from the same
+      draws, None where there are no such tokens. A model is never taught what is unknown, so a few
+      can outweigh the standard error.
     - ``prior_log_likelihood``: log p(x|z) for z from the prior, which says nothing of x. What
       the latents are used for is the difference to ``log_likelihood``. ``group_use``: the same for
       each latent group alone, the nats of log p(x|z) that are lost when it comes from the prior
@@ -80,6 +83,8 @@ class TextFigures(Settings):
 
     tokens: float
     unknown: float
+    unknown_sentences: int = 0
+    nll_known: Estimate | None = None
     perplexity: float | None
     prior_log_likelihood: Estimate
     group_use: tuple[float, ...]
@@ -111,8 +116,16 @@ class TextFigures(Settings):
                 "BLEU, self-BLEU",
                 f"{self.bleu:.1f} of reconstructions, {self.self_bleu:.1f} of samples",
             ),
-            ("unknown tokens", f"{100 * self.unknown:.2f} %"),
         ]
+
+    @property
+    def unknown_tokens(self) -> str:
+        """Their share, and what the NLL is without them, in words."""
+        share = f"{100 * self.unknown:.2f} %"
+        if not self.unknown_sentences:
+            return share
+        known = "" if self.nll_known is None else f"; NLL of the others {self.nll_known}"
+        return f"{share}, in {self.unknown_sentences:,} of the sentences{known}"
 
     def _uses(self) -> str:
         shares = " ".join(f"{use:.2f}" for use in self.group_use)
@@ -198,9 +211,11 @@ class Evaluation(Settings):
     @property
     def convention(self) -> str:
         """The units and the protocol in one line, to be printed wherever the figures are."""
+        unknown = self.text.unknown if self.text else 0
+        share = f"{100 * unknown:.2f} % of the tokens are unknown; " if unknown else ""
         return (
             f"nats per example, summed over {self.parts}, averaged over {self.examples} examples; "
-            f"± one standard error; K = {self.samples} importance samples; {self.protocol}; "
+            f"± one standard error; K = {self.samples} importance samples; {self.protocol}; {share}"
             f"likelihoods are probability {'masses' if self.measure == 'mass' else 'densities'}"
         )
 
@@ -230,10 +245,13 @@ class Evaluation(Settings):
         ]
 
     def _relative(self) -> list[tuple[str, str]]:
-        """The NLL for each pixel, or each token."""
+        """The NLL for each pixel, or each token, and what of it is not the model's."""
         if self.text is not None:
             perplexity = "-" if self.text.perplexity is None else f"{self.text.perplexity:.2f}"
-            return [("perplexity", f"{perplexity} ({self.text.tokens:.2f} tokens a sentence)")]
+            return [
+                ("perplexity", f"{perplexity} ({self.text.tokens:.2f} tokens a sentence)"),
+                ("unknown tokens", self.text.unknown_tokens),
+            ]
         return [("", f"{shown(self.bits_per_dim, '.4f')} bits per dimension")] * self.in_bits
 
     @property

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from zoo.core.bounds import Evidence
 from zoo.core.model import LatentVariableModel
 from zoo.data.text import TextSplit, kind_of
 from zoo.errors import ZooError
@@ -31,14 +32,14 @@ MIXED = 100
 def text_figures(
     model: LatentVariableModel,
     split: TextSplit,
-    nll: Tensor | None,
+    evidence: Evidence | None,
     batch_size: int,
     seed: int,
     advance: Callable[[int], None],
 ) -> TextFigures:
     """All figures of :class:`TextFigures`; ``advance`` is told of every sentence that is done.
 
-    ``nll`` holds that of each sentence, where the model defines one.
+    ``evidence`` is that of each sentence, where the model defines one.
     """
     originals, rebuilt, from_prior = _pass(model, split, batch_size, advance)
     kind = "char" if kind_of(originals) == "characters" else "none"
@@ -48,10 +49,13 @@ def text_figures(
     samples = [str(sample) for sample in model.sample(SAMPLES, generator=generator)]
     if kind == "char":  # else `<unk>` would be five characters that samples have in common
         samples = [sample.replace(SPECIAL[UNKNOWN], HIDDEN[0]) for sample in samples]
+    whole = ~(split.tokens == UNKNOWN).any(1).cpu()  # (N,)
     return TextFigures(
         tokens=tokens,
         unknown=split.unknown,
-        perplexity=None if nll is None else _perplexity(nll.mean().item(), tokens),
+        unknown_sentences=len(whole) - int(whole.sum()),
+        nll_known=_nll_known(evidence, whole),
+        perplexity=None if evidence is None else _perplexity(-evidence.log_p.mean().item(), tokens),
         prior_log_likelihood=mean_of("log p(x|z) under the prior", from_prior),
         mutual_information=mutual_information(model, split, mixed),
         most_mutual_information=math.log(mixed),
@@ -62,6 +66,13 @@ def text_figures(
         self_bleu=self_bleu(samples, kind),
         units="characters" if kind == "char" else "words",
     )
+
+
+def _nll_known(evidence: Evidence | None, whole: Tensor) -> Estimate | None:
+    """Of the sentences that are ``whole`` alone; None where all are, and of fewer than two."""
+    if evidence is None or whole.all() or whole.sum() < 2:
+        return None
+    return mean_of("-log p(x)", -evidence.log_p[whole], evidence.variance[whole])
 
 
 def _perplexity(nll: float, tokens: float) -> float:

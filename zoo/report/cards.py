@@ -10,6 +10,7 @@ from zoo.report.page import Figure, Section, Sentences
 
 _UNITS = {
     "nll": "nats per example",
+    "nll_known": "nats per example",
     "elbo": "nats per example",
     "log_likelihood": "nats per example",
     "kl": "nats per example",
@@ -75,7 +76,7 @@ def _row(metric: str, recorded: MetricSpec, evaluation: Evaluation | None) -> tu
     return (
         metric,
         _UNITS.get(metric, ""),
-        _text(metric, recorded),
+        _text(metric, recorded) + (f" ({recorded.note})" if recorded.note else ""),
         "-" if recorded.samples is None else str(recorded.samples),
         _text(metric, None if evaluation is None else evaluation.figure(metric)),
     )
