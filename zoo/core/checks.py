@@ -17,7 +17,7 @@ def check_inference(samples: int, given: Tensor | None, examples: int, dim: int)
     if given is None:
         if not isinstance(samples, Integral) or samples < 1:
             raise UnsupportedError(f"samples must be a whole number of at least 1, got {samples!r}")
-    elif given.ndim != 3 or given.shape[1:] != (examples, dim):
+    elif not isinstance(given, Tensor) or given.ndim != 3 or given.shape[1:] != (examples, dim):
         raise UnsupportedError(
             f"give codes (draws, {examples}, {dim}), some of each example, got {described(given)}"
         )
@@ -63,6 +63,8 @@ def check_codes(given: object, dim: int | None = None) -> None:
             f"give codes (..., {dim or 'D'}), got {described(given)}; encode(x) makes them of "
             "examples"
         )
+    if not given.is_floating_point():
+        raise UnsupportedError(f"codes are floats, got {described(given)}; give codes.float()")
 
 
 def check_observed(observed: object, x: Tensor) -> None:

@@ -10,6 +10,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from zoo.distributions.sphere import unit_vectors
 from zoo.errors import UnsupportedError
 from zoo.geometry import geodesic_path, great_circle, linear_path, straight_line
 
@@ -36,6 +37,10 @@ class LatentSpace(ABC):
     @abstractmethod
     def standardized(self, z: Tensor) -> Tensor:
         """Codes scaled so that a uniform or standard prior has unit variance."""
+
+    def in_floats(self, z: Tensor, dtype: torch.dtype) -> Tensor:
+        """Codes (..., D) in another type of floats."""
+        return z.to(dtype)
 
 
 @dataclass(frozen=True)
@@ -92,6 +97,15 @@ class Sphere(LatentSpace):
         scaled: Tensor = self.m**0.5 * z
         return scaled
 
+    def in_floats(self, z: Tensor, dtype: torch.dtype) -> Tensor:
+        """What are unit vectors as exactly as their own type can say, in the other one too.
+
+        >>> z = torch.tensor([0.6, 0.8], dtype=torch.bfloat16)
+        >>> Sphere(2).in_floats(z, torch.float32).norm()
+        tensor(1.)
+        """
+        return unit_vectors(z).to(dtype)
+
 
 @dataclass(frozen=True)
 class Product(LatentSpace):
@@ -120,6 +134,12 @@ class Product(LatentSpace):
     def standardized(self, z: Tensor) -> Tensor:
         pairs = zip(self.parts, self._apart(z), strict=True)
         return torch.cat([part.standardized(each) for part, each in pairs], dim=-1)
+
+    def in_floats(self, z: Tensor, dtype: torch.dtype) -> Tensor:
+        if z.dtype == dtype:
+            return z
+        pairs = zip(self.parts, self._apart(z), strict=True)
+        return torch.cat([part.in_floats(each, dtype) for part, each in pairs], dim=-1)
 
     def _apart(self, codes: Tensor) -> Sequence[Tensor]:
         return torch.split(codes, [part.dim for part in self.parts], dim=-1)

@@ -14,19 +14,13 @@ from torch.distributions import Distribution
 
 from zoo.core.batch import Batch
 from zoo.core.bounds import log_evidence, log_posteriors
-from zoo.core.checks import (
-    check_codes,
-    check_draws,
-    check_groups,
-    check_observed,
-    check_rows,
-    check_temperature,
-)
+from zoo.core.checks import check_draws, check_groups, check_rows, check_temperature
 from zoo.core.component import Component, Selected
 from zoo.core.condition import ConditionConfig, as_condition
 from zoo.core.draws import Draws
 from zoo.core.latent_space import LatentSpace
-from zoo.errors import ConfigError, DataError
+from zoo.core.reading import as_codes, floats_of, read_batch
+from zoo.errors import ConfigError
 from zoo.likelihoods.base import InputKind, Likelihood, Measure
 from zoo.modalities import modality_of
 from zoo.randomness import noise_of
@@ -151,21 +145,11 @@ class LatentVariableModel(Component, nn.Module, ABC):
     def prepared(self, batch: Tensor | Batch) -> Batch:
         """What was given, as a batch that this model can read; 0 where x is not observed.
 
-        Raises DataError for examples of another type, shape or range. A look at values makes the
+        Floats become those of its weights. Raises DataError for examples of another type, shape or
+        range, UnsupportedError for a model in half precision. A look at values makes the
         host wait: a training's are its own, and what is compiled is called by what has looked.
         """
-        batch = Batch.of(batch)
-        self.modality.check_form(batch.x)
-        if isinstance(batch.condition, Tensor) and len(batch.condition) != len(batch.x):
-            raise DataError(
-                f"{len(batch.x)} examples need as many conditions, got {len(batch.condition)}"
-            )
-        if batch.observed is not None:  # what stands elsewhere is never read, by no network either
-            check_observed(batch.observed, batch.x)
-            batch = batch._replace(x=torch.where(batch.observed, batch.x, 0))
-        if not (self.training or torch.compiler.is_compiling()):
-            self.modality.check_values(batch.x, self.input_kind)
-        return batch
+        return read_batch(self, batch)
 
     def encode(self, batch: Tensor | Batch) -> Tensor:
         """The deterministic code of each example, (B, D)."""
@@ -192,9 +176,11 @@ class LatentVariableModel(Component, nn.Module, ABC):
         """``n`` draws from the prior, its standard deviation scaled by ``temperature``: (n, D).
 
         ``condition`` is one class or vector of numbers for all, or one for each. Raises
-        UnsupportedError for a number that is none, and for a temperature of a prior without spread.
+        UnsupportedError for a number that is none, for a temperature of a prior without spread, and
+        for a model in half precision.
         """
         check_draws(n)
+        floats_of(self)
         self.check_temperature(temperature)
         told = as_condition(self, condition, n)
         return self.draw_codes(n, temperature, generator, told)
@@ -213,6 +199,7 @@ class LatentVariableModel(Component, nn.Module, ABC):
         """``codes`` (B, D) with the latents of ``groups``, from 0, drawn from the prior."""
         check_groups(groups, len(self.group_widths))
         check_rows(codes, self.code_dim)
+        codes = as_codes(self, codes)
         drawn = self.draw_codes(len(codes), 1.0, generator, condition)
         kept, new = (torch.split(each, list(self.group_widths), dim=-1) for each in (codes, drawn))
         parts = [new[g] if g in groups else kept[g] for g in range(len(kept))]
@@ -270,8 +257,7 @@ class LatentVariableModel(Component, nn.Module, ABC):
 
     def interpolate(self, start: Tensor, end: Tensor, steps: int) -> Tensor:
         """Codes on the shortest way between two codes (..., D), both included: (steps, ..., D)."""
-        for code in (start, end):
-            check_codes(code, self.code_dim)
+        start, end = (as_codes(self, code, self.code_dim) for code in (start, end))
         return self.space.interpolate(start, end, steps)
 
     def traverse(self, code: Tensor, direction: Tensor, amounts: Tensor) -> Tensor:
@@ -279,8 +265,7 @@ class LatentVariableModel(Component, nn.Module, ABC):
 
         Distances are Euclidean, on a sphere angles in radians. A direction's length does not count.
         """
-        for each in (code, direction):
-            check_codes(each, self.code_dim)
+        code, direction = (as_codes(self, each, self.code_dim) for each in (code, direction))
         return self.space.traverse(code, direction, amounts)
 
     def fit_codes(self, codes: Tensor) -> None:

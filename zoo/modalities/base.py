@@ -11,6 +11,7 @@ from torch import Tensor
 
 from zoo.core.checks import described
 from zoo.core.component import Component
+from zoo.distributions.precision import is_half
 from zoo.errors import DataError, UnsupportedError
 
 if TYPE_CHECKING:
@@ -59,6 +60,15 @@ class Modality(Component, ABC):
         On an accelerator the host waits once.
         """
 
+    def in_floats(self, x: Tensor, kind: InputKind, dtype: torch.dtype) -> Tensor:
+        """x (B, ...) in another type of floats; ids stay as they are.
+
+        8-bit intensities in half precision become the levels that they stand for.
+        """
+        if x.dtype == dtype or not x.is_floating_point():
+            return x
+        return (x.to(dtype) * 255).round() / 255 if kind == "unit" and is_half(x) else x.to(dtype)
+
     def check(self, x: Tensor, kind: InputKind) -> None:
         """Raise DataError where a model of that kind cannot read x (B, ...)."""
         self.check_form(x)
@@ -96,8 +106,15 @@ def check_floats(x: Tensor, shape: tuple[int, ...], what: str) -> None:
     if not is_float or tuple(x.shape[1:]) != shape:
         raise DataError(
             f"expected a float tensor of shape (batch, {', '.join(map(str, shape))}) with "
-            f"{what}, got {described(x)}"
+            f"{what}, got {described(x)}" + _mended(x)
         )
+
+
+def _mended(x: object) -> str:
+    """What makes floats of other numbers; nothing where that is not what is wrong."""
+    if not isinstance(x, Tensor) or x.is_floating_point() or x.is_complex():
+        return ""
+    return "; give x.float(), of 8-bit intensities x.float() / 255"
 
 
 def host_values(*scalars: Tensor) -> list[float]:

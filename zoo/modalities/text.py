@@ -61,6 +61,8 @@ class Text(Modality):
             raise DataError(
                 f"expected ids int64 of shape (batch, at most {self.shape[0]}), "
                 f"got {described(x)}; read(sentences) makes them"
+                + ", and x.long() makes int64 of other ids"
+                * _are_ids(x)
             )
 
     def check_values(self, x: Tensor, kind: InputKind = "tokens") -> None:
@@ -124,3 +126,8 @@ def after_end(ids: Tensor) -> Tensor:
     """Which of the ids (B, T) stand after the first end."""
     ends = (ids == END).long()
     return ends.cumsum(1) > ends
+
+
+def _are_ids(x: object) -> bool:
+    """Whether whole numbers, of whatever size."""
+    return isinstance(x, Tensor) and x.dtype in (torch.uint8, torch.int16, torch.int32)

@@ -10,9 +10,9 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from zoo.core.batch import Batch
-from zoo.core.checks import check_inference
 from zoo.core.draws import Draws
 from zoo.core.latent_space import Euclidean
+from zoo.core.reading import given_codes
 from zoo.distributions.precision import full_precision
 from zoo.variants.single_latent import SingleLatentConfig, SingleLatentModel
 
@@ -65,7 +65,7 @@ class Autoencoder(SingleLatentModel):
     def infer(self, batch: Tensor | Batch, samples: int = 1, given: Tensor | None = None) -> Draws:
         """The code itself, as the only draw there is of it."""
         batch = self.prepared(batch)
-        check_inference(samples, given, len(batch.x), self.code_dim)
+        given = given_codes(self, samples, given, len(batch.x))
         code = full_precision(self.to_code(self.features(batch)))
         z = code.expand(samples, *code.shape) if given is None else given  # (S, B, D)
         return Draws([], partial(self.decode, z, batch.condition), batch, lambda: code, z)

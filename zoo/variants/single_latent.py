@@ -11,11 +11,11 @@ from torch.distributions import Distribution
 
 from zoo.backbones import Backbone
 from zoo.core.batch import Batch
-from zoo.core.checks import check_codes
 from zoo.core.component import Selected, default
 from zoo.core.condition import ConditionConfig, Conditioning
 from zoo.core.latent_space import LatentSpace
 from zoo.core.model import LatentVariableModel, ModelConfig
+from zoo.core.reading import as_codes
 from zoo.errors import ConfigError, DataError
 from zoo.likelihoods import Likelihood
 
@@ -85,7 +85,7 @@ class SingleLatentModel(LatentVariableModel):
 
     def decode(self, z: Tensor, condition: Tensor | None = None) -> Distribution:
         """p(x|z, c) for codes (..., D), batch shape (...), and conditions (B,) of the last axis."""
-        check_codes(z, self.code_dim)
+        z = as_codes(self, z, self.code_dim)
         inputs = self.space.standardized(z)
         told = self.told(condition, z)
         if told is not None:

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from zoo.core.batch import Batch
-from zoo.core.checks import check_inference
 from zoo.core.draws import Draws, LatentDraw, drawn
 from zoo.core.latent_space import LatentSpace
+from zoo.core.reading import given_codes
 from zoo.errors import UnsupportedError
 from zoo.priors import Given
 from zoo.variants.single_latent import SingleLatentConfig, SingleLatentModel
@@ -51,7 +51,7 @@ class VAE(SingleLatentModel):
 
     def infer(self, batch: Tensor | Batch, samples: int = 1, given: Tensor | None = None) -> Draws:
         batch = self.prepared(batch)
-        check_inference(samples, given, len(batch.x), self.code_dim)
+        given = given_codes(self, samples, given, len(batch.x))
         p = self.prior(self._given(batch.condition))
         q = self.posterior(self.features(batch), p)
         z = drawn(q, samples) if given is None else given  # (S, B, D)

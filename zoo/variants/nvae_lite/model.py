@@ -12,10 +12,11 @@ from torch.distributions import Distribution
 from torch.nn.functional import silu
 
 from zoo.core.batch import Batch
-from zoo.core.checks import check_codes, check_groups, check_inference, check_rows
+from zoo.core.checks import check_groups, check_rows
 from zoo.core.draws import Draws, LatentDraw
 from zoo.core.latent_space import Euclidean
 from zoo.core.model import LatentVariableModel
+from zoo.core.reading import as_codes, given_codes
 from zoo.distributions.noise import standard_normal
 from zoo.distributions.residual_normal import DiagonalNormal
 from zoo.nn.bounded import bounded_halves
@@ -72,7 +73,7 @@ class NVAELite(LatentVariableModel):
 
     def infer(self, batch: Tensor | Batch, samples: int = 1, given: Tensor | None = None) -> Draws:
         batch = self.prepared(batch)
-        check_inference(samples, given, len(batch.x), self.code_dim)
+        given = given_codes(self, samples, given, len(batch.x))
         features = self.encoder(batch.x)
         if given is not None:
             samples, given = len(given), given.flatten(0, 1)  # (S, B, D) -> (S B, D)
@@ -101,7 +102,7 @@ class NVAELite(LatentVariableModel):
         Codes of the first groups alone, (..., ``groups[g].stop``), are completed by draws from the
         prior. Raises DataError for a width at which no group ends.
         """
-        check_codes(z)
+        z = as_codes(self, z)
         batch, width = z.shape[:-1], z.shape[-1]
         _, path = self.generate(z.reshape(batch.numel(), width), missing(self.groups, width))
         return self._likelihood(path, batch)
@@ -130,7 +131,7 @@ class NVAELite(LatentVariableModel):
         """``codes`` (B, D), those of ``groups`` drawn from p(z_g | z_<g), others as they are."""
         check_groups(groups, len(self.groups))
         check_rows(codes, self.code_dim)
-        return self.generate(codes, groups, 1.0, generator)[0]
+        return self.generate(as_codes(self, codes), groups, 1.0, generator)[0]
 
     def penalty(self) -> Tensor | None:
         """The summed spectral norms, weighted."""

@@ -12,9 +12,9 @@ from torch.distributions import Distribution
 from torch.nn.functional import pad
 
 from zoo.core.batch import Batch
-from zoo.core.checks import check_codes, check_inference
 from zoo.core.draws import Draws, LatentDraw, reparameterised
 from zoo.core.latent_space import Product
+from zoo.core.reading import as_codes, given_codes
 from zoo.distributions.precision import full_precision
 from zoo.likelihoods import Likelihood
 from zoo.priors import Given
@@ -86,7 +86,7 @@ class UniVAE(TokenByToken):
 
     def infer(self, batch: Tensor | Batch, samples: int = 1, given: Tensor | None = None) -> Draws:
         batch = self.prepared(batch)
-        check_inference(samples, given, len(batch.x), self.code_dim)
+        given = given_codes(self, samples, given, len(batch.x))
         parts = None if given is None else self.grouped(given).flatten(0, 1).unbind(1)  # (S B, d)
 
         def choose(group: int, q: Distribution) -> Tensor:
@@ -217,7 +217,7 @@ class UniVAE(TokenByToken):
 
     def grouped(self, codes: Tensor) -> Tensor:
         """Codes (..., G d) as latents (..., G, d)."""
-        check_codes(codes, self.code_dim)
+        codes = as_codes(self, codes, self.code_dim)
         return codes.view(*codes.shape[:-1], self.config.groups, self.config.latent_dim)
 
     # -- what it says of itself

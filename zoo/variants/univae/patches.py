@@ -129,7 +129,8 @@ class IntensityPatches(Patches):
         self.parameters_of = nn.Linear(width, self.likelihood.channels)
 
     def embed(self, patches: Tensor) -> Tensor:
-        embedded: Tensor = self.embedding(2 * patches - 1)
+        centred = (2 * patches - 1).to(self.embedding.weight.dtype)
+        embedded: Tensor = self.embedding(centred)
         return embedded
 
     def log_prob(self, state: Tensor, patches: Tensor) -> Tensor:
