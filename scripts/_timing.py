@@ -240,6 +240,8 @@ def environment() -> dict[str, str]:
     """What a figure depends on beside the code measured: hardware, versions, revision."""
     import torch
 
+    from zoo.devices import processor  # here: the other trainers' processes have no zoo
+
     return {
         "hardware": f"{available_cores()} cores of {processor()}",
         "platform": f"{platform.system()} {platform.machine()}",
@@ -267,18 +269,9 @@ def revision() -> str:
         return "unknown"
 
 
-def processor() -> str:
-    information = PROC / "cpuinfo"
-    if information.exists():
-        for line in information.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or "an unknown processor"
-
-
 def write_json(path: Path, content: Mapping[str, Any] | Sequence[Any]) -> None:
     """Write ``content`` for other programs; the file is replaced at once."""
-    from zoo.files import write_atomically  # here: the other trainers' processes have no zoo
+    from zoo.files import write_atomically  # as above
 
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, (json.dumps(content, indent=2) + "\n").encode())

@@ -22,17 +22,20 @@ from typing import Any
 import torch
 import yaml
 from _text_card import text_card
-from _timing import processor, revision, training_seconds, write_json
+from _timing import revision, training_seconds, write_json
 from filelock import FileLock
 
 import zoo
 from zoo.core.model import LatentVariableModel
 from zoo.data import Examples, load_for_model
+from zoo.devices import hardware
 from zoo.evaluation import Estimate, Evaluation
 from zoo.files import sha256, write_atomically
 from zoo.registry import packaged_root, registry
 from zoo.report.figures import enlargement, save_grid
 from zoo.storage import checkpoint
+from zoo.training.config import TrainingConfig
+from zoo.training.device import choose_device
 from zoo.variants.univae import UniVAE
 from zoo.yaml_files import dump
 
@@ -103,7 +106,7 @@ def train(recipe: dict[str, Any], directory: Path, data_root: str | None) -> lis
         if start is not None:
             where = directory / f"{FINE_TUNING}-{sha256(start / 'best.safetensors')[:8]}"
         experiment = experiment_of(recipe, stage, data_root, start)
-        note_provenance(where, experiment.train.epochs)
+        note_provenance(where, experiment.train)
         runs.append(zoo.train_experiment(experiment, where))
         start = where
     return runs
@@ -127,14 +130,14 @@ def experiment_of(
     )
 
 
-def note_provenance(directory: Path, epochs: int) -> None:
+def note_provenance(directory: Path, settings: TrainingConfig) -> None:
     """Note revision and hardware, unless the run has all its epochs or they were the last ones."""
     directory.mkdir(parents=True, exist_ok=True)
     log, metrics = directory / "provenance.json", directory / "metrics.jsonl"
     noted = json.loads(log.read_text()) if log.exists() else []
     trained = len(metrics.read_text().splitlines()) if metrics.exists() else 0
-    now = {"revision": revision(), "hardware": training_hardware()}
-    if not noted or (trained < epochs and noted[-1] != now):
+    now = {"revision": revision(), "hardware": hardware(choose_device(settings.device))}
+    if not noted or (trained < settings.epochs and noted[-1] != now):
         write_json(log, [*noted, now])
 
 
@@ -318,13 +321,6 @@ def draw(model: LatentVariableModel, test: Examples, path: Path) -> None:
     picture = torch.cat([samples, pairs.unflatten(0, (8, 8))], 1).flatten(0, 1)
     path.parent.mkdir(exist_ok=True)
     save_grid(path, picture, columns=16, scale=enlargement(picture))
-
-
-def training_hardware() -> str:
-    """The processor and the number of threads; float arithmetic depends on both."""
-    threads = torch.get_num_threads()
-    plural = "s" if threads > 1 else ""
-    return f"{processor()} CPU, {threads} thread{plural}, torch {torch.__version__}"
 
 
 if __name__ == "__main__":

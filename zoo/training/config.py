@@ -53,8 +53,8 @@ class TrainingConfig(Settings):
     """How often a grid of samples goes to TensorBoard."""
 
 
-HARMLESS = ("data_root", "train.checkpoint_seconds")
-"""Settings that change no result: a run goes on with others."""
+HARMLESS = ("data_root", "train.checkpoint_seconds", "train.device")
+"""Settings that change no result beyond rounding: a run goes on with others."""
 
 
 class Experiment(Settings):
@@ -73,7 +73,7 @@ class Experiment(Settings):
 
     @property
     def identity(self) -> dict[str, Any]:
-        """All settings that change the result, by dotted key."""
+        """All settings that change the result beyond rounding, by dotted key."""
         settings = flatten(self.model_dump(mode="json"))
         return {key: value for key, value in settings.items() if key not in HARMLESS}
 

@@ -26,19 +26,33 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
-def choose_precision(
-    experiment: Experiment, stored: str | None, device: torch.device
-) -> Experiment:
-    """The experiment with ``auto`` made definite: what a run began with is what it goes on with.
+def made_definite(
+    experiment: Experiment, began: TrainingConfig | None
+) -> tuple[Experiment, torch.device]:
+    """The experiment with ``auto`` made definite, and its device.
 
-    Of a new run bfloat16 on an accelerator that has it, else float32.
+    What a run ``began`` with is what it goes on with: its precision anywhere, its device where that
+    is here. Of a new run bfloat16 on an accelerator that has it, else float32. Raises ConfigError
+    for a device that is not there.
     """
-    if experiment.train.precision != "auto":
-        return experiment
+    asked = experiment.train
+    device = choose_device(asked.device)
+    if asked.device == "auto" and began is not None and _is_here(began.device):
+        device = choose_device(began.device)
     automatic = device.type == "cuda" and torch.cuda.is_bf16_supported()
-    chosen = stored or ("bfloat16" if automatic else "float32")
-    train = experiment.train.model_copy(update={"precision": chosen})
-    return experiment.model_copy(update={"train": train})
+    usual = "bfloat16" if automatic else "float32"
+    known = [each.precision for each in (asked, began) if each and each.precision != "auto"]
+    made = {"precision": known[0] if known else usual, "device": str(device)}
+    train = asked.model_copy(update=made)
+    return experiment.model_copy(update={"train": train}), device
+
+
+def _is_here(name: str) -> bool:
+    try:
+        choose_device(name)
+    except ConfigError:
+        return False
+    return True
 
 
 def autocast(config: TrainingConfig, device: torch.device) -> AbstractContextManager[Any]:

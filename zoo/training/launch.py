@@ -17,7 +17,7 @@ from zoo.modalities.tokenizer import Tokenizer
 from zoo.precision import float32_by_default
 from zoo.randomness import seeded
 from zoo.training.config import Experiment, TrainingConfig
-from zoo.training.device import choose_device, choose_precision
+from zoo.training.device import choose_device, made_definite
 from zoo.training.loop import Trainer
 from zoo.training.run import RunDirectory
 from zoo.variants import Facts
@@ -64,12 +64,14 @@ def train_experiment(
     dataset = dataset.conditioned(conditioned_on(experiment.model))
     default = f"runs/{variant}-{dataset.name}-s{experiment.train.seed}"
     run = RunDirectory(Path(directory or default))
-    device = choose_device(experiment.train.device)
+    choose_device(experiment.train.device)  # before the folder is made
     keep_freed_memory()
-    with run.locked(), seeded(experiment.train.seed, device):
-        experiment = choose_precision(experiment, run.stored_precision(), device)
-        run.check(experiment)
-        model, record = Trainer(experiment, dataset, run, device, progress).run()
+    with run.locked():
+        began = run.read_config().train if run.config.exists() else None
+        experiment, device = made_definite(experiment, began)
+        with seeded(experiment.train.seed, device):
+            run.check(experiment)
+            model, record = Trainer(experiment, dataset, run, device, progress).run()
         return Run(model, run.path, record)
 
 

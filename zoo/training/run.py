@@ -1,4 +1,4 @@
-"""A run's directory: config.yaml, metrics.jsonl, last.safetensors, best.safetensors, TensorBoard.
+"""A run's directory: its configuration, hardware, metrics, last and best model, TensorBoard.
 
 Every file is written beside and renamed, or appended a line at a time and cut back on resume, so
 a run killed at any moment can go on.
@@ -19,7 +19,7 @@ from zoo.errors import ConfigError, TrainingError
 from zoo.files import write_atomically
 from zoo.mappings import differences
 from zoo.settings import shortened
-from zoo.training.config import Experiment, read_experiment
+from zoo.training.config import HARMLESS, Experiment, read_experiment
 from zoo.yaml_files import dump, read_text
 
 
@@ -32,6 +32,7 @@ class RunDirectory:
         self.metrics = path / "metrics.jsonl"
         self.last = path / "last.safetensors"
         self.best = path / "best.safetensors"
+        self._hardware = path / "hardware.txt"
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -74,9 +75,19 @@ class RunDirectory:
         self.write_config(experiment)
         return known
 
-    def stored_precision(self) -> str | None:
-        """In what precision the run that lives here computes; None where there is none."""
-        return self.read_config().train.precision if self.config.exists() else None
+    @property
+    def hardware(self) -> list[str]:
+        """What the run has computed on so far, in the order in which it came there."""
+        known = self._hardware.exists()
+        return self._hardware.read_text(encoding="utf-8").splitlines() if known else []
+
+    def note_hardware(self, now: str) -> str | None:
+        """Note what the run goes on on; returns what it was on before, where that was another."""
+        before = self.hardware
+        if before[-1:] == [now]:
+            return None
+        write_atomically(self._hardware, "".join(f"{n}\n" for n in [*before, now]).encode())
+        return before[-1] if before else None
 
     def write_config(self, experiment: Experiment) -> None:
         """Write the configuration; only for the holder of the lock."""
@@ -134,6 +145,8 @@ def refuse_difference(old: Mapping[str, Any], new: Mapping[str, Any], path: Path
     Both are an experiment's :attr:`~zoo.training.config.Experiment.identity`.
     """
     differing = differences(old, new)
+    for key in HARMLESS:  # which earlier versions took for others
+        differing.pop(key, None)
     schedule, longer = old["train.schedule"], new["train.epochs"] > old["train.epochs"]
     if longer and schedule == "constant":
         differing.pop("train.epochs")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,17 +13,20 @@ from zoo.core.model import LatentVariableModel
 from zoo.errors import TrainingError
 from zoo.storage import checkpoint
 from zoo.training.config import Experiment
+from zoo.training.run import RunDirectory
 from zoo.training.state import Progress
 
 
 class Selection:
-    """The best model so far, held until it is written to ``path`` as :func:`zoo.load` reads it.
+    """The best model so far, held until it is written to its run as :func:`zoo.load` reads it.
 
     ``figure`` names what is highest for the best; before the KL warm-up's end none counts.
     """
 
-    def __init__(self, path: Path, experiment: Experiment, data_digest: str, figure: str) -> None:
-        self.path, self.experiment, self.figure = path, experiment, figure
+    def __init__(
+        self, run: RunDirectory, experiment: Experiment, data_digest: str, figure: str
+    ) -> None:
+        self.run, self.experiment, self.figure = run, experiment, figure
         self.data_digest = data_digest
         self.unsaved: tuple[LatentVariableModel, Mapping[str, Any]] | None = None
 
@@ -54,9 +56,14 @@ class Selection:
 
     def write(self, model: LatentVariableModel, record: Mapping[str, Any]) -> None:
         """Write a model as a checkpoint."""
-        training = {**record, "seed": self.experiment.train.seed, "data": self.data_digest}
+        training = {
+            **record,
+            "seed": self.experiment.train.seed,
+            "data": self.data_digest,
+            "hardware": " and ".join(dict.fromkeys(self.run.hardware)),
+        }
         checkpoint.save(
-            self.path,
+            self.run.best,
             model,
             variant=self.experiment.variant.name,
             dataset=self.experiment.dataset,
@@ -65,7 +72,7 @@ class Selection:
 
     def load(self, device: torch.device) -> LatentVariableModel:
         """The best model, from the disk."""
-        return checkpoint.load(self.path, device=device)
+        return checkpoint.load(self.run.best, device=device)
 
     def record(self, progress: Progress, history: Sequence[dict[str, Any]]) -> dict[str, Any]:
         """The best epoch's. Raises TrainingError where no epoch had a finite figure."""

@@ -13,6 +13,7 @@ from zoo.core.model import LatentVariableModel
 from zoo.data import Dataset
 from zoo.data.folder import skipped_warning
 from zoo.data.text import vocabulary_warning
+from zoo.devices import hardware
 from zoo.errors import ConfigError
 from zoo.objectives import Step
 from zoo.training.config import Experiment, TrainingConfig
@@ -68,7 +69,7 @@ class Session:
             experiment, device, data.identity, self.model, self.average, self.optimizer, self.guard
         )
         figure = self.objective.selects(self.model)
-        self.selection = Selection(directory.best, experiment, data.identity.digest, figure)
+        self.selection = Selection(directory, experiment, data.identity.digest, figure)
         self.skipped = data.skipped
         self.reporter = Reporter(directory.path, self.total_steps, self.batch_size, visible)
         self.last_save = time.monotonic()
@@ -139,12 +140,16 @@ class Session:
         return torch.cat([model.encode(batch) for batch in in_batches(model, split)])
 
     def warn_beforehand(self) -> None:
-        """Say what is likely not meant, before time is spent on it."""
+        """Note what the run computes on, and say what is likely not meant before it does."""
+        now = hardware(self.device)
+        before = self.directory.note_hardware(now)
+        moved = f"the run was on {before} and is on {now}: it will not end bit for bit as there"
         for warning in (
             precision_warning(self.config, self.device),
             vocabulary_warning(self.train_split),
             skipped_warning(self.skipped),
             self.state.decoder_warning,
+            None if before is None else moved,
         ):
             if warning is not None:
                 self.reporter.warn(warning)

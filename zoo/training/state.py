@@ -101,7 +101,7 @@ class RunState:
             counter.copy_(tensors[f"counter.{name}"])
         self._restore_moments(_part(tensors, "optimizer"))
         torch.set_rng_state(tensors["rng.cpu"].cpu())
-        if self.device.type == "cuda":
+        if self.device.type == "cuda" and "rng.device" in tensors:  # it may have begun elsewhere
             torch.cuda.set_rng_state(tensors["rng.device"].cpu(), self.device)
         return Progress(**content["progress"])
 
