@@ -253,7 +253,7 @@ def write_card(
     convention = evaluation.convention[0].upper() + evaluation.convention[1:]
     card = f"""# {name}
 
-{entry["summary"]}. Variant `{entry["variant"]}`, trained on `{entry["dataset"]}`.
+{entry["summary"]}. Variant `{evaluation.variant}`, trained on `{entry["dataset"]}`.
 
 {shown}
 

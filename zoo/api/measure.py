@@ -168,7 +168,7 @@ def _measure(entry: Opened, protocol: _Protocol, progress: Progress | None = Non
             entry.model,
             split if protocol.examples is None else split.spread(protocol.examples),
             name=entry.name,
-            variant=entry.variant,
+            variant=entry.described,
             dataset=data.name,
             split_name=protocol.split,
             samples=protocol.samples,

@@ -17,6 +17,7 @@ from zoo.errors import ConfigError
 from zoo.evaluation import Reader
 from zoo.storage import checkpoint
 from zoo.training.launch import Run
+from zoo.variants import Variant
 
 Source: TypeAlias = nn.Module | Run | str | Path
 """A model, also a compiled one or one wrapped for distributed training; the result of a training;
@@ -37,6 +38,11 @@ class Opened(NamedTuple):
     def variant(self) -> str | None:
         """The variant it is registered as."""
         return None if self.metadata is None else self.metadata.variant
+
+    @property
+    def described(self) -> str | None:
+        """The variant with what parts of it are not its own, as figures name it."""
+        return self.variant and Variant.find(self.variant).described(self.model.config)
 
     @property
     def dataset(self) -> str | None:

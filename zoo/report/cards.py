@@ -49,7 +49,7 @@ def checkpoint_section(
     """
     recipe = spec.recipe
     facts = {
-        "variant": spec.variant,
+        "variant": (evaluation and evaluation.variant) or spec.variant,
         "dataset": f"{spec.dataset} ({spec.data_license})",
         "licence of the weights": spec.license,
         "file": f"{spec.file}, {spec.bytes:,} bytes, SHA-256 {spec.sha256}",

@@ -22,7 +22,7 @@ from torch import Tensor
 import zoo
 from zoo.core.model import LatentVariableModel, ModelConfig
 from zoo.errors import CheckpointError, ConfigError, UnknownNameError, ZooError
-from zoo.registry import BARE_FILE_NAME, registry
+from zoo.registry import BARE_FILE_NAME
 from zoo.settings import Settings
 from zoo.storage.blueprint import (
     blueprint,
@@ -33,6 +33,7 @@ from zoo.storage.blueprint import (
     refuse_unsound,
 )
 from zoo.storage.migrations import SCHEMA_VERSION, migrate
+from zoo.storage.naming import check_fits, variant_of
 from zoo.storage.tensors import HEADER_CAP, opened, write_tensors
 from zoo.variants import model_class
 
@@ -80,13 +81,14 @@ def save(
     significant digits.
 
     Raises ConfigError when the variant is not known, UnknownNameError for an unregistered one, and
-    CheckpointError when ``model`` is not of that variant, when its weights are NaN or infinite or
-    beyond the range of float16, when its floats are of several types, when ``training`` is not
-    JSON, when the description is longer than reading accepts, or when the file cannot be written.
+    CheckpointError when ``model`` is not of that variant or, unless made by that name, has other
+    parts than it names, when its weights are NaN or infinite or beyond the range of float16, when
+    its floats are of several types, when ``training`` is not JSON, when the description is longer
+    than reading accepts, or when the file cannot be written.
     """
     path = Path(path)
-    variant = variant or _variant_of(model)
-    _check_class(model, variant)
+    variant = variant or variant_of(model)
+    check_fits(model, variant)
     config = model.config.model_dump(mode="json")
     check_config(config, f"cannot write {path}")
     state = model.state_dict()
@@ -159,39 +161,6 @@ def load(path: str | Path, *, device: str | torch.device = "cpu") -> LatentVaria
         model.load_state_dict(state, assign=True)
     model.variant = metadata.variant
     return _moved(model, device).eval()
-
-
-def _variant_of(model: LatentVariableModel) -> str:
-    variant = getattr(model, "variant", None)
-    if isinstance(variant, str):
-        return variant
-    fitting = _variants_of(type(model))
-    example = fitting[0] if fitting else "my-vae"
-    raise ConfigError(
-        f"cannot tell which variant this {type(model).__name__} is; say it, as in "
-        f"save(path, model, variant={example!r})" + _listed(fitting, "; of its class are {}")
-    )
-
-
-def _check_class(model: LatentVariableModel, variant: str) -> None:
-    """Refuse also a subclass: it would load as what it is not."""
-    cls = model_class(variant)
-    if type(model) is cls:
-        return
-    fitting = _listed(_variants_of(type(model)), "save it as {}")
-    raise CheckpointError(
-        f"the variant {variant!r} is a {cls.__name__}, got a {type(model).__name__}; "
-        + (fitting or "save the model itself, not a compiled or distributed wrapper of it")
-    )
-
-
-def _variants_of(cls: type) -> list[str]:
-    path = f"{cls.__module__}:{cls.__qualname__}"
-    return [name for name, spec in registry().variants.items() if spec.component == path]
-
-
-def _listed(names: list[str], sentence: str) -> str:
-    return sentence.format(" or ".join(map(repr, names))) if names else ""
 
 
 def _dtype_name(model: LatentVariableModel, state: Mapping[str, Tensor]) -> str:

@@ -15,10 +15,15 @@ from zoo.errors import ConfigError
 from zoo.mappings import merge
 from zoo.modalities import modality_of
 from zoo.precision import float32_by_default
+from zoo.priors import usual_prior
 from zoo.registry import VariantSpec, registry
 
 if TYPE_CHECKING:
     from zoo.data import Dataset
+
+
+PARTS = ("posterior", "prior", "likelihood", "condition")
+"""What a variant is made of: distributions, and what they are told. Networks are settings."""
 
 
 @dataclass(frozen=True)
@@ -139,6 +144,33 @@ class Variant:
                 f"{self.name!r} reads {own}, not {modality}; train {others or 'one of your own'}"
             )
 
+    def differing(self, config: ModelConfig) -> dict[str, str | None]:
+        """The parts of a configuration that are not those the variant names, by what they are for.
+
+        Parts are what a variant is, where settings say how large: the posterior, the prior (the
+        usual one of the posterior where it names none), the likelihood where it names one (the data
+        choose it elsewhere), and the condition, None for a model that is told nothing.
+        """
+        fields = type(config).model_fields
+        named = {"condition": None, **self.spec.config}
+        if (posterior := getattr(config, "posterior", None)) is not None:
+            usual = {"posterior": fields["posterior"].default, "prior": usual_prior(posterior)}
+            named = {**usual, **named}
+        chosen = [part for part in PARTS if part in named and part in fields]
+        parts = {part: _name_of(getattr(config, part)) for part in chosen}
+        return {part: name for part, name in parts.items() if name != _name_of(named[part])}
+
+    def described(self, config: ModelConfig) -> str:
+        """The variant's name and the parts that are not its own.
+
+        >>> found = Variant.find("gaussian-vae")
+        >>> found.described(found.parse({"input_shape": (4,), "posterior": "vmf"}))
+        'gaussian-vae with posterior vmf'
+        """
+        differing = self.differing(config).items()
+        parts = [f"no {part}" if name is None else f"{part} {name}" for part, name in differing]
+        return f"{self.name} with {', '.join(parts)}" if parts else self.name
+
     def build(self, config: Mapping[str, Any]) -> LatentVariableModel:
         """A freshly initialised model from a complete configuration."""
         settings = self.parse(config)
@@ -151,6 +183,15 @@ class Variant:
             )
         model.variant = self.name
         return model
+
+
+def _name_of(chosen: Any) -> str | None:
+    """Of a part as a configuration holds it or an entry names it: a condition by its column."""
+    if isinstance(chosen, Mapping):
+        return str(chosen.get("name") or chosen.get("on", "labels"))
+    for attribute in ("name", "on"):
+        chosen = getattr(chosen, attribute, chosen)
+    return None if chosen is None else str(chosen)
 
 
 def options_of(section: str, chosen: Any) -> list[str]:
