@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from pytest import MonkeyPatch
 from torch import distributed, nn
 from torch.optim.swa_utils import AveragedModel
 
@@ -20,7 +21,7 @@ import zoo
 from zoo.api.catalogue import KINDS, kinds_of
 from zoo.api.train import default_directory
 from zoo.errors import CheckpointError, ConfigError, DataError, UnknownNameError, ZooError
-from zoo.registry import COMPONENTS, registry
+from zoo.registry import COMPONENTS, VariantSpec, registry
 from zoo.storage import checkpoint
 from zoo.training.config import Experiment, TrainingConfig, read_experiment
 from zoo.training.launch import Run
@@ -52,6 +53,11 @@ class TestCreate:
         assert config["backbone"]["name"] == "conv"
         config = zoo.create("gaussian-vae", likelihood={"name": "gaussian"}).config.model_dump()
         assert config["likelihood"]["name"] == "gaussian"
+
+    def test_an_option_of_the_likelihood_that_the_data_choose(self) -> None:
+        points = np.random.default_rng(0).normal(size=(20, 3))
+        likelihood = zoo.create("gaussian-vae", dataset=points, scale=0.1).config.likelihood
+        assert likelihood.dump() == {"name": "gaussian", "scale": 0.1, "learned": False}
 
     def test_weights_follow_the_global_seed(self) -> None:
         torch.manual_seed(0)
@@ -115,6 +121,12 @@ class TestTrain:
             ({"latentdim": 1}, "did you mean 'latent_dim'?"),
             ({"beta": 2.0}, "The objective 'beta' has it: add objective='beta'"),
             ({"samples": 5}, "The objective 'iwae' has it: add objective='iwae'"),
+            ({"concentration": 5}, "The posterior 'vmf-fixed' has it: add posterior='vmf-fixed'"),
+            (
+                {"likelihood": "bernoulli", "scale": 0.1},
+                "The likelihood 'gaussian' has it: add likelihood='gaussian'",
+            ),
+            ({"scale": 0.1}, "likelihoods.bernoulli: unknown key 'scale'; 'gaussian' has it"),
             ({"seed": -1}, "'seed'"),
             ({"seed": "x"}, "'seed'"),
             ({"device": "gpu"}, "device 'gpu' is not available here"),
@@ -337,6 +349,27 @@ class TestRoute:
         settings = variant.settings(given["model"])
         assert settings["backbone"] == {"name": "mlp", "hidden": [8]}
         assert settings["posterior"] == {"name": "vmf-fixed", "concentration": 5}
+
+    def test_an_option_of_the_part_that_the_data_will_choose(self) -> None:
+        variant = Variant.find("gaussian-vae")
+        assert route({"scale": 0.1}, variant)["model"] == {"scale": 0.1}
+        assert variant.settings({"scale": 0.1})["likelihood"] == {"scale": 0.1}
+
+    @pytest.mark.parametrize("order", [1, -1])
+    def test_an_option_before_or_after_the_name_of_its_part(self, order: int) -> None:
+        given = [("scale", 0.1), ("likelihood", "gaussian"), ("hidden", [8]), ("backbone", "conv")]
+        settings = Variant.find("gaussian-vae").settings(dict(given[::order]))
+        assert settings["likelihood"] == {"name": "gaussian", "scale": 0.1}
+        assert settings["backbone"] == {"name": "conv", "hidden": [8]}
+
+    def test_an_option_of_a_part_that_no_entry_names(self, monkeypatch: MonkeyPatch) -> None:
+        """The part is then the schema's own."""
+        bare = VariantSpec(component="zoo.variants.vae:VAE", summary="without settings")
+        monkeypatch.setitem(registry().variants, "bare", bare)
+        assert Variant.find("bare").settings({"hidden": [8]})["backbone"] == {
+            "name": "mlp",
+            "hidden": [8],
+        }
 
 
 class TestExperiment:

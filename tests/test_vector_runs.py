@@ -100,6 +100,16 @@ def test_a_report_without_pictures(run: zoo.Run, tmp_path: Path) -> None:
     assert "MSE/number" in page.read_text() and "<img" not in page.read_text()
 
 
+@pytest.mark.parametrize("place", ["scale", "likelihood.scale", "model.likelihood.scale"])
+def test_an_option_of_the_likelihood_that_vectors_choose(place: str, tmp_path: Path) -> None:
+    np.save(tmp_path / "points.npy", vectors())
+    options = ["--dataset", tmp_path / "points.npy", "--set", f"{place}=0.1"]
+    small = ["--epochs", 1, "--hidden", "[8]", "--directory", tmp_path / "run"]
+    call("train", "gaussian-vae", *options, *small)
+    model = zoo.load(tmp_path / "run")
+    assert model.config.model_dump()["likelihood"]["scale"] == 0.1
+
+
 @pytest.mark.parametrize("suffix", [".npy", ".npz"])
 def test_the_command_line_trains_on_files(suffix: str, tmp_path: Path) -> None:
     file = tmp_path / f"mine{suffix}"

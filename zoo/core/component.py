@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, ClassVar, Generic, TypeVar, get_args
 
 from pydantic import Field, GetCoreSchemaHandler
 from pydantic_core import core_schema
 
-from zoo.errors import ConfigError
+from zoo.errors import ConfigError, ZooError
 from zoo.mappings import merge
 from zoo.registry import registry, resolve
 from zoo.settings import Settings
@@ -68,6 +69,32 @@ def _unset(cls: type) -> set[str]:
     return {name for name in declared if not hasattr(cls, name)}
 
 
+def options_of(section: str, chosen: Any) -> list[str]:
+    """The settings of a component as a configuration names it; none of one that is not known."""
+    name = str(chosen.get("name") if isinstance(chosen, Mapping) else chosen)
+    if name not in registry().names(section):
+        return []  # said where the configuration is made
+    return list(component_class(section, name).Config.model_fields)
+
+
+def having(option: str, section: str) -> list[str]:
+    """The names in a section whose components have a setting.
+
+    >>> having("concentration", "posteriors")
+    ['vmf-fixed']
+    """
+    return [name for name, options in options_by_name(section).items() if option in options]
+
+
+def options_by_name(section: str) -> dict[str, list[str]]:
+    """The settings of every component of a section, broken plug-ins left out."""
+    found = {}
+    for name in registry().names(section):
+        with suppress(ZooError):
+            found[name] = options_of(section, name)
+    return found
+
+
 class Selected(Generic[C]):
     """A component chosen by name, with its settings: what a configuration holds.
 
@@ -103,6 +130,12 @@ class Selected(Generic[C]):
         name = settings["name"]
         component = component_class(section, name)
         own = {key: value for key, value in settings.items() if key != "name"}
+        for option in own.keys() - component.Config.model_fields.keys():
+            if owners := having(option, section):
+                raise ConfigError(
+                    f"{section}.{name}: unknown key {option!r}; {owners[0]!r} has it; choose that "
+                    "by its name, or leave the key out"
+                )
         defaults = registry().find(section, name).config
         config = component.Config.parse(merge(defaults, own), f"{section}.{name}")
         return cls(name, component, config)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from zoo.core.component import having, options_of
 from zoo.errors import ConfigError, did_you_mean
 from zoo.mappings import merge
-from zoo.registry import registry
 from zoo.training.config import TrainingConfig
-from zoo.variants import Variant, options_of
+from zoo.variants import Variant, owner_hint
 
 
 def route(overrides: Mapping[str, Any], variant: Variant) -> dict[str, dict[str, Any]]:
@@ -33,18 +33,16 @@ def route(overrides: Mapping[str, Any], variant: Variant) -> dict[str, dict[str,
         if key in known:
             routed[known[key].split(".")[0]][key] = value
         elif key != "objective":
-            raise _unknown(key, known)
+            raise _unknown(key, known, variant)
     return routed
 
 
-def _unknown(key: str, known: Mapping[str, str]) -> ConfigError:
+def _unknown(key: str, known: Mapping[str, str], variant: Variant) -> ConfigError:
     by_place: dict[str, list[str]] = {}
     for option, place in known.items():
         by_place.setdefault(place, []).append(option)
     listing = "; ".join(f"{place}: {', '.join(names)}" for place, names in by_place.items())
-    owners = [name for name in registry().objectives if key in options_of("objectives", name)]
-    if owners:
-        hint = f". The objective {owners[0]!r} has it: add objective={owners[0]!r}."
-    else:
-        hint = did_you_mean(key, known)
+    objectives = having(key, "objectives")
+    owner = owner_hint("objective", objectives[0]) if objectives else variant.hint(key)
+    hint = f". {owner}" if owner else did_you_mean(key, known)
     return ConfigError(f"unknown option {key!r}{hint} Known: {listing}.")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, get_args, get_origin
 from pydantic import GetCoreSchemaHandler
 from pydantic_core import core_schema
 
-from zoo.core.component import Selected, component_class
+from zoo.core.component import Selected, component_class, having, options_by_name, options_of
 from zoo.core.model import LatentVariableModel, ModelConfig
 from zoo.errors import ConfigError
 from zoo.mappings import merge
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 PARTS = ("posterior", "prior", "likelihood", "condition")
 """What a variant is made of: distributions, and what they are told. Networks are settings."""
+CHOSEN_BY_DATA = "likelihood"
+"""The part that settings need not name: data know which suits them."""
 
 
 @dataclass(frozen=True)
@@ -85,27 +87,52 @@ class Variant:
         Which components these are, ``given`` options may say.
         """
         fields = self.model.Config.model_fields
-        settings = merge(self.spec.config, given)
+        settings = merge(self._registered(), given)
         parts = {
-            option: (name, option)
-            for name, field in reversed(fields.items())
-            if get_origin(field.annotation) is Selected and settings.get(name) is not None
-            for option in options_of(get_args(field.annotation)[0].section, settings[name])
+            option: (part, option)
+            for part, section in reversed(self._sections.items())
+            for option in _options_of_part(part, section, settings.get(part))
         }
         return parts | {name: (name,) for name in fields if name != "input_shape"}
+
+    def hint(self, option: str) -> str | None:
+        """Which part of the model has an option, and how to choose it; None where none has."""
+        found = ((part, having(option, section)) for part, section in self._sections.items())
+        return next((owner_hint(part, names[0]) for part, names in found if names), None)
+
+    @property
+    def _sections(self) -> dict[str, str]:
+        """The section of the registry of each part that is chosen by name."""
+        fields = self.model.Config.model_fields.items()
+        return {
+            name: get_args(field.annotation)[0].section
+            for name, field in fields
+            if get_origin(field.annotation) is Selected
+        }
+
+    def _registered(self) -> dict[str, Any]:
+        """The registered settings, and the parts that stand where these name none."""
+        fields = self.model.Config.model_fields
+        usual = {part: fields[part].default for part in self._sections if part != CHOSEN_BY_DATA}
+        named = {part: name for part, name in usual.items() if isinstance(name, str)}
+        return {**named, **_spelt_out(self.spec.config)}
 
     def settings(
         self, given: Mapping[str, Any], base: Mapping[str, Any] | None = None
     ) -> dict[str, Any]:
         """The registered settings, or those of ``base``, with the ``given`` on top.
 
-        One that only a component has, as its backbone's ``hidden``, goes to it.
+        One that only a component has, as its backbone's ``hidden``, goes to it. Raises ConfigError
+        for one that only a component which is not chosen has.
         """
         places = self.options(given)
-        settings = _spelt_out(self.spec.config if base is None else base)
-        for key, value in given.items():
+        settings = self._registered() if base is None else _spelt_out(base)
+        # A part before its options: what names it anew would drop them.
+        for key in sorted(given, key=lambda key: len(places.get(key, ()))):
+            if key not in places and (hint := self.hint(key)):
+                raise ConfigError(f"model {self.name!r}: unknown option {key!r}. {hint}")
             outer, *inner = places.get(key, (key,))
-            settings = merge(settings, {outer: {key: value} if inner else value})
+            settings = merge(settings, {outer: {key: given[key]} if inner else given[key]})
         return settings
 
     def parse(self, config: Mapping[str, Any]) -> ModelConfig:
@@ -126,7 +153,7 @@ class Variant:
                 f"model {self.name!r}: the data's examples are {tuple(facts.shape)}, 'input_shape' "
                 f"says {asked!r}; leave it out: the data decides"
             )
-        from_data: dict[str, Any] = {"likelihood": facts.likelihood}
+        from_data: dict[str, Any] = {CHOSEN_BY_DATA: facts.likelihood}
         from_data = {key: value for key, value in from_data.items() if key in fields}
         if facts.tokenizer is not None:
             from_data["tokenizer"] = facts.tokenizer
@@ -194,12 +221,20 @@ def _name_of(chosen: Any) -> str | None:
     return None if chosen is None else str(chosen)
 
 
-def options_of(section: str, chosen: Any) -> list[str]:
-    """The options of a component as a configuration names it; none of one that is not known."""
-    name = str(chosen.get("name") if isinstance(chosen, Mapping) else chosen)
-    if name not in registry().names(section):
-        return []  # said where the configuration is made
-    return list(component_class(section, name).Config.model_fields)
+def owner_hint(part: str, name: str) -> str:
+    """
+    >>> owner_hint("prior", "vamp")
+    "The prior 'vamp' has it: add prior='vamp'."
+    """
+    return f"The {part} {name!r} has it: add {part}={name!r}."
+
+
+def _options_of_part(part: str, section: str, chosen: Any) -> list[str]:
+    """Those of the component that is chosen, or of any where the data will choose."""
+    is_named = isinstance(chosen, str) or (isinstance(chosen, Mapping) and "name" in chosen)
+    if part == CHOSEN_BY_DATA and not is_named:
+        return [option for options in options_by_name(section).values() for option in options]
+    return options_of(section, chosen)
 
 
 def _spelt_out(settings: Mapping[str, Any]) -> dict[str, Any]:
