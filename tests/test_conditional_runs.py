@@ -16,6 +16,7 @@ import zoo
 from zoo.cli import app
 from zoo.data import load_for_model
 from zoo.errors import ConfigError, DataError, UnsupportedError
+from zoo.evaluation import evaluate_model
 from zoo.training.statistics import refresh_statistics
 from zoo.variants import Variant
 
@@ -125,6 +126,7 @@ X = torch.zeros(2, 1, 8, 8)
         (lambda m: m.encode(zoo.Batch(X, torch.tensor([1, 10]))), "got 10"),
         (lambda m: m.encode(zoo.Batch(X, torch.tensor([1]))), "2 examples need as many"),
         (lambda m: m.encode(zoo.Batch(X, torch.ones(2))), "got torch.float32"),
+        (lambda m: m.encode(zoo.Batch(X, torch.tensor(1))), "got torch.int64"),
         (lambda m: m.decode(torch.zeros(2, 3), torch.tensor([1, 10])), "got 10"),
         (lambda m: m.decode(torch.zeros(2, 3), torch.tensor([1, 2, 3])), "2 codes need as many"),
         (lambda m: m.decode(torch.zeros(2, 3), 3), "got int"),
@@ -138,6 +140,16 @@ def test_missing_and_wrong_classes_are_refused(run: zoo.Run, ask: Any, said: str
 def test_a_model_told_nothing_refuses_a_condition() -> None:
     with pytest.raises(UnsupportedError, match="condition='labels'"):
         zoo.create("gaussian-vae").sample(2, condition=1)
+
+
+def test_a_dataset_with_a_condition_is_measured_without_it_or_refused(tmp_path: Path) -> None:
+    """``zoo.evaluate`` reads what the model is told; splits are measured as they are."""
+    pixels = np.random.default_rng(0).integers(0, 256, (60, 8, 8), dtype=np.uint8)
+    data = zoo.load_dataset({"images": pixels, "condition": np.arange(60) % 3})
+    model = zoo.create("gaussian-vae", hidden=[8], latent_dim=2)
+    assert zoo.evaluate(model, dataset=data, samples=2).nll is not None
+    with pytest.raises(UnsupportedError, match="told nothing .* conditioned"):
+        evaluate_model(model, data.test, name="mine", dataset="mine", samples=2)
 
 
 def test_data_without_labels_are_refused(tmp_path: Path) -> None:

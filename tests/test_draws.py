@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import itertools
 import math
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 from torch.distributions import Independent, Normal, Poisson
 
+import zoo
 from zoo.core import bounds
 from zoo.core.batch import Batch
+from zoo.core.condition import ConditionConfig
 from zoo.core.draws import Draws, LatentDraw, closed_form_kl, drawn
-from zoo.errors import UnsupportedError
+from zoo.errors import DataError, UnsupportedError
 from zoo.objectives import Step
 from zoo.objectives.elbo import ELBO
 from zoo.objectives.iwae import IWAE
 from zoo.testing.known import LinearGaussian, LinearGaussianConfig, integrated_evidence
+from zoo.testing.small import small_settings
+from zoo.variants import Variant
 from zoo.variants.autoencoder import Autoencoder, AutoencoderConfig
 from zoo.variants.vae import VAE, VAEConfig
 
@@ -118,6 +123,39 @@ class TestBoundsInPieces:
         found = model.log_prob(x, samples, chunk)
         assert asked == parts
         torch.testing.assert_close(found, model.evidence(x).detach())
+
+    @pytest.mark.parametrize("variant", ["gaussian-vae", "cvae", "vmf-vae", "nvae-lite", "univae"])
+    def test_values_are_looked_at_once(self, variant: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        """An accelerator's host waits at each look, so not for every chunk, nor again by parts."""
+        found = Variant.find(variant)
+        model = zoo.create(variant, **small_settings(found.model, found.settings({})))
+        told = torch.arange(4) if model.conditioning else None
+        batch = Batch(torch.zeros(4, *model.modality.shape), told)
+        looks: list[str] = []
+        modality, condition = type(model.modality), ConditionConfig
+        for cls in (modality, condition):
+            look = cls.check_values
+
+            def counting(self: object, *given: object, _look: Any = look) -> None:
+                looks.append(type(self).__name__)
+                _look(self, *given)
+
+            monkeypatch.setattr(cls, "check_values", counting)
+        once = [modality.__name__] + ["ConditionConfig"] * (told is not None)
+        model.log_prob(batch, 6, chunk=8)
+        assert looks == once
+        looks.clear()
+        model.log_posteriors(batch)
+        assert looks == once
+        looks.clear()
+        assert model.infer(batch).log_weights.isfinite().all()
+        assert looks == once
+
+    def test_values_are_still_looked_at(self) -> None:
+        model = VAE(VAEConfig(input_shape=(5,), latent_dim=2)).eval()
+        for ask in (lambda x: model.log_prob(x, 4, chunk=2), model.log_posteriors):
+            with pytest.raises(DataError, match="must be 0 or 1"):
+                ask(torch.full((2, 5), 0.5))
 
     def test_posteriors_of_all_pairs(self) -> None:
         model, x = linear(1.3), examples(3)

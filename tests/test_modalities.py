@@ -184,12 +184,15 @@ def test_a_protocol_is_said_as_published_figures_say_it() -> None:
     assert IMAGES.describe(9, "real", 3) == "9 examples, in [0, 1]"
     assert TEXT.describe(9, "tokens", 3) == "9 sentences"
     assert VECTORS.describe(9, "real", 3) == "9 examples, as real numbers"
+    assert VECTORS.describe(9, "binary", 3) == "9 examples, as 0 and 1"
+    assert VECTORS.describe(9, "unit", 3) == "9 examples, as levels k / 255 in [0, 1]"
     assert IMAGES.protocol("binary", "test", 3) == "test images binarised once with seed 3"
     intensities = "test images as intensities in [0, 1], noise seeded with 3"
     assert IMAGES.protocol("unit", "test", 3) == IMAGES.protocol("real", "test", 3) == intensities
     ends = "validation sentences with their ends, noise seeded with 0"
     assert TEXT.protocol("tokens", "validation", 0) == ends
     assert "as real numbers" in VECTORS.protocol("real", "test", 3)
+    assert "as 0 and 1" in VECTORS.protocol("binary", "test", 3)
 
 
 def test_the_shape_and_the_tokenizer_say_which_modality() -> None:

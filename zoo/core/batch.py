@@ -26,3 +26,7 @@ class Batch(NamedTuple):
     def of(cls, x: Tensor | Batch) -> Batch:
         """``x`` as a batch: itself where it is one."""
         return x if isinstance(x, Batch) else cls(x)
+
+
+class Checked(Batch):
+    """A batch whose values have been looked at, which makes the host wait: no model looks again."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor
 
-from zoo.core.batch import Batch
+from zoo.core.batch import Batch, Checked
 from zoo.errors import UnsupportedError
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ def log_evidence(
             f"{type(model).__name__} has no posterior density, so its likelihood of x is not "
             "defined; compare reconstructions, or use a variational variant such as 'gaussian-vae'"
         )
+    batch = Checked(*model.prepared(batch))  # so that the host waits once, not for every chunk
     at_once = max(1, min(chunk, model.rows) // max(1, len(batch.x)))
     sums, squares = [], []
     for part in _chunks(samples, at_once):
@@ -62,6 +63,7 @@ def log_posteriors(model: LatentVariableModel, batch: Batch) -> Tensor:
     """
     if not model.has_evidence:
         raise UnsupportedError(f"{type(model).__name__} has no posterior density")
+    batch = Checked(*model.prepared(batch))
     codes = model.infer(batch).z.squeeze(0)  # (B, D)
     count = len(codes)
     parts = [

@@ -57,6 +57,14 @@ class ConditionConfig(Settings):
 
         Raises DataError where nothing, or something else, is told.
         """
+        condition = self.check_form(condition)
+        if self.classes is None:
+            return condition.to(like.dtype)
+        known = torch.arange(self.width, device=condition.device)
+        return (condition[:, None] == known).to(like.dtype)  # (B, classes)
+
+    def check_form(self, condition: object) -> Tensor:
+        """The condition. Raises DataError where it is none, or is something else."""
         if condition is None:
             raise DataError(
                 f"this model is told a condition, {self.wanted}, and none was given; pass "
@@ -64,15 +72,12 @@ class ConditionConfig(Settings):
             )
         if not isinstance(condition, Tensor) or not self._fits(condition):
             raise DataError(f"expected a condition of {self.wanted}, got {described(condition)}")
-        if self.classes is None:
-            return condition.to(like.dtype)
-        known = torch.arange(self.width, device=condition.device)
-        return (condition[:, None] == known).to(like.dtype)  # (B, classes)
+        return condition
 
     def check_values(self, condition: Tensor) -> None:
         """Raise DataError for other classes than the model knows, and for no finite numbers.
 
-        On an accelerator the host waits once.
+        Its form has been checked. On an accelerator the host waits once.
         """
         if self.classes is None:
             wrong = ~condition.isfinite()
@@ -116,19 +121,43 @@ Conditioning = Annotated[ConditionConfig, BeforeValidator(_by_column)]
 """A setting: ``condition: labels`` stands for ``condition: {on: labels}``."""
 
 
+def check_told(model: LatentVariableModel, condition: object, examples: int | None = None) -> None:
+    """Raise UnsupportedError for a condition of a model that is told nothing.
+
+    Also DataError where one is told a condition, and nothing or something else is given, or
+    another number of them than that of the ``examples``. Reads no values.
+    """
+    if model.conditioning is not None:
+        told = model.conditioning.check_form(condition)
+        if examples not in (None, len(told)):
+            raise DataError(f"{examples} examples need as many conditions, got {len(told)}")
+    elif condition is not None:
+        raise UnsupportedError(
+            "this model is told nothing beside x, so a condition would change nothing: leave it "
+            "out (of a dataset by conditioned(None)), or train one that is told, as 'cvae' or any "
+            "with condition='labels'"
+        )
+
+
+def check_told_values(model: LatentVariableModel, condition: Tensor | None) -> None:
+    """Raise DataError for values that a model cannot be told: a class there is not, no number.
+
+    The form has been checked. On an accelerator the host waits once.
+    """
+    if model.conditioning is not None and condition is not None:
+        model.conditioning.check_values(condition)
+
+
 def as_condition(model: LatentVariableModel, condition: object, n: int) -> Tensor | None:
     """One class or vector of numbers for all of ``n``, or one for each, as a tensor.
 
     Raises UnsupportedError for a model that is told nothing, DataError for another number of them
     and for what the model does not know.
     """
-    if condition is None:
-        return None
     if model.conditioning is None:
-        raise UnsupportedError(
-            "this model is told nothing beside x; train one with condition='labels' to choose what "
-            "it makes"
-        )
+        check_told(model, condition)
+    if model.conditioning is None or condition is None:
+        return None
     return model.conditioning.one_for_each(condition, n, next(model.parameters()).device)
 
 

@@ -16,8 +16,8 @@ from zoo.core.batch import Batch
 from zoo.core.bounds import log_evidence, log_posteriors
 from zoo.core.checks import check_draws, check_groups, check_rows, check_temperature
 from zoo.core.component import Component, Selected
-from zoo.core.condition import ConditionConfig, as_condition
-from zoo.core.draws import Draws
+from zoo.core.condition import ConditionConfig, as_condition, check_told
+from zoo.core.draws import Draws, expectation
 from zoo.core.latent_space import LatentSpace
 from zoo.core.reading import as_codes, floats_of, read_batch
 from zoo.errors import ConfigError
@@ -146,8 +146,9 @@ class LatentVariableModel(Component, nn.Module, ABC):
         """What was given, as a batch that this model can read; 0 where x is not observed.
 
         Floats become those of its weights. Raises DataError for examples of another type, shape or
-        range, UnsupportedError for a model in half precision. A look at values makes the
-        host wait: a training's are its own, and what is compiled is called by what has looked.
+        range, UnsupportedError for a model in half precision and for a condition of which it is
+        told nothing. A look at values makes the host wait: a training's are its own, and what is
+        compiled is called by what has looked.
         """
         return read_batch(self, batch)
 
@@ -200,6 +201,7 @@ class LatentVariableModel(Component, nn.Module, ABC):
         check_groups(groups, len(self.group_widths))
         check_rows(codes, self.code_dim)
         codes = as_codes(self, codes)
+        check_told(self, condition)
         drawn = self.draw_codes(len(codes), 1.0, generator, condition)
         kept, new = (torch.split(each, list(self.group_widths), dim=-1) for each in (codes, drawn))
         parts = [new[g] if g in groups else kept[g] for g in range(len(kept))]
@@ -253,7 +255,7 @@ class LatentVariableModel(Component, nn.Module, ABC):
 
         A model whose p(x|z) has no mean in closed form takes another and says so.
         """
-        return self.decode(z, condition).mean
+        return expectation(self.decode(z, condition))
 
     def interpolate(self, start: Tensor, end: Tensor, steps: int) -> Tensor:
         """Codes on the shortest way between two codes (..., D), both included: (steps, ..., D)."""

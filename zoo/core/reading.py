@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from zoo.core.batch import Batch
+from zoo.core.batch import Batch, Checked
 from zoo.core.checks import check_codes, check_inference, check_observed
+from zoo.core.condition import check_told, check_told_values
 from zoo.distributions.precision import is_half
-from zoo.errors import DataError, UnsupportedError
+from zoo.errors import UnsupportedError
 
 if TYPE_CHECKING:
     from zoo.core.model import LatentVariableModel
@@ -41,15 +42,13 @@ def read_batch(model: LatentVariableModel, given: Tensor | Batch) -> Batch:
     """See :meth:`zoo.core.model.LatentVariableModel.prepared`."""
     batch = Batch.of(given)
     model.modality.check_form(batch.x)
-    if isinstance(batch.condition, Tensor) and len(batch.condition) != len(batch.x):
-        raise DataError(
-            f"{len(batch.x)} examples need as many conditions, got {len(batch.condition)}"
-        )
+    check_told(model, batch.condition, len(batch.x))
     if batch.observed is not None:  # what stands elsewhere is never read, by no network either
         check_observed(batch.observed, batch.x)
         batch = batch._replace(x=torch.where(batch.observed, batch.x, 0))
-    if not (model.training or torch.compiler.is_compiling()):
+    if not (model.training or torch.compiler.is_compiling() or isinstance(batch, Checked)):
         model.modality.check_values(batch.x, model.input_kind)
+        check_told_values(model, batch.condition)
     return batch._replace(x=model.modality.in_floats(batch.x, model.input_kind, floats_of(model)))
 
 

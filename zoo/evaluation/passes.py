@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -13,6 +13,7 @@ from zoo.core.batch import Batch
 from zoo.core.bounds import Evidence, log_evidence
 from zoo.core.model import LatentVariableModel
 from zoo.data import Examples
+from zoo.errors import UnsupportedError
 from zoo.evaluation.representation import Moments
 
 Progress: TypeAlias = Callable[[int, int], None]
@@ -65,20 +66,21 @@ def first_pass(
     model: LatentVariableModel, split: Examples, batch_size: int, steps: Steps
 ) -> FirstPass:
     """The terms of the ELBO, the codes and their reconstructions."""
-    log_likelihood, kl, squared_error = [], [], []
+    log_likelihood, kl = [], []
+    squared_error: list[Tensor | None] = []
     codes, by_dimension = Moments(), Moments()
     for batch in split.batches(batch_size, model.input_kind):
         draws = model.infer(batch)
         log_likelihood.append(draws.log_likelihood.squeeze(0))
         kl.append(draws.kl)
-        squared_error += _squared_error(model, batch, draws.code)
+        squared_error.append(_squared_error(model, batch, draws.code))
         codes.update(draws.code.flatten(1))
         if draws.kl_by_dimension is not None:
             by_dimension.update(draws.kl_by_dimension)
         steps.advance(len(batch.x))
     return FirstPass(
         terms=Terms(_joined(log_likelihood), _joined(kl)),
-        squared_error=_joined(squared_error) if squared_error else None,
+        squared_error=_joined_or_none(squared_error),
         codes=codes,
         kl_per_dimension=by_dimension if by_dimension.count else None,
     )
@@ -114,13 +116,24 @@ def evidence_pass(
     return Evidence(*map(_joined, zip(*parts, strict=True)))
 
 
-def _squared_error(model: LatentVariableModel, batch: Batch, code: Tensor) -> list[Tensor]:
-    """Of what the code looks like, mean over pixels, (B,); nothing of sentences."""
+def _squared_error(model: LatentVariableModel, batch: Batch, code: Tensor) -> Tensor | None:
+    """Of what the code looks like, mean over pixels, (B,).
+
+    None of sentences, and where p(x|z) has no mean.
+    """
     if not batch.x.is_floating_point():
-        return []
-    estimate = model.modality.write(model.estimate(code, batch.condition))
+        return None
+    try:
+        estimate = model.modality.write(model.estimate(code, batch.condition))
+    except UnsupportedError:
+        return None
     assert isinstance(estimate, Tensor)
-    return [(batch.x - estimate).square().flatten(1).mean(1)]
+    return (batch.x - estimate).square().flatten(1).mean(1)
+
+
+def _joined_or_none(parts: Sequence[Tensor | None]) -> Tensor | None:
+    found = [part for part in parts if part is not None]
+    return _joined(found) if len(found) == len(parts) else None
 
 
 def _joined(parts: Iterable[Tensor]) -> Tensor:

@@ -154,8 +154,8 @@ class Evaluation(Settings):
     - ``kl_per_group``: one for each latent group, summing to ``kl``; ``kl_per_dimension``: one for
       each latent dimension, None where the posterior does not factorise.
     - ``mse_per_pixel``: squared error of the deterministic reconstruction, averaged over pixels, or
-      over the numbers of a vector; None for text. ``text``: what is measured of text beside these;
-      None for all else.
+      over the numbers of a vector; None for text, and where p(x|z) has no mean. ``text``: what is
+      measured of text beside these; None for all else.
     - ``active_units``: how many of the ``code_dim`` dimensions of the code vary over the examples
       with a variance above ``active_threshold`` (Burda et al. 2016, arXiv:1509.00519); None for a
       hierarchy, whose priors vary with the groups above.
@@ -229,7 +229,8 @@ class Evaluation(Settings):
         groups = [] if len(self.kl_per_group) < 2 else [("KL of the groups", self.groups)]
         active = f"{self.active_units} of {self.code_dim} ({self._active_rule()})"
         squared = f"{shown(self.mse_per_pixel, '.5f')} squared, mean per {self.part}"
-        error = [] if self.mse_per_pixel is None else [("reconstruction error", squared)]
+        squared = "- (p(x|z) has no mean)" if self.mse_per_pixel is None else squared
+        error = [("reconstruction error", squared)] if self.text is None else []
         units = [] if self.active_units is None else [("active units", active)]
         return [
             (f"NLL (K = {self.samples})", f"{shown(self.nll, '.2f')} {unit}"),

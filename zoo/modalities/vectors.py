@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from zoo.likelihoods.base import InputKind
 
 
+_READ_AS: dict[InputKind, str] = {"binary": "0 and 1", "unit": "levels k / 255 in [0, 1]"}
+
+
 class Vectors(Modality):
     """Vectors (B, D) of any finite values.
 
@@ -46,7 +49,7 @@ class Vectors(Modality):
                 )
 
     def describe(self, count: int, kind: InputKind, seed: int, resized: bool = False) -> str:
-        return f"{count} examples, as real numbers"
+        return f"{count} examples, as {_READ_AS.get(kind, 'real numbers')}"
 
     def protocol(self, kind: InputKind, split: str, seed: int) -> str:
-        return f"{split} vectors as real numbers, noise seeded with {seed}"
+        return f"{split} vectors as {_READ_AS.get(kind, 'real numbers')}, noise seeded with {seed}"

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution, MultivariateNormal, kl_divergence
 
 from zoo.core.batch import Batch
+from zoo.core.condition import check_told
 from zoo.core.draws import Draws, LatentDraw
 from zoo.core.latent_space import Euclidean
 from zoo.core.model import LatentVariableModel, ModelConfig
@@ -92,6 +93,7 @@ class LinearGaussian(LatentVariableModel):
 
     def decode(self, z: Tensor, condition: Tensor | None = None) -> Distribution:
         """p(x|z) for codes (..., D), batch shape (...)."""
+        check_told(self, condition)
         mean = torch.unflatten(z @ self.weight.T + self.bias, -1, self.config.input_shape)
         likelihood: Distribution = self.likelihood(mean)
         return likelihood

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from zoo.core.model import LatentVariableModel
+from zoo.errors import UnsupportedError
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
@@ -81,8 +82,11 @@ class Reporter:
         self.writer.add_scalar("examples_per_second", self.examples_per_second, record["step"])
         if record["epoch"] % every == 0:
             generator = torch.Generator(next(model.parameters()).device).manual_seed(0)
-            samples = model.sample(SAMPLES, generator=generator, condition=told)
-            model.modality.log(self.writer, samples, record["step"])
+            try:
+                samples = model.sample(SAMPLES, generator=generator, condition=told)
+                model.modality.log(self.writer, samples, record["step"])
+            except UnsupportedError as error:  # no reason to end a training
+                self.warn(f"TensorBoard shows no samples: {error}")
         self._line(record)
 
     def warn(self, message: str) -> None:

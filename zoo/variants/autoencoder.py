@@ -68,7 +68,7 @@ class Autoencoder(SingleLatentModel):
         given = given_codes(self, samples, given, len(batch.x))
         code = full_precision(self.to_code(self.features(batch)))
         z = code.expand(samples, *code.shape) if given is None else given  # (S, B, D)
-        return Draws([], partial(self.decode, z, batch.condition), batch, lambda: code, z)
+        return Draws([], partial(self.decoded, z, batch.condition), batch, lambda: code, z)
 
     def fit_codes(self, codes: Tensor) -> None:
         """Fit the mixture by expectation maximisation, reproducibly.

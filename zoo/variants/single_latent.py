@@ -12,7 +12,7 @@ from torch.distributions import Distribution
 from zoo.backbones import Backbone
 from zoo.core.batch import Batch
 from zoo.core.component import Selected, default
-from zoo.core.condition import ConditionConfig, Conditioning
+from zoo.core.condition import ConditionConfig, Conditioning, check_told, check_told_values
 from zoo.core.latent_space import LatentSpace
 from zoo.core.model import LatentVariableModel, ModelConfig
 from zoo.core.reading import as_codes
@@ -76,15 +76,18 @@ class SingleLatentModel(LatentVariableModel):
 
     def told(self, condition: Tensor | None, like: Tensor) -> Tensor | None:
         """The condition in numbers (B, C), or None for a model that is told nothing."""
-        if self.config.condition is None:
-            return None
-        numbers = self.config.condition.numeric(condition, like)
-        if condition is not None and not (self.training or torch.compiler.is_compiling()):
-            self.config.condition.check_values(condition)
-        return numbers
+        check_told(self, condition)
+        return None if self.conditioning is None else self.conditioning.numeric(condition, like)
 
     def decode(self, z: Tensor, condition: Tensor | None = None) -> Distribution:
         """p(x|z, c) for codes (..., D), batch shape (...), and conditions (B,) of the last axis."""
+        if not (self.training or torch.compiler.is_compiling()):
+            check_told(self, condition)
+            check_told_values(self, condition)
+        return self.decoded(z, condition)
+
+    def decoded(self, z: Tensor, condition: Tensor | None) -> Distribution:
+        """:meth:`decode` of conditions whose values have been checked."""
         z = as_codes(self, z, self.code_dim)
         inputs = self.space.standardized(z)
         told = self.told(condition, z)

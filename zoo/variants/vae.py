@@ -56,7 +56,7 @@ class VAE(SingleLatentModel):
         q = self.posterior(self.features(batch), p)
         z = drawn(q, samples) if given is None else given  # (S, B, D)
         latent = LatentDraw(z, q, p, (len(z), len(batch.x)))
-        likelihood = partial(self.decode, z, batch.condition)
+        likelihood = partial(self.decoded, z, batch.condition)
         return Draws([latent], likelihood, batch, partial(self.posterior.code, q), z)
 
     def draw_codes(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -49,5 +51,35 @@ def wrong_conditions_are_refused(case: Case) -> None:
 
 @rules.add(is_told_nothing, once=True)
 def a_condition_of_nothing_is_refused(case: Case) -> None:
-    """By samples of a model that is told nothing."""
-    refused(lambda: case.known.sample(2, condition=1), UnsupportedError, "told nothing")
+    """By whatever a model that is told nothing is asked."""
+    model, told = case.known, torch.zeros(2, dtype=torch.int64)
+    batch = case.batch(2)
+    with torch.no_grad():
+        codes, asked = model.encode(batch), batch._replace(condition=told)
+    asks: list[Callable[[], object]] = [
+        lambda: model.sample(2, condition=1),
+        lambda: model.sample_codes(2, condition=told),
+        lambda: model.infer(asked),
+        lambda: model.encode(asked),
+        lambda: model.reconstruct(asked),
+        lambda: model.edit(asked, [0]),
+        lambda: model.complete(codes, [0], condition=told),
+        lambda: model.decode(codes, told),
+        lambda: model.show(codes, told),
+        lambda: model.estimate(codes, told),
+    ]
+    if model.has_evidence:
+        asks += [lambda: model.log_prob(asked, 2), lambda: model.log_posteriors(asked)]
+    for ask in asks:
+        refused(ask, UnsupportedError, "told nothing")
+
+
+@rules.add(is_told_nothing, once=True)
+def labels_are_not_told(case: Case) -> None:
+    """They may stand in a batch of a model that is told nothing, and change nothing."""
+    batch = case.batch(2)
+    with torch.no_grad():
+        plain, labelled = (
+            case.known.encode(each) for each in (batch, batch._replace(labels=torch.arange(2)))
+        )
+    same(plain, labelled, "codes of examples with labels")

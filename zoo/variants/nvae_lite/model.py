@@ -13,6 +13,7 @@ from torch.nn.functional import silu
 
 from zoo.core.batch import Batch
 from zoo.core.checks import check_groups, check_rows
+from zoo.core.condition import check_told
 from zoo.core.draws import Draws, LatentDraw
 from zoo.core.latent_space import Euclidean
 from zoo.core.model import LatentVariableModel
@@ -102,6 +103,7 @@ class NVAELite(LatentVariableModel):
         Codes of the first groups alone, (..., ``groups[g].stop``), are completed by draws from the
         prior. Raises DataError for a width at which no group ends.
         """
+        check_told(self, condition)
         z = as_codes(self, z)
         batch, width = z.shape[:-1], z.shape[-1]
         _, path = self.generate(z.reshape(batch.numel(), width), missing(self.groups, width))
@@ -131,6 +133,7 @@ class NVAELite(LatentVariableModel):
         """``codes`` (B, D), those of ``groups`` drawn from p(z_g | z_<g), others as they are."""
         check_groups(groups, len(self.groups))
         check_rows(codes, self.code_dim)
+        check_told(self, condition)
         return self.generate(as_codes(self, codes), groups, 1.0, generator)[0]
 
     def penalty(self) -> Tensor | None:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from zoo.core.batch import Batch
+from zoo.core.condition import check_told
 from zoo.core.model import LatentVariableModel
 from zoo.errors import UnsupportedError
 from zoo.modalities.tokenizer import Tokenizer
@@ -32,6 +33,7 @@ class TokenByToken(LatentVariableModel):
 
     def estimate(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
         """One example for each code (B, D): that of the likeliest tokens, one after another."""
+        check_told(self, condition)
         return self.generate(z, GREEDY)
 
     @torch.no_grad()
@@ -43,6 +45,7 @@ class TokenByToken(LatentVariableModel):
         Unless told otherwise images are the mean over a few draws of p(x|z), always the same ones,
         and sentences those of the likeliest tokens.
         """
+        check_told(self, condition)
         if z.ndim != 2:
             raise UnsupportedError(
                 f"give codes (B, {self.code_dim}), one as code[None], got {tuple(z.shape)}"

@@ -12,6 +12,7 @@ from torch.distributions import Distribution
 from torch.nn.functional import pad
 
 from zoo.core.batch import Batch
+from zoo.core.condition import check_told
 from zoo.core.draws import Draws, LatentDraw, reparameterised
 from zoo.core.latent_space import Product
 from zoo.core.reading import as_codes, given_codes
@@ -102,6 +103,7 @@ class UniVAE(TokenByToken):
 
     def decode(self, z: Tensor, condition: Tensor | None = None) -> Distribution:
         """p(x|z) for codes (..., G d), batch shape (...)."""
+        check_told(self, condition)
         return self.tokens.distribution(self, self.grouped(z), tuple(self.config.input_shape))
 
     def draw_codes(
