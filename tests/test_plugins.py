@@ -34,6 +34,8 @@ COMPOSED: tuple[tuple[str, dict[str, Any]], ...] = (
     ("gaussian-vae", {"prior": "flow"}),
     ("gaussian-vae", {"posterior": "flow", "prior": "flow", "likelihood": "bernoulli"}),
     ("gaussian-vae", {"prior": "vamp"}),
+    ("gaussian-vae", {"posterior": "flow", "prior": "vamp"}),
+    ("class-conditional-vae", {"prior": "vamp"}),
     ("gaussian-vae", {"likelihood": "continuous-bernoulli"}),
     ("nvae-lite", {"likelihood": "continuous-bernoulli"}),
     ("gaussian-vae", {"backbone": "batch-norm-conv"}),
@@ -125,3 +127,53 @@ def test_with_beta_one_the_total_correlation_does_not_count() -> None:
 def _draws() -> Draws:
     model = zoo.create("gaussian-vae", latent_dim=3)
     return model.infer(torch.rand(8, 1, 8, 8).round())
+
+
+@pytest.mark.parametrize("posterior", ["gaussian", "flow"])
+def test_pseudo_inputs_are_told_what_the_example_is_told(posterior: str) -> None:
+    """p(z|c) = 1/K sum_k q(z|u_k, c), here each term by itself."""
+    torch.manual_seed(0)
+    prior = {"name": "vamp", "components": 3}
+    model = zoo.create("cvae", prior=prior, posterior=posterior, latent_dim=2)
+    told = torch.tensor([4, 0, 4, 9])
+    draws = model.infer(Batch(torch.rand(4, 1, 8, 8).round(), told), 5)
+    pseudo = model.prior.pseudo.sigmoid()
+    for row, label in enumerate(told):
+        z = draws.z[:, row]  # (S, d)
+        each = [_posterior_of(model, u, label) for u in pseudo]
+        expected = torch.stack([q.log_prob(z) for q in each]).exp().mean(0).log()
+        torch.testing.assert_close(draws.log_p[:, row, 0], expected)
+    p = draws.latents[0].prior.log_prob(draws.z[:1, :1].expand(1, 4, 2))[0]
+    torch.testing.assert_close(p[0], p[2])
+    assert not torch.allclose(p[0], p[1])
+
+
+def _posterior_of(model: Any, u: torch.Tensor, label: torch.Tensor) -> Any:
+    """q(z|u, c) of one pseudo-input, which the modality need not allow."""
+    numbers = torch.nn.functional.one_hot(label, 10).float()
+    return model.posterior(torch.cat([model.encoder(u[None])[0], numbers]), None)
+
+
+def test_examples_of_a_row_are_told_what_the_row_is() -> None:
+    """(B, 1, ...), as a prior reads that draws one pseudo-input for each code."""
+    torch.manual_seed(0)
+    model = zoo.create("cvae", prior={"name": "vamp", "components": 3}, latent_dim=2)
+    x, told = torch.rand(4, 1, 8, 8), torch.tensor([4, 0, 4, 9])
+    posterior = model._given(told).posterior
+    found = posterior(x[:, None])
+    assert found.batch_shape == (4, 1) and posterior(x[:2]).batch_shape == (4, 2)
+    every = posterior(x)  # (4, 4), of which the diagonal
+    torch.testing.assert_close(found.mean[:, 0], torch.einsum("bbd->bd", every.mean))
+
+
+def test_pseudo_inputs_under_a_flow_are_a_density() -> None:
+    """It integrates to one over a plane."""
+    torch.manual_seed(0)
+    prior = {"name": "vamp", "components": 4}
+    model = zoo.create("gaussian-vae", prior=prior, posterior="flow", latent_dim=2)
+    axis = torch.linspace(-8, 8, 321)
+    z = torch.cartesian_prod(axis, axis)[:, None]  # (N, 1, d)
+    p = model.infer(torch.zeros(1, 1, 8, 8)).latents[0].prior
+    with torch.no_grad():
+        total = p.log_prob(z).exp().sum() * (axis[1] - axis[0]) ** 2
+    assert total.item() == pytest.approx(1, abs=1e-3)

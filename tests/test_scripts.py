@@ -231,7 +231,7 @@ def reproduce(script: Any, mnist: Path, tmp_path: Path, monkeypatch: pytest.Monk
     fixed += ["--epochs", "2", "--warmup-epochs", "1", "--dims", "2"]
 
     def call(*arguments: str) -> list[dict[str, Any]]:
-        assert module.main([*fixed, *arguments]) == 0
+        assert module.main([*fixed, "--train", *arguments]) == 0
         return json.loads((tmp_path / "results" / "table.json").read_text())["records"]
 
     return call
@@ -247,7 +247,7 @@ def test_reproduction_records_runs_and_goes_on(
         "epochs": 2, "patience": 50, "kl_warmup_steps": TRAINED_ON // 64,
     }  # fmt: skip
     assert first["command"].endswith(
-        "--posteriors gaussian --dims 2 --seeds 0 --epochs 2 --warmup-epochs 1 --samples 2"
+        "--train --posteriors gaussian --dims 2 --seeds 0 --epochs 2 --warmup-epochs 1 --samples 2"
     )
     assert first["elbo"]["value"] == pytest.approx(
         first["re"]["value"] - first["kl"]["value"], abs=1e-3
@@ -278,6 +278,27 @@ def test_reproduction_measures_what_a_record_lacks_without_training_again(
     assert (after.st_ino, after.st_mtime_ns) == (weights.st_ino, weights.st_mtime_ns)
     (more,) = reproduce("--posteriors", "gaussian", "--samples", "3")
     assert more["samples"] == 3
+
+
+def test_reproduction_trains_only_when_asked(
+    script: Any, mnist: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nor what is recorded, though it lacks what was not measured then."""
+    module, file = script(REPRODUCE), tmp_path / "table.json"
+    options = ["--data-root", str(mnist), "--output", str(file)]
+    options += ["--directory", str(tmp_path / "{posterior}-d{d}-s{seed}")]
+    options += ["--warmup-epochs", "1", "--dims", "2", "--posteriors"]
+    trained = {"epochs": 500, "patience": 50, "kl_warmup_steps": TRAINED_ON // 64}
+    older = {**record("gaussian", 2, 0, 99.0, seconds=5400.0), "settings": trained}
+    file.write_text(json.dumps({"records": [older]}))
+    assert module.main([*options, "gaussian", "vmf"]) == 0
+    said = capsys.readouterr().err
+    assert "N-VAE, d = 2, seed 0: recorded in" in said and "without decoupled, knn, which" in said
+    assert "S-VAE, d = 2, seed 0: missing, about 90 min" in said
+    assert "nothing was trained; with --train 1 runs are, or go on, in about 1.5 h" in said
+    assert module.main([*options, "gaussian", "--train"]) == 0
+    assert module.read_records(file) == [older]
+    assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == []
 
 
 @pytest.mark.skipif("vmf-vae" not in zoo.list_variants(), reason="needs the vmf-vae")

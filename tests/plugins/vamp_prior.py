@@ -5,10 +5,11 @@ from __future__ import annotations
 import torch
 from pydantic import Field
 from torch import nn
-from torch.distributions import Categorical, Distribution, MixtureSameFamily
+from torch.distributions import Distribution
 
 import zoo
 from zoo.core.latent_space import Euclidean, LatentSpace
+from zoo.distributions import EqualMixture
 from zoo.errors import UnsupportedError
 from zoo.priors import Given, Prior
 from zoo.settings import Settings
@@ -29,6 +30,5 @@ class VampPrior(Prior):
         if given.posterior is None:
             raise UnsupportedError("'vamp' is made of posteriors of x, which this model has not")
         is_image = self.pseudo.ndim == 4
-        q = given.posterior(self.pseudo.sigmoid() if is_image else self.pseudo)  # (K,)
-        weights = Categorical(logits=given.like.new_zeros(len(self.pseudo)), validate_args=False)
-        return MixtureSameFamily(weights, q, validate_args=False)
+        q = given.posterior(self.pseudo.sigmoid() if is_image else self.pseudo)  # (K,), or (B, K)
+        return EqualMixture(q, given.like)

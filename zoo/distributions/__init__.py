@@ -2,6 +2,7 @@
 
 from zoo.distributions.bernoulli_image import BernoulliImage
 from zoo.distributions.discretized_logistic import DiscretizedLogistic
+from zoo.distributions.equal_mixture import EqualMixture
 from zoo.distributions.hyperspherical_uniform import HypersphericalUniform
 from zoo.distributions.mixture_of_discretized_logistics import MixtureOfDiscretizedLogistics
 from zoo.distributions.observed import observed_log_prob
@@ -11,6 +12,7 @@ from zoo.distributions.von_mises_fisher import TabulatedVonMisesFisher, VonMises
 __all__ = [
     "BernoulliImage",
     "DiscretizedLogistic",
+    "EqualMixture",
     "HypersphericalUniform",
     "MixtureOfDiscretizedLogistics",
     "PowerSpherical",

@@ -26,7 +26,10 @@ class Given(NamedTuple):
     condition: Tensor | None = None
     """Numbers (B, C) that say what each example is told."""
     posterior: Callable[[Tensor], Distribution] | None = None
-    """q(z|x) of examples, as a mixture of posteriors reads."""
+    """q(z|x, c) of examples (N, ...), as a mixture of posteriors reads: batch shape (N,).
+
+    Where a condition is told, all of them are told each of it: (B, N). Examples (B, N, ...) are
+    told that of their row: (B, N)."""
 
 
 class Prior(Component, nn.Module, ABC):

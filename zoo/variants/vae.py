@@ -12,7 +12,6 @@ from zoo.core.batch import Batch
 from zoo.core.draws import Draws, LatentDraw, drawn
 from zoo.core.latent_space import LatentSpace
 from zoo.core.reading import given_codes
-from zoo.errors import UnsupportedError
 from zoo.priors import Given
 from zoo.variants.single_latent import SingleLatentConfig, SingleLatentModel
 from zoo.variants.variational import VariationalConfig
@@ -70,17 +69,21 @@ class VAE(SingleLatentModel):
 
     def _given(self, condition: Tensor | None) -> Given:
         like = next(self.parameters())
-        return Given(like, self.told(condition, like), self._posterior_of)
+        told = self.told(condition, like)
+        return Given(like, told, partial(self._posterior_of, told))
 
-    def _posterior_of(self, x: Tensor) -> Distribution:
-        """q(z|x) of examples (N, ...), for priors made of posteriors.
+    def _posterior_of(self, told: Tensor | None, x: Tensor) -> Distribution:
+        """q(z|x, c) of examples, for priors made of posteriors, see :class:`Given`.
 
-        Raises UnsupportedError where posteriors are told a condition, which such examples lack.
+        Such a prior is p(z|c), a mixture of q(z|u_k, c) over its own examples u_k: so it can still
+        be the mean of the posteriors of one class, which q(z|u_k, c_k) of other classes cannot.
         """
-        if self.condition_width is not None:
-            raise UnsupportedError(
-                f"the prior {self.config.prior.name!r} is made of posteriors, and those of this "
-                "model are told a condition; choose another prior, or leave out the condition"
-            )
-        q: Distribution = self.posterior(self.encoder(x), None)
+        size = len(self.config.input_shape)
+        places = x.shape[: x.ndim - size]  # (N,) or (B, N)
+        features = self.encoder(x.flatten(0, -1 - size)).unflatten(0, places)  # (..., N, F)
+        if told is not None:
+            each = told.unsqueeze(1)  # (B, 1, C)
+            batch = torch.broadcast_shapes(places, each.shape[:-1])  # type: ignore[no-untyped-call]  # (B, N)
+            features = torch.cat([part.expand(*batch, -1) for part in (features, each)], dim=-1)
+        q: Distribution = self.posterior(features, None)
         return q
