@@ -13,11 +13,14 @@ those of the N-VAE ("gaussian") beside it d. Beside log p(x) every run records t
 with which the paper's log-likelihoods are consistent (see _decoupled.py), and the accuracy of 5
 nearest neighbours among 100, 600 and 1000 labelled codes.
 
-Every run has a directory of its own. A call that was killed goes on where it was, a finished run
-is measured without being trained again, and a recorded one is left as it is. The results are added
-to those in the output file; several processes may do so at once.
+Without --train nothing is trained: what stands and what is missing is shown, and how long it would
+take. Every run has a directory of its own. A call that was killed goes on where it was, and a
+finished run is measured without being trained again. A recorded one is left as it is, also where it
+lacks what is measured since, unless its directory stands. The results are added to those in the
+output file; several processes may do so at once.
 
     python scripts/reproduce_hyperspherical.py --data-root DIR [--dims 2 5] [--seeds 0 1 2]
+    python scripts/reproduce_hyperspherical.py --data-root DIR --train
     python scripts/reproduce_hyperspherical.py --table        # trains nothing
 """
 
@@ -75,7 +78,8 @@ class Run(NamedTuple):
 
     def command(self, options: argparse.Namespace) -> str:
         """The command line that repeats this run alone."""
-        parts = ["python", "scripts/reproduce_hyperspherical.py", "--posteriors", self.posterior]
+        parts = ["python", "scripts/reproduce_hyperspherical.py", "--train"]
+        parts += ["--posteriors", self.posterior]
         parts += ["--dims", str(self.dim), "--seeds", str(self.seed)]
         for name, default in DEFAULTS.items():
             if getattr(options, name) != default:
@@ -190,18 +194,49 @@ def add_record(path: Path, record: Record) -> None:
         write_json(path, {"paper": "arXiv:1804.00891, table 1", "records": records})
 
 
-def is_recorded(
+class State(NamedTuple):
+    """What stands of a run, in words, and what is to be done: nothing, measure it, or train it."""
+
+    words: str
+    measure: bool = False
+    train: bool = False
+
+
+def state_of(
     run: Run, records: list[Record], wanted: dict[str, int], options: argparse.Namespace
-) -> bool:
-    """Whether a record of the run, so trained and measured, lacks nothing a new one has."""
-    return any(
-        run_of(record) == (run.dim, run.posterior, run.seed)
+) -> State:
+    """What stands of a run that is so trained and measured."""
+    directory = Path(run.directory(options.directory))
+    recorded = [
+        record
+        for record in records
+        if run_of(record) == (run.dim, run.posterior, run.seed)
         and record["settings"] == wanted
         and record["samples"] == options.samples
-        and "decoupled" in record
-        and set(map(str, LABELS)) <= set(record.get("knn", {}))
-        for record in records
-    )
+    ]
+    lacking = [name for record in recorded for name in lacking_in(record)]
+    if recorded and not lacking:
+        return State(f"recorded in {options.output}")
+    if directory.exists():
+        return State(f"goes on in {directory}, or is measured if it is finished", measure=True)
+    if recorded:
+        return State(
+            f"recorded in {options.output} without {', '.join(lacking)}, which only a new training "
+            "would tell; give another --output to train it again"
+        )
+    return State(f"missing, about {expected_seconds(run, records) / 60:.0f} min", True, True)
+
+
+def lacking_in(record: Record) -> list[str]:
+    """What a record lacks that a new one has."""
+    knn = set(map(str, LABELS)) <= set(record.get("knn", {}))
+    return [*["decoupled"] * ("decoupled" not in record), *["knn"] * (not knn)]
+
+
+def expected_seconds(run: Run, records: list[Record]) -> float:
+    """What a run took of that posterior and dimension, or else the longest of all; 0 of none."""
+    alike = [r for r in records if (r["posterior"], r["d"]) == (run.posterior, run.dim)]
+    return max((record.get("seconds", 0.0) for record in alike or records), default=0.0)
 
 
 def runs_of(options: argparse.Namespace) -> list[Run]:
@@ -233,6 +268,7 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
         option = f"--{name.replace('_', '-')}"
         parser.add_argument(option, type=positive, default=default, metavar="N", help=text)
     shown = parser.add_mutually_exclusive_group()
+    shown.add_argument("--train", action="store_true", help="train and measure what is missing")
     shown.add_argument("--table", action="store_true", help="only print the recorded figures")
     shown.add_argument("--markdown", action="store_true", help="only print the README's table")
     options = parser.parse_args(arguments)
@@ -257,30 +293,38 @@ def check_directory(parser: argparse.ArgumentParser, options: argparse.Namespace
         )
 
 
-def train_missing(options: argparse.Namespace) -> None:
-    """Train, measure and record every run that is asked for and not recorded."""
+def go_through(options: argparse.Namespace) -> None:
+    """Say of every run that is asked for what stands of it; with --train, do what is missing."""
     dataset = load_dataset("mnist", root=options.data_root)
-    wanted = settings(dataset, options)
+    wanted, seconds, waiting = settings(dataset, options), 0.0, 0
     for run in runs_of(options):
+        records = read_records(options.output)  # others may have added some
+        state = state_of(run, records, wanted, options)
         name = f"{NAMES[run.posterior]}, d = {run.dim}, seed {run.seed}"
-        if is_recorded(run, read_records(options.output), wanted, options):
-            print(f"{name}: recorded in {options.output}", file=sys.stderr)
-            continue
-        print(name, file=sys.stderr, flush=True)
-        add_record(options.output, reproduce(run, dataset, options))
+        print(f"{name}: {state.words}", file=sys.stderr, flush=True)
+        waiting += state.measure
+        seconds += state.train * expected_seconds(run, records)
+        if state.measure and options.train:
+            add_record(options.output, reproduce(run, dataset, options))
+    if waiting and not options.train:
+        print(
+            f"nothing was trained; with --train {waiting} runs are, or go on, in about "
+            f"{seconds / 3600:.1f} h as the recorded ones took",
+            file=sys.stderr,
+        )
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Train and measure what is missing, then print the tables."""
+    """Say what stands, train and measure what is missing if that is asked for; print the tables."""
     options = parse_arguments(arguments)
     if not (options.table or options.markdown):
         try:
-            train_missing(options)
+            go_through(options)
         except zoo.ZooError as error:
             raise SystemExit(f"error: {error}") from error
     records = read_records(options.output)
     if not records:
-        raise SystemExit(f"error: {options.output} holds no records; run without --table first")
+        raise SystemExit(f"error: {options.output} holds no records; run with --train first")
     if options.markdown:
         print(markdown_table(records))
     else:
