@@ -28,6 +28,7 @@ from zoo.training.launch import Run
 from zoo.training.options import route
 from zoo.variants import Variant
 
+SHARED = Path(__file__).parents[2] / "shared" / "data"
 TINY: dict[str, Any] = {"latent_dim": 2, "backbone": {"hidden": [8]}}
 
 
@@ -58,6 +59,30 @@ class TestCreate:
         points = np.random.default_rng(0).normal(size=(20, 3))
         likelihood = zoo.create("gaussian-vae", dataset=points, scale=0.1).config.likelihood
         assert likelihood.dump() == {"name": "gaussian", "scale": 0.1, "learned": False}
+
+    def test_told_the_labels_of_known_data_it_reads_no_file(self, tmp_path: Path) -> None:
+        for condition in ("labels", {"on": "labels"}):
+            model = zoo.create(
+                "cvae", dataset="emnist", data_root=str(tmp_path), condition=condition
+            )
+            assert model.condition_width == 47
+        with pytest.raises(DataError):
+            zoo.create("cvae", dataset="emnist", data_root=str(tmp_path), condition="condition")
+
+    @pytest.mark.parametrize("name", ["digits", "mnist", "fashion-mnist"])
+    def test_registered_classes_are_those_of_the_data(
+        self, name: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        try:
+            data = zoo.load_dataset(name, root=str(SHARED))
+        except DataError:
+            pytest.skip(f"needs {name}")
+        spec = registry().dataset(name)
+        assert data.classes == spec.classes
+        fewer = spec.model_copy(update={"classes": 9})
+        monkeypatch.setitem(registry().datasets, name, fewer)
+        with pytest.raises(DataError, match="10 classes, registered with 9"):
+            zoo.load_dataset(name, root=str(SHARED))
 
     def test_weights_follow_the_global_seed(self) -> None:
         torch.manual_seed(0)

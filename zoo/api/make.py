@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
 from zoo.api.arguments import plain
 from zoo.api.source import opened
 from zoo.api.train import DEFAULT_DATASET, Option
+from zoo.core.condition import conditioned_on
 from zoo.core.model import LatentVariableModel
 from zoo.data import load_dataset
-from zoo.registry import registry
+from zoo.registry import DatasetSpec, registry
 from zoo.storage import checkpoint
 from zoo.training.launch import Run
 from zoo.variants import Facts, Variant
@@ -27,7 +30,8 @@ def create(
     """An untrained model of a variant, shaped for a dataset; ``overrides`` are model settings.
 
     A dataset's files are read, from ``data_root`` or where else they are looked for, only where
-    its registered facts do not say enough: of text the vocabulary is learned.
+    its registered facts do not say enough: of text the vocabulary is learned, and the numbers or
+    classes that a model is told may stand in the data alone.
 
     The weights are drawn with torch's global generator. The model is in eval mode, as loaded ones
     are: call ``.train()`` before training it yourself. Raises UnknownNameError, or ConfigError
@@ -39,11 +43,18 @@ def create(
     found = Variant.find(variant)
     known = registry().datasets.get(dataset) if isinstance(dataset, str) else None
     settings = found.settings(plain(overrides))
-    if known is not None and known.shape is not None and settings.get("condition") is None:
-        facts = Facts(known.shape, known.likelihood)
-    else:
-        facts = Facts.of(load_dataset(dataset, root=data_root))
+    facts = _known_facts(known, settings) or Facts.of(load_dataset(dataset, root=data_root))
     return found.build(found.complete(settings, facts)).eval()
+
+
+def _known_facts(spec: DatasetSpec | None, settings: Mapping[str, Any]) -> Facts | None:
+    """What a registered dataset says of a model so set, or None where its files must be read."""
+    if spec is None or spec.shape is None:
+        return None
+    column = conditioned_on(settings)
+    if column is not None and (column != "labels" or spec.classes is None):
+        return None
+    return Facts(spec.shape, spec.likelihood, classes=spec.classes)
 
 
 def save(

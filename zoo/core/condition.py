@@ -162,6 +162,10 @@ def as_condition(model: LatentVariableModel, condition: object, n: int) -> Tenso
 
 
 def conditioned_on(config: Mapping[str, Any]) -> str | None:
-    """The column of the data that a model of a complete configuration is told."""
+    """The column of the data that a model of a configuration, complete or not, is told.
+
+    >>> conditioned_on({"condition": "labels"}), conditioned_on({"condition": {"classes": 3}})
+    ('labels', 'labels')
+    """
     told = config.get("condition")
-    return None if told is None else str(told["on"])
+    return str(told.get("on", "labels")) if isinstance(told, Mapping) else told

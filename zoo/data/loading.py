@@ -211,6 +211,8 @@ def _load_registered(name: str, wanted: _Wanted) -> Dataset:
     dataset = Dataset(name, *loaded, likelihood=spec.likelihood, license=spec.license)
     if dataset.train.shape != spec.shape:
         raise DataError(f"{name}: images are {dataset.train.shape}, registered as {spec.shape}")
+    if spec.classes is not None and (dataset.classes or 0) > spec.classes:
+        raise DataError(f"{name}: {dataset.classes} classes, registered with {spec.classes}")
     return _resized(dataset, wanted.image_size)
 
 

@@ -46,6 +46,8 @@ class DatasetSpec(Settings):
     """Of an image; a sentence has the width of the longest."""
     likelihood: str
     validation: int = Field(ge=1)
+    classes: int | None = Field(None, ge=1)
+    """How many the labels number, so that a model that is told them is made without the data."""
     options: dict[str, str] = {}
 
 
