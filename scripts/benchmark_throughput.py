@@ -52,6 +52,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import zoo
 from zoo.cli.settings import parse_settings
+from zoo.core.condition import conditioned_on
 from zoo.data import Dataset, Examples, load_dataset
 from zoo.memory import keep_freed_memory
 from zoo.training.device import autocast, choose_device
@@ -169,7 +170,9 @@ def build_trainer(
     )
     device = choose_device(options.device)
     run = RunDirectory(folder)
-    return Trainer(complete(experiment, data), data, run, device, visible=False)
+    experiment = complete(experiment, data)
+    data = data.conditioned(conditioned_on(experiment.model))
+    return Trainer(experiment, data, run, device, visible=False)
 
 
 def training(trainer: Trainer) -> Task:

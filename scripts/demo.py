@@ -123,14 +123,27 @@ def _section(
 
 def _pictures(model: zoo.LatentVariableModel, test: Examples | None) -> list[Figure]:
     seeded = torch.Generator().manual_seed(0)
-    samples = model.sample(4 * COLUMNS, generator=seeded)
+    told = _conditions(model, test, 4 * COLUMNS)
+    if model.conditioning is not None and told is None:
+        return []  # of numbers, which only the data have
+    samples = model.sample(4 * COLUMNS, generator=seeded, condition=told)
     scale = enlargement(samples)
     figures = [Figure("Samples", grid(samples, COLUMNS, scale=scale))]
     if test is not None:
-        x = test.batch(torch.arange(2 * COLUMNS), kind=model.input_kind, generator=seeded).x
-        pairs = reconstruction_grid(x, model.reconstruct(x), COLUMNS, scale=scale)
+        batch = test.batch(torch.arange(2 * COLUMNS), kind=model.input_kind, generator=seeded)
+        pairs = reconstruction_grid(batch.x, model.reconstruct(batch), COLUMNS, scale=scale)
         figures.append(Figure("Test images, each row above its reconstructions", pairs))
     return figures
+
+
+def _conditions(
+    model: zoo.LatentVariableModel, test: Examples | None, n: int
+) -> torch.Tensor | None:
+    """What the model is told for ``n`` samples: each class in turn, or what the examples have."""
+    told = model.conditioning
+    if told is None or told.classes is None:
+        return None if told is None or test is None else test.conditions(n)
+    return torch.arange(n) % told.classes
 
 
 def _sentences(model: zoo.LatentVariableModel, test: Examples | None) -> list[Sentences]:

@@ -306,17 +306,25 @@ def show(name: str, file: Path, data_root: str | None) -> str:
     data = load_for_model(model.config, str(checkpoint.read_metadata(file).dataset), root=data_root)
     if isinstance(model, UniVAE) and model.input_kind == "tokens":
         return text_card(model, data)
-    draw(model, data.test.take(32), CHECKPOINTS / "images" / f"{name}.png")
-    beside = "Left: samples from the prior. Right: test images, each beside its reconstruction."
+    draw(model, data.test, CHECKPOINTS / "images" / f"{name}.png")
+    drawn = "samples from the prior"
+    if model.conditioning is not None:
+        drawn += f", told the {model.conditioning.on} of the test set in turn"
+    beside = f"Left: {drawn}. Right: test images, each beside its reconstruction."
     return f"![samples](images/{name}.png)\n\n{beside}"
 
 
 def draw(model: LatentVariableModel, test: Examples, path: Path) -> None:
-    """Samples from the prior, and test images beside their reconstructions, in one picture."""
-    fixed = test.fixed(model.input_kind, seed=0)
-    x = fixed.batch(torch.arange(len(fixed)), kind="real").x
-    drawn = model.sample(64, generator=torch.Generator().manual_seed(0))
-    pairs = torch.stack([x, torch.as_tensor(model.reconstruct(x))], 1).flatten(0, 1)
+    """Samples from the prior, and test images beside their reconstructions, in one picture.
+
+    A model that is told something makes samples of each class in turn.
+    """
+    fixed = test.take(32).fixed(model.input_kind, seed=0)
+    batch = fixed.batch(torch.arange(len(fixed)), kind="real")
+    generator = torch.Generator().manual_seed(0)
+    drawn = model.sample(64, generator=generator, condition=test.conditions(64))
+    rebuilt = torch.as_tensor(model.reconstruct(batch))
+    pairs = torch.stack([batch.x, rebuilt], 1).flatten(0, 1)
     samples = torch.as_tensor(drawn).unflatten(0, (8, 8))
     picture = torch.cat([samples, pairs.unflatten(0, (8, 8))], 1).flatten(0, 1)
     path.parent.mkdir(exist_ok=True)

@@ -36,7 +36,7 @@ def checks(script: ModuleType) -> ModuleType:
 def test_a_dry_run_on_the_cpu_writes_the_whole_record(
     script: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    variants = ["autoencoder", "vmf-vae", "univae"]
+    variants = ["autoencoder", "vmf-vae", "univae", "cvae"]
     file = tmp_path / "record.json"
     arguments = ["--device", "cpu", "--quick", "--variants", *variants, "--json", str(file)]
     assert script.main(arguments) == 0, capsys.readouterr().out
@@ -47,7 +47,8 @@ def test_a_dry_run_on_the_cpu_writes_the_whole_record(
     for variant, found in record["variants"].items():
         assert list(found) == ["resume", "figures", "no copies", "eager", "compiled", "graph"]
         assert found["resume"]["passed"] and found["resume"]["tensors"] > 1
-        assert found["figures"]["checkpoint"] == f"{variant}-digits"
+        released = found["figures"].get("checkpoint")
+        assert released == (None if variant == "cvae" else f"{variant}-digits")
         speed = found["eager"]["float32"]
         assert speed["examples_per_second"] > 0 and 0 < speed["of_peak"] < 1
         assert speed["of_bare"] == pytest.approx(

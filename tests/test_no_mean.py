@@ -34,7 +34,6 @@ def cauchy(means: Tensor) -> Distribution:
 
 
 WITHOUT = {"logit-normal": logit_normal, "cauchy": cauchy}
-SAID = {"logit-normal": "TransformedDistribution .* define the property mean", "cauchy": "finite"}
 POINTS = np.random.default_rng(0).uniform(0.01, 0.99, (60, 4)).astype(np.float32)
 
 
@@ -46,6 +45,7 @@ def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str
     return str(request.param)
 
 
+@pytest.mark.parametrize("kind", ["logit-normal"], indirect=True)
 def test_what_shows_it_says_what_to_define(kind: str) -> None:
     model = zoo.create("gaussian-vae", dataset=POINTS, hidden=[8], latent_dim=2)
     x = torch.from_numpy(POINTS[:3])
@@ -57,7 +57,7 @@ def test_what_shows_it_says_what_to_define(kind: str) -> None:
         lambda: model.show(codes),
         lambda: model.estimate(codes),
     ):
-        with pytest.raises(UnsupportedError, match=SAID[kind]):
+        with pytest.raises(UnsupportedError, match=r"Transformed.* define the property mean"):
             ask()
 
 

@@ -58,6 +58,31 @@ def last_record(run: Path) -> dict[str, Any]:
     return record
 
 
+@pytest.mark.parametrize("settings", [{"condition": "labels"}, {"condition": "condition"}, {}])
+def test_pictures_of_models_that_are_told_something(
+    release: ModuleType, tmp_path: Path, settings: dict[str, Any]
+) -> None:
+    """On a card and in the demo: of each class in turn, or of the data's numbers."""
+    data = zoo.load_dataset("digits")
+    numbers = {
+        f"{part}_condition": split.labels[:, None].float() for part, split in data.splits.items()
+    }
+    labelled = {f"{part}_labels": split.labels for part, split in data.splits.items()}
+    images = {part: split.rows for part, split in data.splits.items()}
+    columns = numbers if settings.get("condition") == "condition" else labelled
+    data = zoo.load_dataset({**images, **columns})
+    model = zoo.create("gaussian-vae", dataset=data, latent_dim=2, hidden=[8], **settings)
+    test = data.conditioned(settings.get("condition")).test
+    release.draw(model, test, tmp_path / "card.png")
+    assert (tmp_path / "card.png").stat().st_size > 0
+    demo = importlib.import_module("demo")
+    assert len(demo._pictures(model, test)) == 2
+    untold = settings.get("condition") == "condition"  # no class can be told in turn
+    assert len(demo._pictures(model, None)) == (0 if untold else 1)
+    told = demo._conditions(model, None, 12)
+    assert told is None or told.tolist() == [*range(10), 0, 1]
+
+
 def sections(words: list[str]) -> dict[str, Any]:
     """The settings of a command line, as the command line reads them."""
     given = parse_settings([word for word in words if "=" in word])

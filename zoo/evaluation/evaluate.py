@@ -186,11 +186,14 @@ def _figures(
     if evidence is not None and variance is not None:
         found = _bounds(terms, variance, evidence, dims)
         drawn = variance.log_likelihood
+    log_likelihood = mean_of("log p(x|z)", terms.log_likelihood, drawn)
     error, exact = first.squared_error, torch.zeros_like(drawn)
+    if error is not None and not error.isfinite().all():
+        error = None  # of finite likelihoods: their mean does not exist, as that of a Cauchy
     return {
         **found,
         "examples": len(terms.kl),
-        "log_likelihood": mean_of("log p(x|z)", terms.log_likelihood, drawn),
+        "log_likelihood": log_likelihood,
         "kl_per_group": tuple(terms.kl.mean(0).tolist()),
         "kl_per_dimension": per_dimension and tuple(per_dimension.mean.tolist()),
         "mse_per_pixel": None if error is None else mean_of("squared error", error, exact),

@@ -81,13 +81,23 @@ class Reporter:
             self.writer.add_scalar(name.replace("_", "/", 1), record[name], record["step"])
         self.writer.add_scalar("examples_per_second", self.examples_per_second, record["step"])
         if record["epoch"] % every == 0:
-            generator = torch.Generator(next(model.parameters()).device).manual_seed(0)
-            try:
-                samples = model.sample(SAMPLES, generator=generator, condition=told)
-                model.modality.log(self.writer, samples, record["step"])
-            except UnsupportedError as error:  # no reason to end a training
-                self.warn(f"TensorBoard shows no samples: {error}")
+            self._log_samples(self.writer, model, record["step"], told)
         self._line(record)
+
+    def _log_samples(
+        self, writer: SummaryWriter, model: LatentVariableModel, step: int, told: Tensor | None
+    ) -> None:
+        """That a p(x|z) has no mean is no reason to end a training."""
+        generator = torch.Generator(next(model.parameters()).device).manual_seed(0)
+        try:
+            samples = model.sample(SAMPLES, generator=generator, condition=told)
+        except UnsupportedError as error:
+            self.warn(f"TensorBoard shows no samples: {error}")
+            return
+        if isinstance(samples, Tensor) and not samples.isfinite().all():
+            self.warn("TensorBoard shows no samples: the mean of p(x|z) is not finite")
+            return
+        model.modality.log(writer, samples, step)
 
     def warn(self, message: str) -> None:
         """A line above the bar, or on standard error; never kept quiet."""
