@@ -21,7 +21,7 @@ from zoo.data import Examples, load_for_model
 from zoo.evaluation import Comparison, Evaluation
 from zoo.registry import CheckpointSpec
 from zoo.report import (
-    Figure,
+    Picture,
     Section,
     Sentences,
     checkpoint_section,
@@ -29,7 +29,7 @@ from zoo.report import (
     reconstruction_grid,
     write_page,
 )
-from zoo.report.figures import enlargement
+from zoo.report.pictures import enlargement
 
 COLUMNS = 8
 
@@ -106,7 +106,7 @@ def _section(
     notes: list[str],
     data_root: str | None,
 ) -> Section:
-    figures: list[Figure] = []
+    pictures: list[Picture] = []
     sentences: list[Sentences] = []
     if model is not None:
         test = None
@@ -115,25 +115,25 @@ def _section(
         if model.input_kind == "tokens":
             sentences = _sentences(model, test)
         else:
-            figures = _pictures(model, test)
+            pictures = _pictures(model, test)
     return checkpoint_section(
-        name, _card(name), evaluation, figures=figures, sentences=sentences, notes=notes
+        name, _card(name), evaluation, pictures=pictures, sentences=sentences, notes=notes
     )
 
 
-def _pictures(model: zoo.LatentVariableModel, test: Examples | None) -> list[Figure]:
+def _pictures(model: zoo.LatentVariableModel, test: Examples | None) -> list[Picture]:
     seeded = torch.Generator().manual_seed(0)
     told = _conditions(model, test, 4 * COLUMNS)
     if model.conditioning is not None and told is None:
         return []  # of numbers, which only the data have
     samples = model.sample(4 * COLUMNS, generator=seeded, condition=told)
     scale = enlargement(samples)
-    figures = [Figure("Samples", grid(samples, COLUMNS, scale=scale))]
+    pictures = [Picture("Samples", grid(samples, COLUMNS, scale=scale))]
     if test is not None:
         batch = test.batch(torch.arange(2 * COLUMNS), kind=model.input_kind, generator=seeded)
         pairs = reconstruction_grid(batch.x, model.reconstruct(batch), COLUMNS, scale=scale)
-        figures.append(Figure("Test images, each row above its reconstructions", pairs))
-    return figures
+        pictures.append(Picture("Test images, each row above its reconstructions", pairs))
+    return pictures
 
 
 def _conditions(

@@ -25,7 +25,7 @@ from torch import Tensor
 
 import zoo
 from zoo.data.loading import load_for_model
-from zoo.report.figures import save_grid
+from zoo.report.pictures import save_grid
 from zoo.storage import checkpoint, hub
 from zoo.variants.nvae_lite import NVAELite
 from zoo.variants.univae import UniVAE

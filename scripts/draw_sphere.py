@@ -23,7 +23,7 @@ from zoo.data.loading import load_for_model
 from zoo.errors import DataError
 from zoo.evaluation import encode_split
 from zoo.files import write_atomically
-from zoo.report.figures import png_bytes
+from zoo.report.pictures import png_bytes
 
 SIZE = (1500, 560)
 SIDE = 452

@@ -32,7 +32,7 @@ from zoo.devices import hardware
 from zoo.evaluation import Estimate, Evaluation
 from zoo.files import sha256, write_atomically
 from zoo.registry import packaged_root, registry
-from zoo.report.figures import enlargement, save_grid
+from zoo.report.pictures import enlargement, save_grid
 from zoo.storage import checkpoint
 from zoo.training.config import TrainingConfig
 from zoo.training.device import choose_device

@@ -26,7 +26,7 @@ from zoo.errors import ConfigError, DataError
 from zoo.evaluation import Comparison, Estimate, Evaluation
 from zoo.registry import CheckpointSpec, MetricSpec, RecipeSpec
 from zoo.report import (
-    Figure,
+    Picture,
     Section,
     Sentences,
     checkpoint_section,
@@ -182,7 +182,7 @@ def test_the_page_is_self_contained_and_says_everything(tmp_path: Path) -> None:
     comparison = Comparison(title="digits", rows=(evaluation("b", 22.0), evaluation("a", 21.0)))
     image = grid(torch.rand(4, 1, 8, 8), 2)
     section = checkpoint_section(
-        "small", SPEC, evaluation("small", 21.0), figures=[Figure("Samples", image)]
+        "small", SPEC, evaluation("small", 21.0), pictures=[Picture("Samples", image)]
     )
     path = write_page(tmp_path / "index.html", [comparison], [section], title="The zoo")
     content = path.read_text(encoding="utf-8")
@@ -218,7 +218,7 @@ def test_text_is_escaped(tmp_path: Path) -> None:
         facts={hostile: hostile},
         table=[[hostile], [hostile]],
         notes=[hostile],
-        figures=[Figure(hostile, grid(torch.rand(1, 1, 2, 2), 1))],
+        pictures=[Picture(hostile, grid(torch.rand(1, 1, 2, 2), 1))],
         sentences=[Sentences(hostile, [hostile])],
     )
     path = write_page(tmp_path / "index.html", [], [section], title=hostile)

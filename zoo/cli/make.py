@@ -47,7 +47,7 @@ def sample(
     check_suffix(out, (".png", ".npy", ".npz", ".txt"))
     import torch
 
-    from zoo.report.figures import enlargement, grid
+    from zoo.report.pictures import enlargement, grid
 
     model = open_source(source).model
     check_writable(model, out)
@@ -88,7 +88,7 @@ def reconstruct(
     import torch
 
     from zoo.randomness import seeded
-    from zoo.report.figures import enlargement, reconstruction_grid
+    from zoo.report.pictures import enlargement, reconstruction_grid
 
     opened = open_source(source)
     model = opened.model

@@ -1,11 +1,11 @@
 """Pictures and one self-contained page of what was measured."""
 
 from zoo.report.cards import checkpoint_section
-from zoo.report.figures import grid, png_bytes, reconstruction_grid, save_grid
-from zoo.report.page import Figure, Section, Sentences, write_page
+from zoo.report.page import Picture, Section, Sentences, write_page
+from zoo.report.pictures import grid, png_bytes, reconstruction_grid, save_grid
 
 __all__ = [
-    "Figure",
+    "Picture",
     "Section",
     "Sentences",
     "checkpoint_section",

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from zoo.evaluation import Estimate, Evaluation
 from zoo.registry import CheckpointSpec, MetricSpec
-from zoo.report.page import Figure, Section, Sentences
+from zoo.report.page import Picture, Section, Sentences
 
 _UNITS = {
     "nll": "nats per example",
@@ -38,7 +38,7 @@ def checkpoint_section(
     spec: CheckpointSpec,
     evaluation: Evaluation | None = None,
     *,
-    figures: Sequence[Figure] = (),
+    pictures: Sequence[Picture] = (),
     sentences: Sequence[Sentences] = (),
     notes: Sequence[str] = (),
 ) -> Section:
@@ -67,7 +67,7 @@ def checkpoint_section(
         facts=facts,
         table=[titles, *rows] if rows else (),
         notes=[*protocol, *notes],
-        figures=figures,
+        pictures=pictures,
         sentences=sentences,
     )
 

@@ -13,11 +13,11 @@ from PIL import Image
 
 from zoo.evaluation import Comparison
 from zoo.files import write_atomically
-from zoo.report.figures import png_bytes
+from zoo.report.pictures import png_bytes
 
 
 @dataclass(frozen=True)
-class Figure:
+class Picture:
     """A picture with the words under it."""
 
     caption: str
@@ -44,7 +44,7 @@ class Section:
     facts: Mapping[str, str] = field(default_factory=dict)
     table: Sequence[Sequence[str]] = ()
     notes: Sequence[str] = ()
-    figures: Sequence[Figure] = ()
+    pictures: Sequence[Picture] = ()
     sentences: Sequence[Sentences] = ()
 
 
