@@ -76,12 +76,12 @@ class TestCodes:
             model.decode(make(model.code_dim), condition)
 
     @pytest.mark.parametrize("shape", [(), (2, 3)])
-    def test_what_is_no_batch_of_codes_to_complete(
+    def test_what_is_no_batch_of_codes_to_resample(
         self, model: LatentVariableModel, shape: tuple[int, ...]
     ) -> None:
         """(D,) was taken for D codes, (2, 3, D) for 2."""
         with pytest.raises(UnsupportedError, match=r"give codes \(B, \d+\)"):
-            model.complete(torch.zeros(*shape, model.code_dim), [0])
+            model.resample_groups(torch.zeros(*shape, model.code_dim), [0])
 
     def test_as_many_conditions_as_codes(self) -> None:
         model = zoo.create("cvae")

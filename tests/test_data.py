@@ -16,7 +16,7 @@ from torch import Tensor
 from zoo.core.model import InputKind, ModelConfig
 from zoo.data import Dataset, Split, load_dataset, load_for_model
 from zoo.data.loading import existing_path
-from zoo.data.partition import complete, hold_out
+from zoo.data.partition import hold_out, with_held_out
 from zoo.errors import DataError, UnknownNameError, ZooError
 from zoo.registry import registry
 
@@ -337,7 +337,7 @@ def test_a_dataset_refuses_empty_and_unlike_splits() -> None:
 @given(count=st.integers(3, 1500))
 @settings(max_examples=25)
 def test_completed_splits_partition_the_examples(count: int) -> None:
-    splits = complete(numbered(count), None, None)
+    splits = with_held_out(numbered(count), None, None)
     parts = [numbers_of(split) for split in splits]
     assert torch.cat(parts).sort().values.tolist() == list(range(count))
     assert [len(part) for part in parts[1:]] == [max(1, count // 10)] * 2
@@ -353,7 +353,7 @@ def test_holding_out_is_shuffled_and_always_the_same() -> None:
 
 
 def test_given_splits_stay_as_they_are() -> None:
-    train, validation, test = complete(numbered(20), numbered(3), None)
+    train, validation, test = with_held_out(numbered(20), numbered(3), None)
     assert (len(train), len(validation), len(test)) == (18, 3, 2)
 
 
@@ -365,9 +365,9 @@ def test_holding_out_must_leave_both_parts_something(count: int) -> None:
 
 def test_too_few_examples_say_how_many_are_needed() -> None:
     with pytest.raises(DataError, match="1 example cannot be split .* give at least 3"):
-        complete(numbered(1), None, None)
+        with_held_out(numbered(1), None, None)
     with pytest.raises(DataError, match="0 examples cannot be split .* give at least 1"):
-        complete(numbered(0), numbered(1), numbered(1))
+        with_held_out(numbered(0), numbered(1), numbered(1))
 
 
 # Names and paths

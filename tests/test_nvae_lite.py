@@ -348,7 +348,7 @@ class TestCodes:
         with torch.no_grad():
             model._descend(1, keep)
             generator = torch.Generator().manual_seed(0)
-            found = model.complete(code.expand(4000, -1), [2], generator)
+            found = model.resample_groups(code.expand(4000, -1), [2], generator)
         kept = [*range(group.start), *range(group.stop, model.code_dim)]
         assert torch.equal(found[:, kept], code[:, kept].expand(4000, -1))
         drawn = found[:, group.start : group.stop]

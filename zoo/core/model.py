@@ -190,7 +190,7 @@ class LatentVariableModel(Component, nn.Module, ABC):
         """Raise UnsupportedError for what the prior's spread cannot be scaled by."""
         check_temperature(temperature)
 
-    def complete(
+    def resample_groups(
         self,
         codes: Tensor,
         groups: Sequence[int],
@@ -238,7 +238,7 @@ class LatentVariableModel(Component, nn.Module, ABC):
         UnsupportedError for a group there is not.
         """
         batch = Batch.of(batch)
-        codes = self.complete(self.encode(batch), groups, generator, batch.condition)
+        codes = self.resample_groups(self.encode(batch), groups, generator, batch.condition)
         with noise_of(generator, codes.device):
             return self.show(codes, batch.condition)
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from zoo.data.examples import COLUMNS, Examples
 from zoo.data.numpy_files import Array, read_arrays
-from zoo.data.partition import complete
+from zoo.data.partition import with_held_out
 from zoo.data.split import LEVELS, Split
 from zoo.data.vectors import VectorSplit
 from zoo.errors import DataError, did_you_mean
@@ -67,7 +67,7 @@ def split_arrays(arrays: Mapping[str, Array]) -> ArraySplits:
         part: kind(piece, *(_column(columns, name, part, len(piece)) for name in COLUMNS))
         for (part, columns), piece in zip(parts.items(), pieces, strict=True)
     }
-    return complete(splits["train"], splits.get("validation"), splits.get("test"))
+    return with_held_out(splits["train"], splits.get("validation"), splits.get("test"))
 
 
 def check_keys(keys: list[str]) -> None:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from zoo.data.image_files import SPLIT_NAMES, ImageFile, image_files, shown
 from zoo.data.images import MOST_BYTES, decode, decoder_versions, without_pillows_warnings
-from zoo.data.partition import Splits, complete
+from zoo.data.partition import Splits, with_held_out
 from zoo.data.split import Split
 from zoo.errors import DataError
 
@@ -134,7 +134,7 @@ def _splits(pictures: Sequence[_Picture]) -> Splits:
         if rows:  # they stand together
             labels = _labels([pictures[row].file.label for row in rows], names)
             splits[part] = Split(images[rows[0] : rows[-1] + 1], labels)
-    return complete(splits["train"], splits.get("validation"), splits.get("test"))
+    return with_held_out(splits["train"], splits.get("validation"), splits.get("test"))
 
 
 def _labels(subfolders: Sequence[str], names: Sequence[str]) -> Tensor | None:

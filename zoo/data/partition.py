@@ -34,7 +34,7 @@ def hold_out(split: E, count: int) -> tuple[E, E]:
     return split.select(rest), split.select(held)
 
 
-def complete(train: E, validation: E | None, test: E | None) -> tuple[E, E, E]:
+def with_held_out(train: E, validation: E | None, test: E | None) -> tuple[E, E, E]:
     """The splits with those that are missing held out of ``train``: a tenth of it each."""
     needed = 1 + (validation is None) + (test is None)
     if len(train) < needed:

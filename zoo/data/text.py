@@ -19,7 +19,7 @@ from torch.nn.functional import pad
 from zoo.core.batch import Batch
 from zoo.data.archive import Archive
 from zoo.data.examples import Examples
-from zoo.data.partition import complete
+from zoo.data.partition import with_held_out
 from zoo.errors import DataError
 from zoo.modalities.tokenizer import END, PAD, UNKNOWN, Kind, Tokenizer, refuse_waste
 from zoo.modalities.tokenizer_json import MOST_BYTES
@@ -176,7 +176,7 @@ class Corpus(NamedTuple):
         if form is None and several:  # each alone is checked where it is cut
             refuse_waste([((row != PAD).sum(1) - 1).tolist() for row in rows], places)
         splits = [TextSplit(pad(row, (0, width - row.shape[1]), value=PAD).int()) for row in rows]
-        train, validation, test = splits if several else complete(splits[0], None, None)
+        train, validation, test = splits if several else with_held_out(splits[0], None, None)
         return (train, validation, test), tokenizer.json
 
     def _own(self) -> Tokenizer:
@@ -185,7 +185,7 @@ class Corpus(NamedTuple):
         lines = self.files[0]
         if len(self.files) == 1:
             numbers = TextSplit(torch.arange(len(lines), dtype=torch.int32)[:, None])
-            train, _, _ = complete(numbers, None, None)
+            train, _, _ = with_held_out(numbers, None, None)
             lines = [lines[number] for number in train.tokens[:, 0].tolist()]
         size = BPE_TOKENS if self.kind == "bpe" else MAX_TOKENS
         return Tokenizer.learn(lines, self.kind, size)

@@ -40,7 +40,7 @@ def observed_log_prob(distribution: Distribution, value: Tensor, observed: Tenso
         raise UnsupportedError(
             f"{_name(distribution)} does not factorise over the elements of an example, so that "
             "missing ones cannot be left out of its likelihood; choose a likelihood that does "
-            "(Bernoulli or Gaussian, say), or give complete examples"
+            "(Bernoulli or Gaussian, say), or give whole examples"
         )
     stand_in = _point(elements.support, value)
     elementwise = torch.where(

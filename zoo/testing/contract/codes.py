@@ -63,7 +63,7 @@ def groups_that_are_kept_stay_as_they_are(case: Case) -> None:
     with torch.no_grad():
         codes = model.encode(batch)
         last = len(model.group_widths) - 1
-        new = model.complete(codes, [last], seed(0), batch.condition)
+        new = model.resample_groups(codes, [last], seed(0), batch.condition)
     kept, drawn = (torch.split(each, list(model.group_widths), dim=-1) for each in (codes, new))
     for group in range(last):
         same(kept[group], drawn[group], f"group {group}")

@@ -63,7 +63,7 @@ def a_condition_of_nothing_is_refused(case: Case) -> None:
         lambda: model.encode(asked),
         lambda: model.reconstruct(asked),
         lambda: model.edit(asked, [0]),
-        lambda: model.complete(codes, [0], condition=told),
+        lambda: model.resample_groups(codes, [0], condition=told),
         lambda: model.decode(codes, told),
         lambda: model.show(codes, told),
         lambda: model.estimate(codes, told),

@@ -100,7 +100,7 @@ class NVAELite(LatentVariableModel):
     def decode(self, z: Tensor, condition: Tensor | None = None) -> Distribution:
         """p(x|z) for codes (..., D), batch shape (...).
 
-        Codes of the first groups alone, (..., ``groups[g].stop``), are completed by draws from the
+        Codes of the first groups alone, (..., ``groups[g].stop``), have the others drawn from the
         prior. Raises DataError for a width at which no group ends.
         """
         check_told(self, condition)
@@ -123,7 +123,7 @@ class NVAELite(LatentVariableModel):
         drawn = range(len(self.groups))
         return self.generate(self.top.new_zeros(n, 0), drawn, temperature, generator)[0]
 
-    def complete(
+    def resample_groups(
         self,
         codes: Tensor,
         groups: Sequence[int],

@@ -113,7 +113,7 @@ class TokenByToken(LatentVariableModel):
         The others keep what they say of x, so this shows what each decides. Raises
         UnsupportedError for a group there is not.
         """
-        codes = self.complete(self.encode(batch), groups, generator)
+        codes = self.resample_groups(self.encode(batch), groups, generator)
         with noise_of(generator, codes.device):
             return self.show(codes, decoding=decoding)
 
