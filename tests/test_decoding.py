@@ -236,7 +236,7 @@ def test_beams_are_no_more_rows_than_the_model_bounds(monkeypatch: pytest.Monkey
         return generate(self, begin, part, tokens)
 
     monkeypatch.setattr(Beam, "generate", spy)
-    monkeypatch.setattr(UniVAE, "rows_within", lambda _self, _numbers: 7)
+    monkeypatch.setattr(UniVAE, "examples_within", lambda _self, _numbers: 7)
     assert torch.equal(model.generate(z, Beam(width=3)), expected)
     assert seen == [6, 6, 3]
 

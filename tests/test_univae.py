@@ -486,10 +486,10 @@ def test_pixels_that_are_none_are_refused(kind: str) -> None:
 
 
 def test_caches_bound_the_rows_on_a_cpu_and_memory_elsewhere() -> None:
-    assert build().rows == 2048
+    assert build().decode_batch == 2048
     large = UniVAE(UniVAEConfig(input_shape=(1, 28, 28), layers=2, groups=1))
-    assert 10 < large.rows < 40
-    assert 100 < large.to("meta").rows < 200
+    assert 10 < large.decode_batch < 40
+    assert 100 < large.to("meta").decode_batch < 200
 
 
 def test_logits_bound_the_rows_of_text() -> None:
@@ -498,7 +498,7 @@ def test_logits_bound_the_rows_of_text() -> None:
     tokenizer = Tokenizer.learn([words], "words").json
     text = {"input_shape": (64,), "tokenizer": tokenizer, "likelihood": "categorical"}
     model = UniVAE(UniVAEConfig.parse({**text, **SMALL}, "test"))
-    assert model.rows == 2**24 // (64 * (20_003 + 4 * 16))
+    assert model.decode_batch == 2**24 // (64 * (20_003 + 4 * 16))
 
 
 def test_patches_are_laid_out_row_by_row() -> None:

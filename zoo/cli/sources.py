@@ -43,7 +43,7 @@ def open_source(source: str) -> OpenedFile:
 
 def batch_size(model: LatentVariableModel) -> int:
     """How many examples the model encodes, decodes or draws at a time."""
-    return min(BATCH, model.rows)
+    return min(BATCH, model.decode_batch)
 
 
 def examples_for(

@@ -44,7 +44,7 @@ def log_evidence(
             "defined; compare reconstructions, or use a variational variant such as 'gaussian-vae'"
         )
     batch = Checked(*model.prepared(batch))  # so that the host waits once, not for every chunk
-    at_once = max(1, min(chunk, model.rows) // max(1, len(batch.x)))
+    at_once = max(1, min(chunk, model.decode_batch) // max(1, len(batch.x)))
     sums, squares = [], []
     for part in _chunks(samples, at_once):
         log_weights = model.infer(batch, part).log_weights  # (part, B)
@@ -68,7 +68,7 @@ def log_posteriors(model: LatentVariableModel, batch: Batch) -> Tensor:
     count = len(codes)
     parts = [
         model.infer(batch, given=part[:, None].expand(-1, count, -1)).log_q.sum(-1)
-        for part in torch.split(codes, max(1, model.rows // max(1, count)))
+        for part in torch.split(codes, max(1, model.decode_batch // max(1, count)))
     ]
     return torch.cat(parts)
 

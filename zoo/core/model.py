@@ -128,7 +128,7 @@ class LatentVariableModel(Component, nn.Module, ABC):
         return (self.code_dim,)
 
     @property
-    def rows(self) -> int:
+    def decode_batch(self) -> int:
         """How many examples are decoded at a time where memory is to be bounded."""
         return 2048
 

@@ -60,7 +60,7 @@ def evaluate_model(
     a figure is not finite.
     """
     _check(model, split, dataset, split_name, samples, seed, batch_size)
-    batch_size = min(batch_size, model.rows)
+    batch_size = min(batch_size, model.decode_batch)
     fixed = split.fixed(model.input_kind, seed).by_length()
     protocol = {
         "model": name,

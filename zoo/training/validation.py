@@ -63,7 +63,7 @@ class Validation:
 
 def in_batches(model: LatentVariableModel, split: Examples) -> Iterator[Batch]:
     """All of a fixed split, as many at a time as the model has room for."""
-    return split.batches(min(EVALUATION_BATCH, model.rows), kind="real")
+    return split.batches(min(EVALUATION_BATCH, model.decode_batch), kind="real")
 
 
 def _terms(model: LatentVariableModel, batch: Batch) -> dict[str, Tensor]:

@@ -30,8 +30,8 @@ from zoo.variants.univae.state import DECODER, ENCODER, DecoderState
 from zoo.variants.univae.text_tokens import TextTokens
 from zoo.variants.univae.transformer import RMSNorm, TransformerLayer
 
-ROW_NUMBERS = 2**24
-"""Activations of all rows that are decoded at a time: some 0.4 GB with what they pass through."""
+DECODED_NUMBERS = 2**24
+"""Activations of all that is decoded at a time: some 0.4 GB with what they pass through."""
 CACHED_NUMBERS = 2**21
 """As many stay near a CPU's cores, which weights draws of images 1.6 times as fast."""
 Step = Callable[..., Tensor]
@@ -170,7 +170,7 @@ class UniVAE(TokenByToken):
     @torch.no_grad()
     def generate(self, codes: Tensor, decoding: Decoding) -> Tensor:
         # Several sequences an example multiply the rows, which are to be bounded all the same.
-        most = self.rows_within(ROW_NUMBERS) // decoding.width
+        most = self.examples_within(DECODED_NUMBERS) // decoding.width
         at_once = len(codes) if decoding.width == 1 else most
         parts = torch.split(self.grouped(codes), max(1, at_once))
         begin = partial(DecoderState, self)
@@ -238,13 +238,13 @@ class UniVAE(TokenByToken):
         return self.prior.variance
 
     @property
-    def rows(self) -> int:
+    def decode_batch(self) -> int:
         """Fewer, the longer the sequences and the larger the vocabulary."""
         # Most texts are far shorter than they might be.
         in_cache = self.start.device.type == "cpu" and self.input_kind != "tokens"
-        return self.rows_within(CACHED_NUMBERS if in_cache else ROW_NUMBERS)
+        return self.examples_within(CACHED_NUMBERS if in_cache else DECODED_NUMBERS)
 
-    def rows_within(self, numbers: int) -> int:
+    def examples_within(self, numbers: int) -> int:
         """Of how many examples the activations are at most so many."""
         each = self.tokens.length * (4 * self.config.width + self.tokens.vocabulary)
-        return max(1, min(super().rows, numbers // each))
+        return max(1, min(super().decode_batch, numbers // each))
