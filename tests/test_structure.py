@@ -21,7 +21,7 @@ LAYERS = (
     ("zoo.core",),
     ("zoo.backbones", "zoo.likelihoods", "zoo.modalities", "zoo.nn", "zoo.posteriors",
      "zoo.priors"),
-    ("zoo.core.bounds", "zoo.core.condition", "zoo.core.model"),
+    ("zoo.core.bounds", "zoo.core.condition", "zoo.core.model", "zoo.core.reading"),
     ("zoo.data",),
     ("zoo.variants",),
     ("zoo.objectives", "zoo.storage"),

@@ -200,8 +200,17 @@ class LatentVariableModel(Component, nn.Module, ABC):
         """``codes`` (B, D) with the latents of ``groups``, from 0, drawn from the prior."""
         check_groups(groups, len(self.group_widths))
         check_rows(codes, self.code_dim)
-        codes = as_codes(self, codes)
         check_told(self, condition)
+        return self.redraw(as_codes(self, codes), groups, generator, condition)
+
+    def redraw(
+        self,
+        codes: Tensor,
+        groups: Sequence[int],
+        generator: torch.Generator | None,
+        condition: Tensor | None,
+    ) -> Tensor:
+        """What :meth:`resample_groups` does, for groups that the prior draws independently."""
         drawn = self.draw_codes(len(codes), 1.0, generator, condition)
         kept, new = (torch.split(each, list(self.group_widths), dim=-1) for each in (codes, drawn))
         parts = [new[g] if g in groups else kept[g] for g in range(len(kept))]

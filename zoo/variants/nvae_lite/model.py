@@ -12,7 +12,6 @@ from torch.distributions import Distribution
 from torch.nn.functional import silu
 
 from zoo.core.batch import Batch
-from zoo.core.checks import check_groups, check_rows
 from zoo.core.condition import check_told
 from zoo.core.draws import Draws, LatentDraw
 from zoo.core.latent_space import Euclidean
@@ -123,18 +122,15 @@ class NVAELite(LatentVariableModel):
         drawn = range(len(self.groups))
         return self.generate(self.top.new_zeros(n, 0), drawn, temperature, generator)[0]
 
-    def resample_groups(
+    def redraw(
         self,
         codes: Tensor,
         groups: Sequence[int],
-        generator: torch.Generator | None = None,
-        condition: Tensor | None = None,
+        generator: torch.Generator | None,
+        condition: Tensor | None,
     ) -> Tensor:
         """``codes`` (B, D), those of ``groups`` drawn from p(z_g | z_<g), others as they are."""
-        check_groups(groups, len(self.groups))
-        check_rows(codes, self.code_dim)
-        check_told(self, condition)
-        return self.generate(as_codes(self, codes), groups, 1.0, generator)[0]
+        return self.generate(codes, groups, 1.0, generator)[0]
 
     def penalty(self) -> Tensor | None:
         """The summed spectral norms, weighted."""
