@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
+from zoo.data.conversion import Conversion
 from zoo.data.folder import read_folder
 from zoo.data.idx import read_idx
 from zoo.data.text import Corpus, load_text_file
@@ -241,7 +242,7 @@ def corpora() -> Iterator[Case]:
 
 
 def read_picture(path: Path) -> None:
-    read_folder(path.parent, 28)
+    read_folder(path.parent, Conversion((28, 28)))
 
 
 def read_tokenizer(path: Path) -> None:

@@ -161,7 +161,7 @@ class TestTrain:
             ({"lr": math.inf}, "training settings: 'lr'"),
             ({"epochs": 0}, "training settings: 'epochs'"),
             ({"latent_dim": 0}, "model 'gaussian-vae': 'latent_dim'"),
-            ({"image_size": 8.5}, "'image_size'"),
+            ({"image_size": 8.5}, "image_size must be a whole number"),
         ],
     )  # fmt: skip
     def test_mistakes_are_found_before_training(

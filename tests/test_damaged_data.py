@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from zoo.data import load_dataset
+from zoo.data.conversion import Conversion
 from zoo.data.idx import read_idx
 from zoo.data.image_metadata import Metadata, split_jpeg
 from zoo.data.images import decode
@@ -103,13 +104,13 @@ def test_more_than_8_bits_are_refused(content: bytes) -> None:
     with Image.open(BytesIO(content)) as image:
         image.load()  # a sound file
     with pytest.raises(DataError, match="^x: more than 8 bits a channel, .*convert it to 8 bits"):
-        decode(content, "x", None)
+        decode(content, "x")
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA"])
 @pytest.mark.parametrize("form", ["png", "tiff", "webp", "gif"])
 def test_8_bits_or_fewer_are_read(mode: str, form: str) -> None:
-    pixels = decode(encoded(form, Image.new(mode, (4, 3), 0), lossless=True), "x", None)
+    pixels = decode(encoded(form, Image.new(mode, (4, 3), 0), lossless=True), "x")
     assert pixels.shape[1:] == (3, 4) and (pixels == 0).all()
 
 
@@ -125,7 +126,7 @@ def test_every_orientation_is_turned_as_pillow_turns_it(orientation: int, form: 
     content = encoded(form, Image.fromarray(pixels[:3]), exif=exif, lossless=True)
     with Image.open(BytesIO(content)) as image:
         expected = np.array(ImageOps.exif_transpose(image).convert("RGB"))
-    assert np.array_equal(decode(content, "x", None).permute(1, 2, 0).numpy(), expected)
+    assert np.array_equal(decode(content, "x").permute(1, 2, 0).numpy(), expected)
 
 
 @pytest.mark.parametrize("order", ["<", ">"])
@@ -158,7 +159,7 @@ def test_a_jpeg_without_its_metadata_has_the_same_pixels(
     content = encoded("jpeg", image, icc_profile=b"x" * 70_000, comment=b"hello", **options)
     with Image.open(BytesIO(content)) as read:
         expected = np.array(read.convert("L" if mode == "L" else "RGB"))
-    found = decode(content, "x", None).permute(1, 2, 0).squeeze().numpy()
+    found = decode(content, "x").permute(1, 2, 0).squeeze().numpy()
     assert np.array_equal(found, expected)
 
 
@@ -211,7 +212,7 @@ def test_any_damage_ends_in_pixels_or_an_error(
         content[int(place * (len(content) - 1))] = value
     damaged = bytes(content) if end > 0.5 else bytes(content[: int(2 * end * len(content))])
     try:
-        pixels = decode(damaged, "name.png", 8)
+        pixels = decode(damaged, "name.png", Conversion((8, 8)))
     except DataError as error:
         assert str(error).startswith("name.png")
     else:

@@ -452,12 +452,12 @@ def test_existing_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     [
         ((1, 8, 8), None, (1, 8, 8)),
         ((1, 12, 12), None, (1, 12, 12)),
-        ((1, 12, 12), 10, (1, 10, 10)),
-        ((1, 12, 14), None, (1, 8, 8)),
+        ((1, 12, 14), None, (1, 12, 14)),
+        ((1, 12, 14), "12x14", (1, 12, 14)),
     ],
 )
 def test_images_come_in_the_size_a_model_reads(
-    shape: tuple[int, ...], image_size: int | None, expected: tuple[int, int, int]
+    shape: tuple[int, ...], image_size: str | None, expected: tuple[int, int, int]
 ) -> None:
     config = ModelConfig(input_shape=shape)
     assert load_for_model(config, "digits", image_size=image_size).test.shape == expected

@@ -26,7 +26,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from zoo.data import Dataset, Split, load_dataset, loading, torchvision_sets
-from zoo.data.images import resize_and_crop
+from zoo.data.conversion import resize_and_crop
 from zoo.data.roots import cache_folder, data_roots
 from zoo.data.torchvision_compat import torchvision_datasets
 from zoo.environment import offline
@@ -476,7 +476,7 @@ def test_mixed_sizes_are_named_and_image_size_mends_them(tmp_path: Path) -> None
     write_image(tmp_path / "a.png", 6, 9)
     write_image(tmp_path / "b.png", 6, 9)
     write_image(tmp_path / "c.png", 20, 10)
-    with pytest.raises(DataError, match=r"a\.png is 9x6, c\.png is 10x20; give image_size"):
+    with pytest.raises(DataError, match=r"a\.png is 6x9, c\.png is 20x10; give image_size"):
         load_dataset(tmp_path)
     for n, size in enumerate(((7, 7), (8, 8), (9, 9))):
         write_image(tmp_path / f"d{n}.png", *size)
@@ -488,7 +488,7 @@ def test_mixed_sizes_are_named_and_image_size_mends_them(tmp_path: Path) -> None
 @given(height=st.integers(1, 40), width=st.integers(1, 40), size=st.integers(1, 40))
 def test_resizing_gives_the_size_and_keeps_flat_colours(height: int, width: int, size: int) -> None:
     colours = torch.tensor([0, 77, 255], dtype=torch.uint8).view(1, 3, 1, 1)
-    resized = resize_and_crop(colours.expand(2, 3, height, width), size)
+    resized = resize_and_crop(colours.expand(2, 3, height, width), size, size)
     assert resized.shape == (2, 3, size, size)
     assert torch.equal(resized, colours.expand(2, 3, size, size))
 
@@ -496,8 +496,8 @@ def test_resizing_gives_the_size_and_keeps_flat_colours(height: int, width: int,
 def test_cropping_keeps_the_centre() -> None:
     wide = torch.zeros(1, 1, 4, 10, dtype=torch.uint8)
     wide[..., 3:7] = 9
-    assert (resize_and_crop(wide, 4) == 9).all()
-    assert (resize_and_crop(wide.transpose(2, 3), 4) == 9).all()
+    assert (resize_and_crop(wide, 4, 4) == 9).all()
+    assert (resize_and_crop(wide.transpose(2, 3), 4, 4) == 9).all()
 
 
 def test_photographs_are_turned_as_their_exif_says(tmp_path: Path) -> None:

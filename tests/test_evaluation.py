@@ -355,7 +355,7 @@ def test_refusals_say_what_to_do() -> None:
         evaluate(model, images(4), batch_size=0)
     with pytest.raises(DataError, match="at least 2 examples, got 1"):
         evaluate(model, images(1))
-    with pytest.raises(DataError, match=r"\(1, 2, 3\), the examples are \(1, 3, 2\)"):
+    with pytest.raises(DataError, match=r"= \(1, 2, 3\), noise has \(1, 3, 2\)"):
         evaluate(model, Split(torch.zeros(4, 1, 3, 2, dtype=torch.uint8)))
 
 

@@ -27,7 +27,7 @@ def picture(path: Path, level: int | None = None) -> Path:
 
 
 def sizes(folder: Path) -> list[int]:
-    return [len(split) for split in read_folder(folder, None).splits]
+    return [len(split) for split in read_folder(folder).splits]
 
 
 def classes(folder: Path, count: int = 10) -> None:
@@ -42,7 +42,7 @@ class TestLinks:
         classes(folder)
         (folder / "dog").rename(tmp_path / "elsewhere")
         (folder / "dog").symlink_to(tmp_path / "elsewhere")
-        splits = read_folder(folder, None).splits
+        splits = read_folder(folder).splits
         assert [len(split) for split in splits] == [16, 2, 2]
         labels = torch.cat([split.labels for split in splits if split.labels is not None])
         assert labels.bincount().tolist() == [10, 10]
@@ -72,13 +72,13 @@ class TestLinks:
             for other in range(30):
                 (folder / f"{n:02}" / f"to{other:02}").symlink_to(folder / f"{other:02}")
         with pytest.raises(DataError, match=r"the same folder as .* and \d+ more"):
-            read_folder(folder, None)
+            read_folder(folder)
 
     def test_one_folder_as_two_classes_is_named(self, tmp_path: Path) -> None:
         classes(tmp_path)
         (tmp_path / "kitten").symlink_to(tmp_path / "cat")
         with pytest.raises(DataError, match=r"kitten \(the same folder as cat\)"):
-            read_folder(tmp_path, None)
+            read_folder(tmp_path)
 
     def test_the_validation_split_may_be_the_test_split(self, tmp_path: Path) -> None:
         classes(tmp_path / "train")
@@ -91,7 +91,7 @@ class TestLinks:
         (tmp_path / "cat" / "lost.png").symlink_to(tmp_path / "gone.png")
         (tmp_path / "cat" / "self.png").symlink_to(tmp_path / "cat" / "self.png")
         with pytest.raises(DataError, match=r"lost\.png \(leads nowhere, .*self\.png \(leads"):
-            read_folder(tmp_path, None)
+            read_folder(tmp_path)
 
 
 class TestSplits:
@@ -116,14 +116,14 @@ class TestSplits:
         for name in ("train", "val", "valid"):
             classes(tmp_path / name, 2)
         with pytest.raises(DataError, match="two folders of one split, val and valid"):
-            read_folder(tmp_path, None)
+            read_folder(tmp_path)
 
     @pytest.mark.parametrize("name", ["test", "Validation"])
     def test_a_split_without_one_to_train_on(self, name: str, tmp_path: Path) -> None:
         classes(tmp_path)
         picture(tmp_path / name / "0.png")
         with pytest.raises(DataError, match=f"has a split {name} but none to train on"):
-            read_folder(tmp_path, None)
+            read_folder(tmp_path)
 
     @pytest.mark.parametrize("inner", ["images", "cat"])
     def test_splits_further_down_are_not_mixed(self, inner: str, tmp_path: Path) -> None:
@@ -132,7 +132,7 @@ class TestSplits:
         classes(tmp_path / inner / "test", 3)
         said = rf"{inner}.test \(a split, but not directly.*{inner}.train \(a split"
         with pytest.raises(DataError, match=said):
-            read_folder(tmp_path, None)
+            read_folder(tmp_path)
 
     def test_a_file_may_be_called_like_a_split(self, tmp_path: Path) -> None:
         classes(tmp_path)
@@ -144,13 +144,13 @@ class TestSplits:
         picture(tmp_path / "masks" / "0.png")
         picture(tmp_path / "loose.png")
         with pytest.raises(DataError) as caught:
-            read_folder(tmp_path, None)
+            read_folder(tmp_path)
         assert "loose.png (beside train), masks (beside train). Move" in str(caught.value)
 
     def test_each_split_has_labels_of_its_own_and_one_numbering(self, tmp_path: Path) -> None:
         for name in ("train/a/0", "train/b/0", "train/b/1", "train/a/1", "val/b/0", "test/0"):
             picture(tmp_path / f"{name}.png")
-        train, validation, test = read_folder(tmp_path, None).splits
+        train, validation, test = read_folder(tmp_path).splits
         assert train.labels is not None and train.labels.tolist() == [0, 0, 1, 1]
         assert validation.labels is not None and validation.labels.tolist() == [1]
         assert test.labels is None
@@ -160,14 +160,14 @@ class TestSplits:
         classes(tmp_path / "train", 3)
         picture(tmp_path / "test" / other / "0.png")
         with pytest.raises(DataError, match=f"'{other}' and 'cat' would be two classes"):
-            read_folder(tmp_path, None)
+            read_folder(tmp_path)
 
     def test_composed_and_decomposed_letters_are_one(self, tmp_path: Path) -> None:
         picture(tmp_path / "train" / "caf\u00e9" / "0.png")
         picture(tmp_path / "train" / "bar" / "0.png")
         picture(tmp_path / "test" / "cafe\u0301" / "0.png")
         with pytest.raises(DataError, match="would be two classes"):
-            read_folder(tmp_path, None)
+            read_folder(tmp_path)
 
 
 class TestFiles:
@@ -181,7 +181,7 @@ class TestFiles:
             options = {"lossless": True} if suffix == "webp" else {}
             form = {"pgm": "ppm", "pnm": "ppm", "tif": "tiff"}.get(suffix.lower(), suffix)
             Image.fromarray(pixels).save(tmp_path / f"{n}.{suffix}", format=form, **options)
-        found = torch.cat([split.images for split in read_folder(tmp_path, None).splits])
+        found = torch.cat([split.images for split in read_folder(tmp_path).splits])
         assert sorted(found[:, 0, 0, 0].tolist()) == levels
         assert (found == found[:, :1, :1, :1]).all()
 
@@ -195,14 +195,14 @@ class TestFiles:
         frames = [Image.new("L", (4, 4), level) for level in (10, 200)]
         for n in range(3):
             frames[0].save(tmp_path / f"{n}.gif", save_all=True, append_images=frames[1:])
-        for split in read_folder(tmp_path, None).splits:
+        for split in read_folder(tmp_path).splits:
             assert (split.images == 10).all()
 
     def test_pages_are_not_left_out(self, tmp_path: Path) -> None:
         pages = [Image.new("L", (4, 4), level) for level in (10, 200)]
         pages[0].save(tmp_path / "scan.tif", save_all=True, append_images=pages[1:])
         with pytest.raises(DataError, match=r"scan\.tif: several pages"):
-            read_folder(tmp_path, None)
+            read_folder(tmp_path)
 
     @pytest.mark.parametrize("name", ["a.heic", "b.npy", "clip.mp4", "noname", "c.png.zip"])
     @pytest.mark.parametrize("place", [".", "cat"])
@@ -210,7 +210,7 @@ class TestFiles:
         classes(tmp_path)
         (tmp_path / place / name).write_bytes(b"x")
         with pytest.raises(DataError, match=rf"{name} \(not read as an image\)\. Move it away"):
-            read_folder(tmp_path, None)
+            read_folder(tmp_path)
 
     @pytest.mark.parametrize(
         "name",
@@ -235,7 +235,7 @@ class TestFiles:
         for n in range(25):
             (tmp_path / f"{n:02}.heic").write_bytes(b"x")
         with pytest.raises(DataError, match=r"09\.heic \(not read as an image\) and 15 more\."):
-            read_folder(tmp_path, None)
+            read_folder(tmp_path)
 
     @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no FIFOs here")
     def test_what_would_never_end_is_named(self, tmp_path: Path) -> None:
@@ -244,7 +244,7 @@ class TestFiles:
         (tmp_path / "zero.png").symlink_to("/dev/zero")
         said = r"pipe\.png \(no regular file\)|zero\.png \(no regular file\)"
         with pytest.raises(DataError, match=said):
-            read_folder(tmp_path, None)
+            read_folder(tmp_path)
 
     def test_a_folder_that_cannot_be_read_is_named(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -280,8 +280,8 @@ class TestDamage:
         for n in range(7):
             (tmp_path / "cat" / f"{n}.png").write_bytes(b"\x89PNG\r\n\x1a\nno")
         with pytest.raises(DataError, match=r"7 files cannot be used: .*4\.png.* and 2 more\. "):
-            read_folder(tmp_path, None)
-        contents = read_folder(tmp_path, None, skip_unreadable=True)
+            read_folder(tmp_path)
+        contents = read_folder(tmp_path, skip_unreadable=True)
         assert [len(split) for split in contents.splits] == [11, 1, 1]
         assert len(contents.skipped) == 7 and "0.png cannot be read" in contents.skipped[0]
         labels = torch.cat([s.labels for s in contents.splits if s.labels is not None])
@@ -292,19 +292,19 @@ class TestDamage:
         (tmp_path / "test").mkdir()
         (tmp_path / "test" / "0.png").write_bytes(b"")
         with pytest.raises(DataError, match=r"1 file cannot be used: test.0\.png"):
-            read_folder(tmp_path, None, skip_unreadable=True)
+            read_folder(tmp_path, skip_unreadable=True)
 
 
 class TestIdentity:
     def test_it_is_that_of_the_bytes(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """Not of the pixels, which another decoder may read one level apart."""
         classes(tmp_path / "a")
-        first = read_folder(tmp_path / "a", None)
+        first = read_folder(tmp_path / "a")
         (tmp_path / "a").rename(tmp_path / "b")
         monkeypatch.setattr(
             "zoo.data.folder.decode", lambda *given: decode(*given).clamp(0, 254).add(1)
         )
-        again = read_folder(tmp_path / "b", None)
+        again = read_folder(tmp_path / "b")
         assert again.digest == first.digest
         assert again.decoder == first.decoder and "Pillow" in first.decoder
         assert again.splits[0].digest() != first.splits[0].digest()
@@ -312,7 +312,7 @@ class TestIdentity:
     @pytest.mark.parametrize("change", ["byte", "label", "more", "split"])
     def test_every_change_changes_it(self, change: str, tmp_path: Path) -> None:
         classes(tmp_path / "train")
-        before = read_folder(tmp_path, None).digest
+        before = read_folder(tmp_path).digest
         file = tmp_path / "train" / "cat" / "0.png"
         if change == "byte":
             picture(file, 255)
@@ -323,4 +323,4 @@ class TestIdentity:
         else:
             (tmp_path / "test").mkdir()
             file.rename(tmp_path / "test" / "0.png")
-        assert read_folder(tmp_path, None).digest != before
+        assert read_folder(tmp_path).digest != before

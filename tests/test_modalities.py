@@ -180,7 +180,9 @@ def test_images_are_shown_within_their_range_and_vectors_as_they_are() -> None:
 
 def test_a_protocol_is_said_as_published_figures_say_it() -> None:
     assert IMAGES.describe(9, "binary", 3) == "9 examples, binarised with seed 3"
-    assert IMAGES.describe(9, "unit", 3, True) == "9 examples, resized to 8x8, in [0, 1]"
+    assert (
+        IMAGES.describe(9, "unit", 3, "resized to 8x8") == "9 examples, resized to 8x8, in [0, 1]"
+    )
     assert IMAGES.describe(9, "real", 3) == "9 examples, in [0, 1]"
     assert TEXT.describe(9, "tokens", 3) == "9 sentences"
     assert VECTORS.describe(9, "real", 3) == "9 examples, as real numbers"

@@ -14,6 +14,7 @@ from zoo.api.train import DEFAULT_DATASET, Option
 from zoo.core.condition import conditioned_on
 from zoo.core.model import LatentVariableModel
 from zoo.data import load_dataset
+from zoo.data.conversion import ImageSize
 from zoo.registry import DatasetSpec, registry
 from zoo.storage import checkpoint
 from zoo.training.launch import Run
@@ -25,13 +26,16 @@ def create(
     *,
     dataset: object = DEFAULT_DATASET,
     data_root: str | None = None,
+    image_size: ImageSize | None = None,
+    image_channels: int | None = None,
     **overrides: Option,
 ) -> LatentVariableModel:
     """An untrained model of a variant, shaped for a dataset; ``overrides`` are model settings.
 
     A dataset's files are read, from ``data_root`` or where else they are looked for, only where
     its registered facts do not say enough: of text the vocabulary is learned, and the numbers or
-    classes that a model is told may stand in the data alone.
+    classes that a model is told may stand in the data alone. ``image_size`` and
+    ``image_channels`` are those of :func:`zoo.load_dataset`.
 
     The weights are drawn with torch's global generator. The model is in eval mode, as loaded ones
     are: call ``.train()`` before training it yourself. Raises UnknownNameError, or ConfigError
@@ -43,7 +47,13 @@ def create(
     found = Variant.find(variant)
     known = registry().datasets.get(dataset) if isinstance(dataset, str) else None
     settings = found.settings(plain(overrides))
-    facts = _known_facts(known, settings) or Facts.of(load_dataset(dataset, root=data_root))
+    converted = (image_size, image_channels) != (None, None)
+    facts = None if converted else _known_facts(known, settings)
+    if facts is None:
+        data = load_dataset(
+            dataset, root=data_root, image_size=image_size, image_channels=image_channels
+        )
+        facts = Facts.of(data)
     return found.build(found.complete(settings, facts)).eval()
 
 

@@ -11,6 +11,7 @@ import torch
 from zoo.api.arguments import whole_number
 from zoo.api.source import Opened, Source, open_all, opened
 from zoo.data import Dataset, Examples, load_for_model
+from zoo.data.conversion import Conversion, ImageSize
 from zoo.errors import ConfigError, did_you_mean
 from zoo.evaluation import (
     Comparison,
@@ -39,15 +40,17 @@ class _Protocol:
     examples: int | None = None
     seed: int = 0
     data_root: str | None = None
-    image_size: int | None = None
+    image_size: ImageSize | None = None
+    image_channels: int | None = None
 
     def __post_init__(self) -> None:
         if self.split not in SPLITS:
             guess = did_you_mean(self.split, SPLITS)
             raise ConfigError(f"unknown split {self.split!r}{guess} Known: {', '.join(SPLITS)}.")
-        for option in ("samples", "examples", "seed", "image_size"):
+        for option in ("samples", "examples", "seed"):
             if (value := getattr(self, option)) is not None:
                 object.__setattr__(self, option, whole_number(option, value))
+        Conversion.of(self.image_size, self.image_channels)  # refused before anything is loaded
 
 
 def evaluate(
@@ -59,7 +62,8 @@ def evaluate(
     examples: int | None = None,
     seed: int = 0,
     data_root: str | None = None,
-    image_size: int | None = None,
+    image_size: ImageSize | None = None,
+    image_channels: int | None = None,
     device: str | torch.device = "cpu",
     progress: Progress | None = None,
 ) -> Evaluation:
@@ -67,10 +71,11 @@ def evaluate(
 
     ``source`` is a model or a :class:`Run`, measured where it is, or a checkpoint's name or path,
     loaded to ``device``. ``dataset`` is what :func:`zoo.load_dataset` takes, by default what the
-    checkpoint was trained on; its images are resized to what the model reads where they differ, or
-    to ``image_size``. ``examples`` takes so many, spread evenly over the split. ``progress`` is
-    called with the number of decoded examples so far and in all. Threads that call it measure one
-    after another.
+    checkpoint was trained on, converted as for that training; of others the images are resized to
+    what the model reads, or to ``image_size``, and have their channels converted to
+    ``image_channels``, both as :func:`zoo.load_dataset` does. ``examples`` takes so many, spread
+    evenly over the split. ``progress`` is called with the number of decoded examples so far and in
+    all. Threads that call it measure one after another.
 
     Raises UnknownNameError, ConfigError, DataError or CheckpointError.
 
@@ -78,7 +83,8 @@ def evaluate(
     >>> score.examples, score.nll.value < -score.elbo.value
     (300, True)
     """
-    protocol = _Protocol(dataset, split, samples, examples, seed, data_root, image_size)
+    conversion = (image_size, image_channels)
+    protocol = _Protocol(dataset, split, samples, examples, seed, data_root, *conversion)
     return _measure(opened(source, device), protocol, progress)
 
 
@@ -91,20 +97,23 @@ def compare(
     examples: int | None = None,
     seed: int | None = None,
     data_root: str | None = None,
+    image_channels: int | None = None,
     device: str | torch.device = "cpu",
 ) -> Comparison:
     """Measure several models under one protocol; print the result for a table.
 
     ``sources`` are what :func:`evaluate` takes, in a list, or in a mapping from the names to show.
     The protocol is a registered ``benchmark``, or the test split of a ``dataset``: by default of
-    the one that all were trained on. Arguments given beside a benchmark replace its own. Raises
-    what :func:`evaluate` raises, and ConfigError when the figures could not be compared (different
-    kinds of input, pixels, vocabularies or measures).
+    the one that all were trained on. Its images are resized to what each model reads, and have
+    their channels converted where ``image_channels`` says so. Arguments given beside a benchmark
+    replace its own. Raises what :func:`evaluate` raises, and ConfigError when the figures could not
+    be compared (different kinds of input, pixels, vocabularies or measures).
 
     >>> print(compare(["gaussian-vae-digits", "beta-vae-digits"], benchmark="digits", samples=10))
     digits...
     """
-    given = {"samples": samples, "examples": examples, "seed": seed, "data_root": data_root}
+    given = {"samples": samples, "examples": examples, "seed": seed, "data_root": data_root,
+             "image_channels": image_channels}  # fmt: skip
     changed: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
     protocol = replace(_registered_protocol(benchmark, dataset), **changed)
     entries = open_all(sources, device)
@@ -188,5 +197,6 @@ def _data_for(entry: Opened, protocol: _Protocol) -> Dataset:
         dataset,
         root=protocol.data_root,
         image_size=protocol.image_size,
+        image_channels=protocol.image_channels,
         trained_on=entry.metadata.data if own and entry.metadata else None,
     )

@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 
 from zoo.api.arguments import plain
 from zoo.data import Dataset, load_dataset
+from zoo.data.conversion import ImageSize
 from zoo.data.loading import MEMORY, is_in_memory
 from zoo.mappings import differences
 from zoo.registry import registry
@@ -34,7 +35,8 @@ def train(
     dataset: object = DEFAULT_DATASET,
     directory: str | Path | None = None,
     data_root: str | None = None,
-    image_size: int | None = None,
+    image_size: ImageSize | None = None,
+    image_channels: int | None = None,
     skip_unreadable: bool = False,
     start_from: str | Path | Run | None = None,
     progress: bool = True,
@@ -43,7 +45,8 @@ def train(
     """Train a variant by name on a known dataset or one's own, and return the best model.
 
     ``dataset`` is what :func:`zoo.load_dataset` takes: a name, a path, or data in memory, which are
-    passed again to go on with the run. With ``skip_unreadable`` damaged files of a folder of images
+    passed again to go on with the run. ``image_size`` and ``image_channels`` convert images, and
+    are settings of the run. With ``skip_unreadable`` damaged files of a folder of images
     are left out.
 
     ``overrides`` are settings of the training (``epochs=20``), the objective (``beta=2.0``) or the
@@ -65,7 +68,9 @@ def train(
     """
     found = Variant.find(variant)
     routed = route(plain(overrides), found)
-    data = load_dataset(dataset) if is_in_memory(dataset) else None
+    data = None
+    if is_in_memory(dataset):
+        data = load_dataset(dataset, image_size=image_size, image_channels=image_channels)
     experiment = Experiment.build(
         found,
         str(dataset) if data is None else MEMORY + data.name,
@@ -73,7 +78,8 @@ def train(
         train=routed["train"],
         objective=routed["objective"],
         data_root=data_root,
-        image_size=plain(image_size),
+        image_size=image_size,
+        image_channels=image_channels,
         skip_unreadable=skip_unreadable,
         start_from=start_from.directory if isinstance(start_from, Run) else start_from,
     )

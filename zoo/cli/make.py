@@ -10,6 +10,7 @@ import typer
 
 from zoo.cli.app import app
 from zoo.cli.options import (
+    ChannelsOption,
     ConditionOption,
     DatasetOption,
     DecodingOption,
@@ -82,6 +83,7 @@ def reconstruct(
     decoding: DecodingOption = None,
     seed: SeedOption = 0,
     data_root: RootOption = None,
+    image_channels: ChannelsOption = None,
 ) -> None:
     """Show the first examples of a dataset, and under each the model's reconstruction."""
     check_suffix(out, (".png", ".npz", ".txt"))
@@ -94,7 +96,7 @@ def reconstruct(
     model = opened.model
     check_writable(model, out)
     rebuild = decoded_by(model.reconstruct, decoding)
-    examples = examples_for(opened, dataset, split, seed, data_root).take(n)
+    examples = examples_for(opened, dataset, split, seed, data_root, image_channels).take(n)
     originals = list(examples.batches(batch_size(model), "real"))
     shown = [model.modality.write(batch.x) for batch in originals]
     with seeded(seed, torch.device("cpu")):  # of a decoding that draws
@@ -119,13 +121,14 @@ def encode(
     split: SplitOption = "test",
     seed: SeedOption = 0,
     data_root: RootOption = None,
+    image_channels: ChannelsOption = None,
 ) -> None:
     """Write the codes of a dataset's examples, images resized to the model's size if need be."""
     check_suffix(out, (".npz",))
     import torch
 
     opened = open_source(source)
-    examples = examples_for(opened, dataset, split, seed, data_root)
+    examples = examples_for(opened, dataset, split, seed, data_root, image_channels)
     with torch.no_grad():
         batches = examples.batches(batch_size(opened.model), "real")
         arrays = {"codes": torch.cat([opened.model.encode(batch) for batch in batches])}

@@ -12,6 +12,7 @@ import zoo
 from zoo.cli.app import app
 from zoo.cli.options import (
     MOST_SEED,
+    ChannelsOption,
     DatasetOption,
     DeviceOption,
     ExamplesOption,
@@ -39,6 +40,7 @@ def evaluate(
     seed: SeedOption = 0,
     data_root: RootOption = None,
     image_size: SizeOption = None,
+    image_channels: ChannelsOption = None,
     device: DeviceOption = "cpu",
     as_json: JsonOption = False,
 ) -> None:
@@ -53,6 +55,7 @@ def evaluate(
             seed=seed,
             data_root=data_root,
             image_size=image_size,
+            image_channels=image_channels,
             device=device,
             progress=progress,
         )
@@ -89,6 +92,7 @@ def compare(
         int | None, typer.Option(min=0, max=MOST_SEED, help="Instead of the benchmark's.")
     ] = None,
     data_root: RootOption = None,
+    image_channels: ChannelsOption = None,
     device: DeviceOption = "cpu",
     as_json: JsonOption = False,
 ) -> None:
@@ -105,6 +109,7 @@ def compare(
         examples=examples,
         seed=seed,
         data_root=data_root,
+        image_channels=image_channels,
         device=device,
     )
     if as_json:

@@ -67,7 +67,13 @@ RootOption = Annotated[
     str | None,
     typer.Option(metavar="FOLDER", help="Where the dataset's files lie.", callback=absolute),
 ]
-SizeOption = Annotated[int | None, typer.Option(help="Resize and crop images to it.")]
+SizeOption = Annotated[
+    str | None,
+    typer.Option(metavar="SIZE", help="Resize and crop images to it: a side, or HEIGHTxWIDTH."),
+]
+ChannelsOption = Annotated[
+    int | None, typer.Option(metavar="1|3", help="Make images grey (1) or RGB (3).")
+]
 SkipOption = Annotated[
     bool, typer.Option("--skip-unreadable", help="Leave out damaged files of a folder of images.")
 ]

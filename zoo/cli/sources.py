@@ -47,7 +47,12 @@ def batch_size(model: LatentVariableModel) -> int:
 
 
 def examples_for(
-    source: OpenedFile, dataset: str | None, split: SplitName, seed: int, data_root: str | None
+    source: OpenedFile,
+    dataset: str | None,
+    split: SplitName,
+    seed: int,
+    data_root: str | None,
+    image_channels: int | None,
 ) -> Examples:
     """The examples a model is shown: its dataset's unless told, as it reads them."""
     from zoo.data import load_for_model
@@ -57,7 +62,13 @@ def examples_for(
     dataset = dataset or metadata.dataset
     if dataset is None:
         raise ConfigError(f"{path} does not say what it was trained on; give a --dataset")
-    data = load_for_model(model.config, dataset, root=data_root, trained_on=trained_on)
+    data = load_for_model(
+        model.config,
+        dataset,
+        root=data_root,
+        image_channels=image_channels,
+        trained_on=trained_on,
+    )
     examples: Examples = getattr(data, split)
     return examples.fixed(model.input_kind, seed)
 

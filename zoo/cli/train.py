@@ -13,6 +13,7 @@ from typer.core import TyperCommand
 import zoo
 from zoo.cli.app import app
 from zoo.cli.options import (
+    ChannelsOption,
     JsonOption,
     RootOption,
     SizeOption,
@@ -89,6 +90,7 @@ def train(
     ] = None,
     data_root: RootOption = None,
     image_size: SizeOption = None,
+    image_channels: ChannelsOption = None,
     skip_unreadable: SkipOption = False,
     start_from: Annotated[
         str | None,
@@ -111,7 +113,8 @@ def train(
     """Train a variant, or go on with an interrupted run."""
     new = {"VARIANT": variant, "--set": settings, "--seed": seed, "--directory": directory,
            "--data-root": data_root, "--image-size": image_size,
-           "--skip-unreadable": skip_unreadable, "--start-from": start_from}  # fmt: skip
+           "--image-channels": image_channels, "--skip-unreadable": skip_unreadable,
+           "--start-from": start_from}  # fmt: skip
     given = [name for name, value in new.items() if value not in (None, [], False)]
     if resume is not None and given:
         raise ConfigError(f"--resume takes its settings from the run; leave out {', '.join(given)}")
@@ -120,7 +123,7 @@ def train(
             run = _resumed(resume, epochs, dataset)
         else:
             short = {"epochs": epochs, "seed": seed}
-            places = (data_root, image_size, skip_unreadable, start_from)
+            places = (data_root, image_size, image_channels, skip_unreadable, start_from)
             experiment = _experiment(variant, dataset, settings, short, *places)
             from zoo.api.train import default_directory
 
@@ -146,7 +149,8 @@ def _experiment(
     settings: list[str] | None,
     short: dict[str, int | None],
     data_root: str | None,
-    image_size: int | None,
+    image_size: str | None,
+    image_channels: int | None,
     skip_unreadable: bool,
     start_from: str | None,
 ) -> Experiment:
@@ -162,6 +166,7 @@ def _experiment(
         objective=sections["objective"],
         data_root=data_root,
         image_size=image_size,
+        image_channels=image_channels,
         skip_unreadable=skip_unreadable,
         start_from=start_from,
     )

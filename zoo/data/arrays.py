@@ -29,22 +29,25 @@ FLOAT32_MAX = float(np.finfo(np.float32).max)
 ROUNDING = 1e-4
 """How far, in levels, floats that are 8-bit levels may be from them."""
 
+_ALPHA_HINT = "; image_channels=1 or 3 (--image-channels) leaves alpha out"
+
 ArraySplits: TypeAlias = tuple[Examples, Examples, Examples]
 
 
-def load_arrays(path: Path) -> ArraySplits:
+def load_arrays(path: Path, without_alpha: bool = False) -> ArraySplits:
     """The splits of a ``.npy`` or ``.npz`` file; see :func:`split_arrays`. Raises DataError."""
-    return split_arrays(read_arrays(path, check_keys))
+    return split_arrays(read_arrays(path, check_keys), without_alpha)
 
 
-def split_arrays(arrays: Mapping[str, Array]) -> ArraySplits:
+def split_arrays(arrays: Mapping[str, Array], without_alpha: bool = False) -> ArraySplits:
     """Splits of arrays by name: ``train``, and perhaps ``validation`` and ``test``; or all in one.
 
     All are called ``images``, ``vectors`` or ``X``; what is missing is held out of the training
     examples, a tenth of them. Three or four axes are images, (N, H, W), (N, H, W, C) or
-    (N, C, H, W) with C 1 or 3: uint8 in 0..255, booleans, or floats in [0, 1], which are kept as
-    float32 unless they are 8-bit levels; uint8 zeros and ones alone count as black and white. Two
-    axes are vectors (N, D) of any real numbers, kept as float32.
+    (N, C, H, W) with C 1 or 3, or 2 or 4 where ``without_alpha`` leaves out the last: uint8 in
+    0..255, booleans, or floats in [0, 1], which are kept as float32 unless they are 8-bit levels;
+    uint8 zeros and ones alone count as black and white. Two axes are vectors (N, D) of any real
+    numbers, kept as float32.
 
     Beside them ``labels`` (or ``y``) and ``condition`` number classes, (N,) integers, or are
     numbers, (N,) or (N, L) floats; ``observed`` is False where a value is missing, which may
@@ -56,7 +59,7 @@ def split_arrays(arrays: Mapping[str, Array]) -> ArraySplits:
     parts = _by_part(arrays)
     is_vectors = _is_vectors(parts["train"]["x"], arrays)
     for part, columns in parts.items():
-        _arrange(columns, part, is_vectors)
+        _arrange(columns, part, is_vectors, without_alpha)
         _check_alike(columns["x"], parts["train"]["x"], part)
     # Judged together, so that a split that happens to be dark is not scaled apart.
     every = np.concatenate([columns["x"] for columns in parts.values()])
@@ -110,9 +113,9 @@ def _is_vectors(train: Array, arrays: Mapping[str, Array]) -> bool:
     return "vectors" in arrays or train.ndim == 2
 
 
-def _arrange(columns: dict[str, Array], part: str, is_vectors: bool) -> None:
+def _arrange(columns: dict[str, Array], part: str, is_vectors: bool, without_alpha: bool) -> None:
     """Bring examples and mask to (N, D) or (N, C, H, W); what is missing becomes 0."""
-    arranged = _two_axes if is_vectors else _channels_first
+    arranged = _two_axes if is_vectors else _opaque if without_alpha else _channels_first
     observed = columns.get("observed")
     if observed is None:
         columns["x"] = arranged(columns["x"], part)
@@ -154,7 +157,19 @@ def _channels_first(array: Array, part: str) -> Array:
     raise DataError(
         f"{part} has shape {shape}; allowed are images (N, H, W), (N, H, W, C) and (N, C, H, W) "
         "with C = 1 or 3, vectors (N, D), and nothing empty"
+        f"{_ALPHA_HINT * bool({2, 4} & {*shape[1::2]} and len(shape) == 4)}"
     )
+
+
+def _opaque(array: Array, part: str) -> Array:
+    """The same of images with alpha as well, which is left out."""
+    shape = array.shape
+    if len(shape) == 4 and not {1, 3} & {shape[1], shape[3]}:
+        if shape[3] in (2, 4):
+            return _channels_first(array[..., :-1], part)
+        if shape[1] in (2, 4):
+            return _channels_first(array[:, :-1], part)
+    return _channels_first(array, part)
 
 
 def _intensities(images: Array) -> Array:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from zoo.data.conversion import AS_STORED, Conversion
 from zoo.data.image_files import SPLIT_NAMES, ImageFile, image_files, shown
 from zoo.data.images import MOST_BYTES, decode, decoder_versions, without_pillows_warnings
 from zoo.data.partition import Splits, with_held_out
@@ -47,7 +48,7 @@ class _Picture(NamedTuple):
 
 
 def read_folder(
-    folder: Path, image_size: int | None, skip_unreadable: bool = False
+    folder: Path, conversion: Conversion = AS_STORED, skip_unreadable: bool = False
 ) -> FolderContents:
     """All images below ``folder``, sorted by path; the names of subfolders become labels.
 
@@ -55,16 +56,16 @@ def read_folder(
     ``val``, ``dev``, ``eval``) and ``test`` (or ``testing``), in any case, are the splits; what is
     missing is held out of the training images, a tenth each. A split has labels where each of its
     images is in a subfolder and there are several names of such; a name is the same number in
-    every split. Images are greyscale if all files are, else RGB.
+    every split. Images are greyscale if all files are, else RGB, and converted as is asked.
 
     Links are followed. Hidden files, what file managers leave behind, and text and tables are
     ignored. Raises DataError for an empty folder, for anything else that would not be used, for
     unreadable files, which with ``skip_unreadable`` are left out and listed in what is returned,
-    and for images of several sizes where no ``image_size`` is given.
+    and for images of several sizes where none is asked for.
     """
     files = image_files(folder)
     with without_pillows_warnings(), ThreadPoolExecutor() as pool:  # decoders run in parallel
-        pictures = list(pool.map(lambda file: _read(file, folder, image_size), files))
+        pictures = list(pool.map(lambda file: _read(file, folder, conversion), files))
     failed = tuple(picture.error for picture in pictures if picture.error)
     read = [picture for picture in pictures if not picture.error]
     empty = {file.part for file in files} - {picture.file.part for picture in read}
@@ -73,11 +74,11 @@ def read_folder(
     return FolderContents(_splits(read), _digest(read), decoder_versions(), failed)
 
 
-def _read(file: ImageFile, folder: Path, image_size: int | None) -> _Picture:
+def _read(file: ImageFile, folder: Path, conversion: Conversion) -> _Picture:
     name = str(file.path.relative_to(folder))
     try:
         content = _content(file.path)
-        pixels = decode(content, name, image_size)
+        pixels = decode(content, name, conversion)
         return _Picture(name, file, pixels, hashlib.sha256(content).hexdigest())
     except OSError as error:
         return _Picture(name, file, torch.empty(0), "", f"{name} cannot be read: {error.strerror}")
@@ -151,10 +152,11 @@ def _stack(pictures: Sequence[_Picture]) -> Tensor:
     for picture in pictures:
         first_of.setdefault(tuple(picture.pixels.shape[1:]), picture.name)
     if len(first_of) > 1:
-        sizes = [f"{name} is {shape[1]}x{shape[0]}" for shape, name in first_of.items()]
+        sizes = [f"{name} is {shape[0]}x{shape[1]}" for shape, name in first_of.items()]
         raise DataError(
-            f"the images have different sizes: {shown(sizes, SHOWN_SIZES)}; "
-            "give image_size to resize and crop them to one"
+            f"the images have different sizes (height x width): {shown(sizes, SHOWN_SIZES)}; "
+            "give image_size to resize and crop them to one, as in image_size=28 or (28, 20) "
+            "(--image-size 28, or 28x20)"
         )
     channels = max(len(picture.pixels) for picture in pictures)
     return torch.stack([picture.pixels.expand(channels, -1, -1) for picture in pictures])

@@ -1,4 +1,4 @@
-"""Decoding and resizing of images, uint8 throughout."""
+"""Files of images -> their pixels, uint8."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile, UnidentifiedImageError, features
 from PIL.TiffImagePlugin import TiffImageFile
 from torch import Tensor
-from torch.nn.functional import interpolate
 
+from zoo.data.conversion import AS_STORED, MOST_PIXELS, Conversion
 from zoo.data.image_metadata import (
     JPEG,
     PPM,
@@ -33,8 +33,6 @@ DEEP_MODES = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")
 DEEP_PNG = ("LA;16B", "RGB;16B", "RGBA;16B")
 """More than 8 bits a channel, of which Pillow would keep the high ones without a word."""
 BITS_PER_SAMPLE = 258
-MOST_PIXELS = 2**26
-"""67 million: more than cameras make, and what a few bytes that announce more would cost."""
 MOST_BYTES = 2**28
 UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -48,11 +46,11 @@ UPRIGHT = {
 """What turns a picture of each EXIF orientation."""
 
 
-def decode(content: bytes, name: str, size: int | None) -> Tensor:
+def decode(content: bytes, name: str, conversion: Conversion = AS_STORED) -> Tensor:
     """One image file as uint8 (C, H, W): C is 1 for a greyscale file, else 3.
 
     Transparency is dropped, an animation is its first frame, and a photograph is turned as its
-    EXIF data say. With ``size``, resized and cropped to a square of it.
+    EXIF data say; then it is converted.
 
     Raises DataError that begins with ``name`` for a file that cannot be decoded, has more than
     8 bits a channel or several pages, or is too large.
@@ -60,8 +58,7 @@ def decode(content: bytes, name: str, size: int | None) -> Tensor:
     try:
         pixels = _pixels(content)
         tensor = torch.from_numpy(pixels.reshape(*pixels.shape[:2], -1)).permute(2, 0, 1)
-        tensor = tensor.contiguous()
-        return tensor if size is None else resize_and_crop(tensor.unsqueeze(0), size).squeeze(0)
+        return conversion.applied(tensor.contiguous().unsqueeze(0)).squeeze(0)
     except DataError as error:
         raise DataError(f"{name}: {error}") from error
     except UnidentifiedImageError as error:
@@ -144,25 +141,3 @@ def _metadata(image: ImageFile.ImageFile) -> Metadata:
     if not exif and hexadecimal:  # as ImageMagick writes it, after three lines of its own
         exif = bytes.fromhex("".join(hexadecimal.split("\n")[3:]))
     return Metadata(exif, image.info.get("xmp", b""))
-
-
-def resize_and_crop(images: Tensor, size: int) -> Tensor:
-    """Shorter side to ``size`` with antialiasing, then the centre square: uint8 (N, C, S, S).
-
-    Raises DataError for images so narrow that their longer side would not fit into memory.
-
-    >>> resize_and_crop(torch.zeros(2, 3, 20, 31, dtype=torch.uint8), 10).shape
-    torch.Size([2, 3, 10, 10])
-    """
-    height, width = images.shape[2:]
-    scale = size / min(height, width)
-    resized = (max(size, round(height * scale)), max(size, round(width * scale)))
-    if resized[0] * resized[1] > MOST_PIXELS:
-        raise DataError(
-            f"images of {width}x{height} pixels would have {resized[1]}x{resized[0]} with a "
-            f"shorter side of {size}; cut them nearer to squares, or ask for a smaller size"
-        )
-    if resized != (height, width):
-        images = interpolate(images, size=resized, mode="bilinear", antialias=True)
-    top, left = (resized[0] - size) // 2, (resized[1] - size) // 2
-    return images[:, :, top : top + size, left : left + size].contiguous()

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from torch import Tensor
 
 from zoo.data.arrays import load_arrays, split_arrays
+from zoo.data.conversion import AS_STORED, Conversion, ImageSize, converted, refuse_other_images
 from zoo.data.dataset import Dataset
-from zoo.data.examples import Examples
 from zoo.data.folder import read_folder
-from zoo.data.images import resize_and_crop
 from zoo.data.partition import Splits
 from zoo.data.sources import as_arrays
 from zoo.data.text import Corpus, TextFormat, load_text_file
@@ -37,7 +36,7 @@ class _Wanted(NamedTuple):
     """How data are to be read; see :func:`load_dataset`."""
 
     root: str | Path | None = None
-    image_size: int | None = None
+    conversion: Conversion = AS_STORED
     text_format: TextFormat | None = None
     skip_unreadable: bool = False
 
@@ -46,7 +45,8 @@ def load_dataset(
     source: object,
     *,
     root: str | Path | None = None,
-    image_size: int | None = None,
+    image_size: ImageSize | None = None,
+    image_channels: int | None = None,
     text_format: TextFormat | None = None,
     name: str | None = None,
     skip_unreadable: bool = False,
@@ -60,7 +60,11 @@ def load_dataset(
     may be a NumPy array, a tensor, a tuple (x, labels), a dictionary of arrays, a pandas DataFrame
     of numbers, a torch Dataset, which is read once, or a :class:`Dataset`, which is used as it is.
 
-    With ``image_size`` every image's shorter side is resized to it and the centre square cut out.
+    With ``image_channels`` 1 colours are mixed to grey by their luma (ITU-R BT.601), with 3 grey is
+    repeated, and alpha is left out. With ``image_size``, the side of a square or height and width
+    (28, (28, 20) or "28x20"), every image is scaled until it just covers that, and the centre cut
+    out. 8-bit levels stay such, floats are not rounded to them.
+
     With ``text_format`` sentences are cut as it says, not as their own vocabulary would. ``name``
     is what the dataset is called, else by its file, or "array" in memory. With ``skip_unreadable``
     the damaged files of a folder are left out, and listed as what was ``skipped``.
@@ -72,7 +76,7 @@ def load_dataset(
     given.
 
     Raises UnknownNameError for an unknown name, DataError for data that is missing or unfit, and
-    for an ``image_size`` of what are no images.
+    for an ``image_size`` or ``image_channels`` of what are no images.
 
     >>> digits = load_dataset("digits")
     >>> len(digits.train), digits.train.shape
@@ -81,8 +85,9 @@ def load_dataset(
     >>> load_dataset(torch.rand(10, 3), name="mine").train.shape
     (3,)
     """
-    data = _load(source, _Wanted(root, image_size, text_format, skip_unreadable))
-    _refuse_size(data, image_size)
+    conversion = Conversion.of(image_size, image_channels)
+    data = _load(source, _Wanted(root, conversion, text_format, skip_unreadable))
+    _refuse_conversion(data, conversion)
     return data if name is None else replace(data, name=name)
 
 
@@ -91,30 +96,33 @@ def load_for_model(
     source: object,
     *,
     root: str | Path | None = None,
-    image_size: int | None = None,
+    image_size: ImageSize | None = None,
+    image_channels: int | None = None,
     trained_on: str | None = None,
 ) -> Dataset:
     """:func:`load_dataset` as a model reads it: images at its size, text cut by its tokeniser.
 
-    A model of square images may have been trained on resized ones: these are resized alike. An
-    ``image_size`` that is given is used instead.
+    A model may have been trained on resized images: these are resized alike, unless an
+    ``image_size`` is given. Channels are converted as ``image_channels`` says; without it those of
+    the data ``trained_on`` are, as they may have been for the training, and other data's are not.
 
-    Raises DataError as well for data of another kind than the model reads, and when they are not
-    those of the digest ``trained_on``: of a folder or file that has grown other examples are held
-    out, and these may be among those trained on. Where that digest is compared, unreadable files
-    are left out as the training may have left them out: it tells them apart.
+    Raises DataError as well for data of another kind or shape than the model reads, and when they
+    are not those of the digest ``trained_on``: of a folder or file that has grown other examples
+    are held out, and these may be among those trained on. Where that digest is compared, unreadable
+    files are left out as the training may have left them out: it tells them apart.
     """
     shape, tokenizer = config.input_shape, getattr(config, "tokenizer", None)
     form = None if tokenizer is None else TextFormat(tokenizer, shape[0])
-    size = image_size
-    if size is None and len(shape) == 3 and shape[1] == shape[2]:
-        size = shape[-1]
-    is_compared = trained_on is not None and image_size is None
-    data = _load(source, _Wanted(root, size, form, skip_unreadable=is_compared))
+    asked = Conversion.of(image_size, image_channels)
+    is_compared = trained_on is not None and asked == AS_STORED
+    wanted = asked.completed(shape, with_channels=is_compared) if len(shape) == 3 else asked
+    data = _load(source, _Wanted(root, wanted, form, skip_unreadable=is_compared))
     told = getattr(config, "condition", None)
     data = data.conditioned(None if told is None else told.on)
     _refuse_other_kind(data, shape, tokenizer)
-    _refuse_size(data, image_size)
+    _refuse_conversion(data, asked)
+    if data.modality == "images":
+        refuse_other_images(shape, data.train.shape, data.name)
     if is_compared and not data.identity.matches(str(trained_on)):
         raise DataError(
             f"{data.name} has changed since the model was trained, so what is held out of it now "
@@ -130,11 +138,8 @@ def is_in_memory(source: object) -> bool:
 
 
 def _load(source: object, wanted: _Wanted) -> Dataset:
-    size = wanted.image_size
-    if size is not None and size < 1:
-        raise DataError(f"image_size must be at least 1, got {size}")
     if not isinstance(source, str | Path):
-        return _resized(_load_memory(source), size)
+        return _load_memory(source, wanted.conversion)
     _refuse_what_is_gone(str(source))
     path = _as_path(source)
     return _load_registered(str(source), wanted) if path is None else _load_path(path, wanted)
@@ -150,9 +155,13 @@ def _refuse_what_is_gone(name: str) -> None:
         )
 
 
-def _refuse_size(data: Dataset, image_size: int | None) -> None:
-    if data.modality != "images" and image_size is not None:
-        raise DataError(f"{data.name} holds {data.modality}, which has no image_size; leave it out")
+def _refuse_conversion(data: Dataset, asked: Conversion) -> None:
+    options = {"image_size": asked.size, "image_channels": asked.channels}
+    for option, value in options.items():
+        if data.modality != "images" and value is not None:
+            raise DataError(
+                f"{data.name} holds {data.modality}, which has no {option}; leave it out"
+            )
 
 
 def _refuse_other_kind(data: Dataset, shape: tuple[int, ...], tokenizer: str | None) -> None:
@@ -213,7 +222,7 @@ def _load_registered(name: str, wanted: _Wanted) -> Dataset:
         raise DataError(f"{name}: images are {dataset.train.shape}, registered as {spec.shape}")
     if spec.classes is not None and (dataset.classes or 0) > spec.classes:
         raise DataError(f"{name}: {dataset.classes} classes, registered with {spec.classes}")
-    return _resized(dataset, wanted.image_size)
+    return _converted(dataset, wanted.conversion)
 
 
 def _load_path(path: Path, wanted: _Wanted) -> Dataset:
@@ -224,26 +233,31 @@ def _load_path(path: Path, wanted: _Wanted) -> Dataset:
         data = _read_path(path, name, wanted)
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
-    # The likelihood of resized pixels: black and white ones become grey.
-    resized = _resized(data, wanted.image_size)
-    return replace(resized, likelihood=_likelihood(resized))
+    return _suited(data, wanted.conversion)
 
 
 def _read_path(path: Path, name: str, wanted: _Wanted) -> Dataset:
     if path.is_dir():
-        found = read_folder(path, wanted.image_size, wanted.skip_unreadable)
+        found = read_folder(path, wanted.conversion, wanted.skip_unreadable)
         data = Dataset(name, *found.splits, "", UNSTATED)
         return replace(data, source=found.digest, decoder=found.decoder, skipped=found.skipped)
     if path.suffix.lower() not in ARRAY_SUFFIXES or not path.is_file():
         raise DataError("expected a folder of images, a .npy, .npz or .txt file")
-    return Dataset(name, *load_arrays(path), "", UNSTATED)
+    return Dataset(name, *load_arrays(path, wanted.conversion.channels is not None), "", UNSTATED)
 
 
-def _load_memory(source: object) -> Dataset:
+def _load_memory(source: object, conversion: Conversion) -> Dataset:
     if isinstance(source, Dataset):  # read from files, it may have been changed since
-        return source if source.source is None else replace(source, source=None)
-    data = Dataset(IN_MEMORY, *split_arrays(as_arrays(source)), "", UNSTATED)
-    return replace(data, likelihood=_likelihood(data))
+        own = source if source.source is None else replace(source, source=None)
+        return _converted(own, conversion)
+    splits = split_arrays(as_arrays(source), conversion.channels is not None)
+    return _suited(Dataset(IN_MEMORY, *splits, "", UNSTATED), conversion)
+
+
+def _suited(data: Dataset, conversion: Conversion) -> Dataset:
+    """With the likelihood of converted pixels: black and white ones may have become grey."""
+    converted = _converted(data, conversion)
+    return replace(converted, likelihood=_likelihood(converted))
 
 
 def _text(name: str, corpus: Corpus, form: TextFormat | None, license: str) -> Dataset:
@@ -259,20 +273,14 @@ def _likelihood(data: Dataset) -> str:
     return "bernoulli" if all(map(_is_black_and_white, splits)) else "discretized-logistic"
 
 
-def _resized(data: Dataset, size: int | None) -> Dataset:
-    if size is None or data.modality != "images" or data.train.shape[1:] == (size, size):
+def _converted(data: Dataset, conversion: Conversion) -> Dataset:
+    if data.modality != "images" or conversion.keeps(data.train.shape):
         return data
     try:
-        train, validation, test = (_resized_split(split, size) for split in data.splits.values())
+        train, validation, test = (converted(each, conversion) for each in data.splits.values())
     except DataError as error:
         raise DataError(f"{data.name}: {error}") from error
     return replace(data, train=train, validation=validation, test=test)
-
-
-def _resized_split(split: Examples, size: int) -> Examples:
-    if split.observed is not None:
-        raise DataError("images with missing pixels cannot be resized; leave out image_size")
-    return replace(split, rows=resize_and_crop(split.rows, size))
 
 
 def _is_black_and_white(images: Tensor) -> bool:

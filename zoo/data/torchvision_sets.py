@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from zoo.data.archive import Archive
+from zoo.data.conversion import Conversion
 from zoo.data.idx import find_idx, read_idx
 from zoo.data.images import decode
 from zoo.data.partition import Splits, hold_out
@@ -142,7 +143,7 @@ def _drawing(archive: zipfile.ZipFile, name: str, size: int) -> Tensor:
     entry = archive.getinfo(name)
     if entry.file_size > MOST_DRAWN or entry.compress_type not in PLAIN_METHODS:
         raise DataError(f"{name} is no drawing: {entry.file_size:,} bytes of another kind")
-    drawing = decode(archive.read(entry), name, size)
+    drawing = decode(archive.read(entry), name, Conversion((size, size)))
     if len(drawing) > 1:
         raise DataError(f"{name} is no drawing: it has colours")
     return drawing

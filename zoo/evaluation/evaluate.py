@@ -11,6 +11,7 @@ import torch
 
 from zoo.core.bounds import Evidence
 from zoo.core.model import LatentVariableModel
+from zoo.data.conversion import refuse_other_images, said
 from zoo.data.text import TextSplit
 from zoo.errors import ConfigError, DataError
 from zoo.evaluation.passes import (
@@ -112,11 +113,11 @@ def _check(
             f"examples are padded to {split.shape[0]}; zoo.evaluate(model, dataset=...) cuts them "
             "as the model's were"
         )
-    axes = "(C, H, W)" if split.modality == "images" else "(D,)"
-    resize = f", or load the examples with image_size={expected[-1]}" if len(expected) == 3 else ""
+    if split.modality == "images":
+        refuse_other_images(expected, split.shape, dataset)
     raise DataError(
-        f"the model reads {split.modality} of shape {axes} = {expected}, the examples are "
-        f"{split.shape}; choose the dataset it was trained on{resize}"
+        f"the model reads vectors of shape (D,) = {expected}, {dataset} has {split.shape}; choose "
+        "the dataset it was trained on"
     )
 
 
@@ -124,8 +125,9 @@ def _describe(
     model: LatentVariableModel, split: Examples, dataset: str, split_name: str, seed: int
 ) -> str:
     known = registry().datasets.get(dataset)
-    resized = known is not None and known.shape is not None and known.shape != split.shape
-    words = model.modality.describe(len(split), model.input_kind, seed, resized)
+    stored = None if known is None or split.modality != "images" else known.shape
+    converted = "" if stored is None else said(split.shape, stored)
+    words = model.modality.describe(len(split), model.input_kind, seed, converted)
     told = "" if model.conditioning is None else f", told {model.conditioning.on}"
     return f"{dataset}/{split_name}, {words}{told}"
 

@@ -92,7 +92,7 @@ class Modality(Component, ABC):
         writer.add_histogram("samples", shown, step)
 
     @abstractmethod
-    def describe(self, count: int, kind: InputKind, seed: int, resized: bool = False) -> str:
+    def describe(self, count: int, kind: InputKind, seed: int, converted: str = "") -> str:
         """``count`` examples in words, as a model of that kind is measured on them."""
 
     @abstractmethod

@@ -44,10 +44,9 @@ class Images(Modality):
     def log(self, writer: SummaryWriter, shown: Any, step: int) -> None:
         writer.add_images("samples", shown, step)
 
-    def describe(self, count: int, kind: InputKind, seed: int, resized: bool = False) -> str:
-        size = f"resized to {self.shape[1]}x{self.shape[2]}, " if resized else ""
+    def describe(self, count: int, kind: InputKind, seed: int, converted: str = "") -> str:
         pixels = f"binarised with seed {seed}" if kind == "binary" else "in [0, 1]"
-        return f"{count} examples, {size}{pixels}"
+        return f"{count} examples, {converted}{', ' * bool(converted)}{pixels}"
 
     def protocol(self, kind: InputKind, split: str, seed: int) -> str:
         if kind == "binary":

@@ -115,7 +115,7 @@ class Text(Modality):
     def log(self, writer: SummaryWriter, shown: Any, step: int) -> None:
         writer.add_text("samples", "\n\n".join(shown), step)
 
-    def describe(self, count: int, kind: InputKind, seed: int, resized: bool = False) -> str:
+    def describe(self, count: int, kind: InputKind, seed: int, converted: str = "") -> str:
         return f"{count} sentences"
 
     def protocol(self, kind: InputKind, split: str, seed: int) -> str:

@@ -48,7 +48,7 @@ class Vectors(Modality):
                     "where a value is missing"
                 )
 
-    def describe(self, count: int, kind: InputKind, seed: int, resized: bool = False) -> str:
+    def describe(self, count: int, kind: InputKind, seed: int, converted: str = "") -> str:
         return f"{count} examples, as {_READ_AS.get(kind, 'real numbers')}"
 
     def protocol(self, kind: InputKind, split: str, seed: int) -> str:

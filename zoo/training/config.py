@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 from typing_extensions import Self
 
 from zoo.core.component import Selected, default
+from zoo.data.conversion import ImageSize, known_channels, stored_size
 from zoo.data.loading import existing_path
 from zoo.errors import ConfigError
 from zoo.mappings import flatten, merge
@@ -67,7 +68,9 @@ class Experiment(Settings):
     objective: Selected[Objective] = default("elbo")
     train: TrainingConfig = TrainingConfig()
     data_root: str | None = None
-    image_size: int | None = None
+    image_size: Annotated[int | tuple[int, int] | None, BeforeValidator(stored_size)] = None
+    """The side of a square, or height and width; 28x20 is one, too."""
+    image_channels: Annotated[int | None, BeforeValidator(known_channels)] = None
     skip_unreadable: bool = False
     start_from: StartingPoint | None = None
 
@@ -87,7 +90,8 @@ class Experiment(Settings):
         train: Mapping[str, Any] | None = None,
         objective: Mapping[str, Any] | None = None,
         data_root: str | None = None,
-        image_size: int | None = None,
+        image_size: ImageSize | None = None,
+        image_channels: int | None = None,
         skip_unreadable: bool = False,
         start_from: str | Path | None = None,
     ) -> Self:
@@ -115,6 +119,7 @@ class Experiment(Settings):
             if data_root is None
             else str(Path(data_root).expanduser().absolute()),
             "image_size": image_size,
+            "image_channels": image_channels,
             "skip_unreadable": skip_unreadable,
             "start_from": start,
         }

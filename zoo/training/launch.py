@@ -9,6 +9,7 @@ from typing import Any
 from zoo.core.condition import conditioned_on
 from zoo.core.model import LatentVariableModel
 from zoo.data import Dataset, load_dataset
+from zoo.data.conversion import mending
 from zoo.data.text import TextFormat
 from zoo.errors import ConfigError
 from zoo.memory import keep_freed_memory
@@ -57,6 +58,7 @@ def train_experiment(
         experiment.dataset if data is None else data,
         root=experiment.data_root,
         image_size=experiment.image_size,
+        image_channels=experiment.image_channels,
         text_format=_text_format(experiment),
         skip_unreadable=experiment.skip_unreadable,
     )
@@ -120,10 +122,11 @@ def _check_start(experiment: Experiment, source: str, data: Dataset) -> None:
             f"{source} reads {reads}, {data.name!r} holds {data.modality}; choose another dataset"
         )
     if read != tuple(shape):
-        resize = "resize them with image_size, or " if reads == "images" else ""
+        options = mending(read, tuple(shape)) if reads == "images" else ""
+        convert = options and f"convert them with {options}, or "
         raise ConfigError(
             f"{source} reads {reads} of shape {read}, "
-            f"{data.name!r} has {shape}; {resize}choose another dataset"
+            f"{data.name!r} has {shape}; {convert}choose another dataset"
         )
     if tokenizer is not None and data.tokenizer != Tokenizer(tokenizer).json:
         raise ConfigError(

@@ -16,6 +16,9 @@ from zoo.training.config import Experiment
 from zoo.training.run import RunDirectory
 from zoo.training.state import Progress
 
+CONVERSION = ("image_size", "image_channels")
+"""Settings of how images were converted, which a checkpoint says beside the digest of its data."""
+
 
 class Selection:
     """The best model so far, held until it is written to its run as :func:`zoo.load` reads it.
@@ -56,11 +59,13 @@ class Selection:
 
     def write(self, model: LatentVariableModel, record: Mapping[str, Any]) -> None:
         """Write a model as a checkpoint."""
+        stored = self.experiment.model_dump(mode="json")
         training = {
             **record,
             "seed": self.experiment.train.seed,
             "data": self.data_digest,
             "hardware": " and ".join(dict.fromkeys(self.run.hardware)),
+            **{key: stored[key] for key in CONVERSION if stored[key] is not None},
         }
         checkpoint.save(
             self.run.best,
