@@ -8,6 +8,23 @@ import os
 import uuid
 from pathlib import Path
 
+from zoo.errors import ConfigError
+
+
+def as_path(given: object, option: str) -> Path:
+    """What a caller names as a path, ``~`` expanded. Raises ConfigError for what can be none.
+
+    >>> as_path("runs/mine", "directory").as_posix()
+    'runs/mine'
+    """
+    try:
+        path = Path(given).expanduser()  # type: ignore[arg-type]
+    except (TypeError, RuntimeError) as error:  # RuntimeError: "~name" of a user there is not
+        raise ConfigError(f"{option} must be a path, got {given!r:.100}: {error}") from error
+    if "\0" in str(path):
+        raise ConfigError(f"{option} must be a path, got {given!r:.100}: it holds a null character")
+    return path
+
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Write ``content`` beside ``path``, wait for the disk, and rename.

@@ -6,11 +6,16 @@ A path has one code for each step on a new first axis; decode it to see a morph,
 
 from __future__ import annotations
 
+from numbers import Integral
+
 import torch
 from torch import Tensor
 
 from zoo.distributions.sphere import sphere
 from zoo.errors import UnsupportedError
+
+MOST_STEPS = 2**31 - 1
+"""More than any memory holds; beyond 2^63 torch cannot even count them."""
 
 
 def linear_path(start: Tensor, end: Tensor, steps: int) -> Tensor:
@@ -161,8 +166,11 @@ def _broadcast(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _check_steps(steps: int) -> None:
-    if steps < 2:
-        raise UnsupportedError(f"a path has at least 2 steps, its ends, got {steps}")
+    is_whole = isinstance(steps, Integral) and not isinstance(steps, bool)
+    if not is_whole or not 2 <= steps <= MOST_STEPS:
+        raise UnsupportedError(
+            f"a path has at least 2 steps, its ends, and at most {MOST_STEPS:,}, got {steps!r:.100}"
+        )
 
 
 def _check_unit(code: Tensor, name: str) -> None:

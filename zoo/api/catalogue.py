@@ -94,7 +94,7 @@ def kinds_of(name: str) -> list[str]:
     >>> kinds_of("digits")
     ['datasets', 'benchmarks']
     """
-    return [kind for kind in KINDS if name in _section(kind)]
+    return [kind for kind in KINDS if isinstance(name, str) and name in _section(kind)]
 
 
 def _section(kind: str) -> Mapping[str, Any]:
@@ -107,4 +107,6 @@ def _section(kind: str) -> Mapping[str, Any]:
 
 
 def _matching(names: Iterable[str], pattern: str) -> list[str]:
+    if not isinstance(pattern, str):
+        raise ConfigError(f"a pattern of names must be text such as '*vmf*', got {pattern!r:.100}")
     return sorted(name for name in names if fnmatchcase(name, pattern))

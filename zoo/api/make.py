@@ -15,6 +15,7 @@ from zoo.core.condition import conditioned_on
 from zoo.core.model import LatentVariableModel
 from zoo.data import load_dataset
 from zoo.data.conversion import ImageSize
+from zoo.errors import ConfigError
 from zoo.registry import DatasetSpec, registry
 from zoo.storage import checkpoint
 from zoo.training.launch import Run
@@ -90,6 +91,8 @@ def save(
     ...     zoo.load(f"{folder}/mine.safetensors").variant
     'vmf-vae'
     """
+    if not isinstance(half, bool):  # any word is true, "no" too
+        raise ConfigError(f"half must be True or False, got {half!r:.100}")
     source = opened(model)
     known = source.metadata
     checkpoint.save(

@@ -48,7 +48,7 @@ class _Protocol:
             guess = did_you_mean(self.split, SPLITS)
             raise ConfigError(f"unknown split {self.split!r}{guess} Known: {', '.join(SPLITS)}.")
         for option in ("samples", "examples", "seed"):
-            if (value := getattr(self, option)) is not None:
+            if (value := getattr(self, option)) is not None or option != "examples":
                 object.__setattr__(self, option, whole_number(option, value))
         Conversion.of(self.image_size, self.image_channels)  # refused before anything is loaded
 

@@ -85,7 +85,7 @@ def open_all(
 
     Raises ConfigError where there is none, or for one that is not in a list.
     """
-    if isinstance(sources, str | Path | nn.Module | Run):
+    if isinstance(sources, str) or not isinstance(sources, Sequence | Mapping):
         raise ConfigError(f"give a list of models, for one as [model], got {sources!r:.100}")
     if not sources:
         raise ConfigError("nothing to compare: name at least one model")

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from zoo.core.batch import Batch, Checked
+from zoo.core.checks import check_samples, is_count
 from zoo.errors import UnsupportedError
 
 if TYPE_CHECKING:
@@ -36,8 +37,9 @@ def log_evidence(
 
     Raises UnsupportedError for a model without log p(x), and for no samples.
     """
-    if samples < 1:
-        raise UnsupportedError(f"samples must be at least 1, got {samples}")
+    check_samples(samples)
+    if not is_count(chunk, 1):
+        raise UnsupportedError(f"chunk must be a whole number of at least 1, got {chunk!r:.100}")
     if not model.has_evidence:
         raise UnsupportedError(
             f"{type(model).__name__} has no posterior density, so its likelihood of x is not "

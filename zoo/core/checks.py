@@ -11,12 +11,38 @@ from torch import Tensor
 
 from zoo.errors import DataError, UnsupportedError
 
+MOST_DRAWS = 2**31 - 1
+"""More than any memory holds; beyond 2^63 torch cannot even count them."""
+
+
+def is_count(n: object, least: int) -> bool:
+    """Whether it is a whole number of draws, at least so many."""
+    is_whole = isinstance(n, Integral) and not isinstance(n, bool)
+    return is_whole and least <= n <= MOST_DRAWS  # type: ignore[operator]
+
+
+def check_samples(samples: object) -> None:
+    """Raise UnsupportedError for what is no number of draws of each example."""
+    if not is_count(samples, 1):
+        raise UnsupportedError(
+            f"samples must be a whole number of at least 1 and at most {MOST_DRAWS:,}, "
+            f"got {samples!r:.100}"
+        )
+
+
+def check_generator(generator: object) -> None:
+    """Raise UnsupportedError for what draws no noise."""
+    if generator is not None and not isinstance(generator, torch.Generator):
+        raise UnsupportedError(
+            f"generator must be a torch.Generator or None, got {described(generator)}; "
+            "torch.Generator().manual_seed(0) is one"
+        )
+
 
 def check_inference(samples: int, given: Tensor | None, examples: int, dim: int) -> None:
     """Raise UnsupportedError for no number of draws, and for codes other than (S, B, D)."""
     if given is None:
-        if not isinstance(samples, Integral) or samples < 1:
-            raise UnsupportedError(f"samples must be a whole number of at least 1, got {samples!r}")
+        check_samples(samples)
     elif not isinstance(given, Tensor) or given.ndim != 3 or given.shape[1:] != (examples, dim):
         raise UnsupportedError(
             f"give codes (draws, {examples}, {dim}), some of each example, got {described(given)}"
@@ -28,10 +54,13 @@ def check_draws(n: int) -> None:
 
     >>> check_draws(-1)
     Traceback (most recent call last):
-    zoo.errors.UnsupportedError: the number of draws must be a whole one of at least 0, got -1
+    zoo.errors.UnsupportedError: the number of draws must be a whole one of at least 0...
     """
-    if not isinstance(n, Integral) or isinstance(n, bool) or n < 0:
-        raise UnsupportedError(f"the number of draws must be a whole one of at least 0, got {n!r}")
+    if not is_count(n, 0):
+        raise UnsupportedError(
+            f"the number of draws must be a whole one of at least 0 and at most {MOST_DRAWS:,}, "
+            f"got {n!r:.100}"
+        )
 
 
 def check_temperature(temperature: float) -> None:
@@ -65,6 +94,17 @@ def check_codes(given: object, dim: int | None = None) -> None:
         )
     if not given.is_floating_point():
         raise UnsupportedError(f"codes are floats, got {described(given)}; give codes.float()")
+
+
+def check_place(x: Tensor, weight: Tensor | None) -> None:
+    """Raise DataError for examples on another device than the model's weights."""
+    if weight is None:
+        return
+    if x.device != weight.device:
+        raise DataError(
+            f"the examples are on {x.device}, the model is on {weight.device}; move them there, as "
+            f"in x.to({str(weight.device)!r})"
+        )
 
 
 def check_observed(observed: object, x: Tensor) -> None:

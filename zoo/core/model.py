@@ -14,7 +14,13 @@ from torch.distributions import Distribution
 
 from zoo.core.batch import Batch
 from zoo.core.bounds import log_evidence, log_posteriors
-from zoo.core.checks import check_draws, check_groups, check_rows, check_temperature
+from zoo.core.checks import (
+    check_draws,
+    check_generator,
+    check_groups,
+    check_rows,
+    check_temperature,
+)
 from zoo.core.component import Component, Selected
 from zoo.core.condition import ConditionConfig, as_condition, check_told
 from zoo.core.draws import Draws, expectation
@@ -157,10 +163,7 @@ class LatentVariableModel(Component, nn.Module, ABC):
         return self.infer(batch).code
 
     def log_prob(self, batch: Tensor | Batch, samples: int, chunk: int = 1024) -> Tensor:
-        """The importance-weighted estimate of log p(x|c), (B,), in bounded memory.
-
-        See :func:`zoo.core.bounds.log_evidence`.
-        """
+        """log p(x|c), (B,), importance-weighted: see :func:`zoo.core.bounds.log_evidence`."""
         return log_evidence(self, Batch.of(batch), samples, chunk).log_p
 
     def log_posteriors(self, batch: Tensor | Batch) -> Tensor:
@@ -181,6 +184,7 @@ class LatentVariableModel(Component, nn.Module, ABC):
         for a model in half precision.
         """
         check_draws(n)
+        check_generator(generator)
         floats_of(self)
         self.check_temperature(temperature)
         told = as_condition(self, condition, n)
@@ -201,6 +205,7 @@ class LatentVariableModel(Component, nn.Module, ABC):
         check_groups(groups, len(self.group_widths))
         check_rows(codes, self.code_dim)
         check_told(self, condition)
+        check_generator(generator)
         return self.redraw(as_codes(self, codes), groups, generator, condition)
 
     def redraw(

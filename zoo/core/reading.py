@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo.core.batch import Batch, Checked
-from zoo.core.checks import check_codes, check_inference, check_observed
+from zoo.core.checks import check_codes, check_inference, check_observed, check_place
 from zoo.core.condition import check_told, check_told_values
 from zoo.distributions.precision import is_half
 from zoo.errors import UnsupportedError
@@ -47,6 +47,7 @@ def read_batch(model: LatentVariableModel, given: Tensor | Batch) -> Batch:
         check_observed(batch.observed, batch.x)
         batch = batch._replace(x=torch.where(batch.observed, batch.x, 0))
     if not (model.training or torch.compiler.is_compiling() or isinstance(batch, Checked)):
+        check_place(batch.x, next(model.parameters(), None))
         model.modality.check_values(batch.x, model.input_kind)
         check_told_values(model, batch.condition)
     return batch._replace(x=model.modality.in_floats(batch.x, model.input_kind, floats_of(model)))

@@ -16,6 +16,7 @@ from zoo.data.partition import Splits
 from zoo.data.sources import as_arrays
 from zoo.data.text import Corpus, TextFormat, load_text_file
 from zoo.errors import DataError
+from zoo.files import as_path
 from zoo.modalities.tokenizer import Tokenizer
 from zoo.registry import registry, resolve
 
@@ -211,8 +212,9 @@ def _choices() -> str:
 def _load_registered(name: str, wanted: _Wanted) -> Dataset:
     spec = registry().dataset(name)
     loader = resolve(spec.loader)
+    root = None if wanted.root is None else as_path(wanted.root, "root")
     try:
-        loaded: Splits | Corpus = loader(spec, None if wanted.root is None else Path(wanted.root))
+        loaded: Splits | Corpus = loader(spec, root)
         if isinstance(loaded, Corpus):
             return _text(name, loaded, wanted.text_format, spec.license)
     except DataError as error:

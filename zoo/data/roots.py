@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from zoo import environment
+from zoo.files import as_path
 
 
 def cache_folder() -> Path:
@@ -16,4 +17,4 @@ def cache_folder() -> Path:
 def data_roots(root: str | Path | None) -> list[Path]:
     """The folders looked at, in order: ``root``, ZOO_DATA, the cache folder."""
     given = [str(root) if root is not None else None, os.environ.get("ZOO_DATA")]
-    return [*(Path(place).expanduser() for place in given if place), cache_folder()]
+    return [*(as_path(place, "a data root") for place in given if place), cache_folder()]

@@ -56,7 +56,7 @@ def use_registry(path: str | Path) -> None:
     """
     try:
         file = str(Path(path).expanduser().absolute())
-    except RuntimeError as error:  # "~name" of a user there is not
+    except (RuntimeError, TypeError) as error:  # RuntimeError: "~name" of a user there is not
         raise ConfigError(f"{path}: cannot read the registry: {error}") from error
     if os.pathsep in file:
         raise ConfigError(f"{file}: a registry file's path may not hold {os.pathsep!r}; rename it")

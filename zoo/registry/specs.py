@@ -146,7 +146,7 @@ class Registry(Settings):
         return self._look_up("checkpoints", name, self.checkpoints)
 
     def _look_up(self, section: str, name: str, specs: Mapping[str, S]) -> S:
-        if name not in specs:
+        if not isinstance(name, str) or name not in specs:
             raise UnknownNameError(singular(section), name, specs, *self._broken)
         return specs[name]
 

@@ -22,6 +22,7 @@ from torch import Tensor
 import zoo
 from zoo.core.model import LatentVariableModel, ModelConfig
 from zoo.errors import CheckpointError, ConfigError, UnknownNameError, ZooError
+from zoo.files import as_path
 from zoo.registry import BARE_FILE_NAME
 from zoo.settings import Settings
 from zoo.storage.blueprint import (
@@ -86,7 +87,7 @@ def save(
     its floats are of several types, when ``training`` is not JSON, when the description is longer
     than reading accepts, or when the file cannot be written.
     """
-    path = Path(path)
+    path = as_path(path, "path")
     variant = variant or variant_of(model)
     check_fits(model, variant)
     config = model.config.model_dump(mode="json")

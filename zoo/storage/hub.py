@@ -64,6 +64,8 @@ def locate(source: str | Path) -> Path:
     """
     if isinstance(source, str) and source in registry().checkpoints:
         return fetch(source)
+    if not isinstance(source, str | os.PathLike):
+        raise CheckpointError(f"give a released name, a file or a folder, got {source!r:.100}")
     path = Path(source)
     try:
         path = path.expanduser()

@@ -13,6 +13,7 @@ from zoo.core.component import Selected, default
 from zoo.data.conversion import ImageSize, known_channels, stored_size
 from zoo.data.loading import existing_path
 from zoo.errors import ConfigError
+from zoo.files import as_path
 from zoo.mappings import flatten, merge
 from zoo.objectives import Objective
 from zoo.registry import registry
@@ -117,7 +118,7 @@ class Experiment(Settings):
             "train": TrainingConfig.parse({**spec.training, **(train or {})}, "training settings"),
             "data_root": None
             if data_root is None
-            else str(Path(data_root).expanduser().absolute()),
+            else str(as_path(data_root, "data_root").absolute()),
             "image_size": image_size,
             "image_channels": image_channels,
             "skip_unreadable": skip_unreadable,

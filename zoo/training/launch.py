@@ -12,6 +12,7 @@ from zoo.data import Dataset, load_dataset
 from zoo.data.conversion import mending
 from zoo.data.text import TextFormat
 from zoo.errors import ConfigError
+from zoo.files import as_path
 from zoo.memory import keep_freed_memory
 from zoo.modalities import modality_of
 from zoo.modalities.tokenizer import Tokenizer
@@ -65,7 +66,7 @@ def train_experiment(
     experiment = complete(experiment, dataset)
     dataset = dataset.conditioned(conditioned_on(experiment.model))
     default = f"runs/{variant}-{dataset.name}-s{experiment.train.seed}"
-    run = RunDirectory(Path(directory or default))
+    run = RunDirectory(as_path(directory or default, "directory"))
     choose_device(experiment.train.device)  # before the folder is made
     keep_freed_memory()
     with run.locked():
@@ -93,7 +94,7 @@ def resume(
     bit for bit that of a run so long from the start, so one that its patience stopped stays where
     it is. Raises ConfigError for another schedule, or fewer epochs.
     """
-    experiment = RunDirectory(Path(directory)).read_config()
+    experiment = RunDirectory(as_path(directory, "directory")).read_config()
     if epochs is not None:
         settings = {**experiment.train.model_dump(), "epochs": epochs}
         train = TrainingConfig.parse(settings, "training settings")
