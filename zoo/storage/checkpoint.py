@@ -87,7 +87,10 @@ def save(
     its floats are of several types, when ``training`` is not JSON, when the description is longer
     than reading accepts, or when the file cannot be written.
     """
-    path = as_path(path, "path")
+    try:
+        path = as_path(path, "path")
+    except ConfigError as error:
+        raise CheckpointError(f"cannot write {path!r:.100}: {error}") from error
     variant = variant or variant_of(model)
     check_fits(model, variant)
     config = model.config.model_dump(mode="json")
