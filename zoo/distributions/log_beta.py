@@ -53,8 +53,22 @@ def kl_of_uniform(k: Tensor, m: int) -> Tensor:
 def log_growth(k: Tensor, m: int) -> Tensor:
     """R, differentiable any number of times."""
     with torch.no_grad():
-        value = _divergence(k, m) + k * _log_mean(k, m)
-    return with_derivative(value, k, _log_mean, m)
+        value = _divergence(k, m) + k * log_mean(k, m)
+    return with_derivative(value, k, log_mean, m)
+
+
+def log_mean(k: Tensor, m: int) -> Tensor:
+    """D = -E[log t]; differentiable any number of times."""
+    c, n = 0.5 * (m - 1), _first_terms(m)
+    near = k + (c + n)
+    far = near + c
+    mean = torch.log1p(c / near) + 0.5 * c / near / far
+    for order, b in enumerate(BERNOULLI, start=1):
+        mean = mean + b / (2 * order) * (near ** (-2 * order) - far ** (-2 * order))
+    if n == 0:
+        return mean
+    base = k.unsqueeze(-1) + (c + torch.arange(n, dtype=k.dtype, device=k.device))
+    return mean + (c / base / (base + c)).sum(-1)
 
 
 def _divergence_slope(k: Tensor, m: int) -> Tensor:
@@ -101,20 +115,6 @@ def _first_sum(term: Callable[[Tensor], Tensor], k: Tensor, c: float, n: int) ->
     base = c + torch.arange(n, dtype=k.dtype, device=k.device)  # (n,)
     first = k.unsqueeze(-1)  # (..., 1)
     return (term(first / base) - term(first / (base + c))).sum(-1)
-
-
-def _log_mean(k: Tensor, m: int) -> Tensor:
-    """D."""
-    c, n = 0.5 * (m - 1), _first_terms(m)
-    near = k + (c + n)
-    far = near + c
-    mean = torch.log1p(c / near) + 0.5 * c / near / far
-    for order, b in enumerate(BERNOULLI, start=1):
-        mean = mean + b / (2 * order) * (near ** (-2 * order) - far ** (-2 * order))
-    if n == 0:
-        return mean
-    base = k.unsqueeze(-1) + (c + torch.arange(n, dtype=k.dtype, device=k.device))
-    return mean + (c / base / (base + c)).sum(-1)
 
 
 def _log_variance(k: Tensor, m: int) -> Tensor:

@@ -4,8 +4,8 @@ The density on the unit sphere of R^m is proportional to (1 + mu.z)^k. With c = 
 cosine of half the angle, t = (1 + mu.z) / 2, is Beta(c + k, c), and everything follows from the
 functions of k in :mod:`~zoo.distributions.log_beta`. The log-normaliser is -log S_m - k log 2 + R.
 
-There is no KL between two power sphericals: E_q[log(1 + mu_p.z)] is an infinite series where the
-directions differ. It takes draws.
+The KL between two takes E_q[log(1 + mu_p.z)], an integral in one dimension where the directions
+differ, see :mod:`~zoo.distributions.misalignment`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ from zoo.distributions.directional import (
     expanded,
 )
 from zoo.distributions.hyperspherical_uniform import HypersphericalUniform
-from zoo.distributions.log_beta import kl_from_uniform, kl_of_uniform, log_growth
+from zoo.distributions.log_beta import kl_from_uniform, kl_of_uniform, log_growth, log_mean
+from zoo.distributions.misalignment import misalignment
 from zoo.distributions.noise import standard_normal
 from zoo.distributions.precision import widen
 from zoo.distributions.sphere import unit_vectors
@@ -143,3 +144,16 @@ def _kl_from_uniform_prior(q: HypersphericalUniform, p: PowerSpherical) -> Tenso
     k = p.concentration
     kl = kl_of_uniform(widen(k), p.m).to(k.dtype)
     return expanded(kl, broadcast_shape(q.batch_shape, p.batch_shape))
+
+
+@register_kl(PowerSpherical, PowerSpherical)  # type: ignore[no-untyped-call, untyped-decorator]
+def _kl_to_power_spherical(q: PowerSpherical, p: PowerSpherical) -> Tensor:
+    """K(k_q) - K(k_p) + k_p (D(k_q) - D(k_p) + T), with T = 0 for equal directions."""
+    check_same_sphere(q.m, p.m)
+    m, (k_q, k_p) = q.m, (widen(each.concentration) for each in (q, p))
+    loc_q, loc_p = widen(q.loc), widen(p.loc)
+    sine = 0.25 * (loc_q - loc_p).square().sum(-1)  # squares, of half the angle
+    cosine = 0.25 * (loc_q + loc_p).square().sum(-1)
+    lost = log_mean(k_q, m) - log_mean(k_p, m) + misalignment(k_q, sine, cosine, m)
+    kl = kl_from_uniform(k_q, m) - kl_from_uniform(k_p, m) + k_p * lost
+    return kl.to(q.scale.dtype)
