@@ -56,7 +56,9 @@ class TestSelected:
 
     @pytest.mark.parametrize("given", [None, 3, {"scale": 1.0}, {"name": 3}, [["name", "vmf"]]])
     def test_what_names_nothing_is_refused_with_the_names(self, given: Any) -> None:
-        with pytest.raises(ConfigError, match="name one of posteriors, batch-norm, gaussian"):
+        with pytest.raises(
+            ConfigError, match="name one of posteriors, batch-norm, batch-norm-moments, gaussian"
+        ):
             Selected.parse("posteriors", given)
 
     def test_mistakes_are_named(self) -> None:

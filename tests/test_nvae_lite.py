@@ -119,7 +119,7 @@ class TestGroups:
         assert torch.equal(found, torch.ones_like(found).triu(1))
 
 
-POSTERIORS = ("residual-normal", "gaussian", "batch-norm")
+POSTERIORS = ("residual-normal", "gaussian", "batch-norm", "batch-norm-moments")
 
 
 class TestResidualNormal:
@@ -285,7 +285,8 @@ class TestConfig:
         self, posterior: str
     ) -> None:
         with pytest.raises(
-            ConfigError, match=f"{posterior}.*gaussian, batch-norm, residual-normal"
+            ConfigError,
+            match=f"{posterior}.*gaussian, batch-norm, batch-norm-moments, residual-normal",
         ):
             NVAELiteConfig.parse({"input_shape": (1, 8, 8), "posterior": posterior}, "model")
 

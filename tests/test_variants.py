@@ -22,7 +22,7 @@ from zoo.variants.autoencoder import Autoencoder, AutoencoderConfig
 VARIANTS = tuple(read_registry([packaged_root() / "registry.yaml"]).variants)
 COMPOSED: tuple[tuple[str, dict[str, Any]], ...] = (
     ("gaussian-vae", {"backbone": "conv"}),
-    ("gaussian-vae", {"posterior": "batch-norm", "likelihood": "bernoulli"}),
+    ("gaussian-vae", {"posterior": "batch-norm-moments", "likelihood": "bernoulli"}),
     ("gaussian-vae", {"posterior": "residual-normal", "likelihood": "bernoulli"}),
     ("gaussian-vae", {"condition": "labels"}),
     ("vmf-vae", {"backbone": "conv", "likelihood": "bernoulli"}),

@@ -10,7 +10,7 @@ from torch.nn.functional import softplus
 
 from zoo.core.latent_space import Euclidean
 from zoo.distributions.precision import full_precision
-from zoo.errors import UnsupportedError
+from zoo.nn.standardised import Standardised
 from zoo.posteriors.base import Posterior, Projection
 from zoo.posteriors.gaussian import MIN_SCALE, diagonal_normal
 from zoo.settings import Settings
@@ -22,8 +22,8 @@ class BatchNorm(Posterior):
     Since then E[mu^2] >= gamma^2 over examples, the average KL to a standard normal is at least
     D gamma^2 / 2, however strong the decoder: the KL cannot vanish.
 
-    In training over the batch; in evaluation with statistics of the training set, which the trainer
-    measures before it validates. Raises UnsupportedError for a training batch of one.
+    In evaluation with statistics of the training set. Raises UnsupportedError for a training batch
+    of one.
 
     >>> posterior = BatchNorm(BatchNorm.Config(gamma=0.6), lambda n: nn.Linear(8, n), 3)
     >>> posterior(torch.randn(64, 8), None).mean.square().mean(0) >= 0.3599
@@ -41,16 +41,10 @@ class BatchNorm(Posterior):
         super().__init__()
         self.gamma = config.gamma
         self.projection = project(2 * dim)
-        # Torch's own 1e-5 would leave small means small, and let the KL fall below its floor.
-        self.normalise = nn.BatchNorm1d(dim, eps=1e-10, affine=False)
+        self.normalise = Standardised(dim)
         self.shift = nn.Parameter(torch.zeros(dim))
 
     def forward(self, features: Tensor, prior: Distribution | None) -> Distribution:
         raw_mean, raw_scale = full_precision(self.projection(features)).chunk(2, dim=-1)
-        if self.training and raw_mean[..., 0].numel() < 2:
-            raise UnsupportedError(
-                "batch normalisation trains on batches of at least 2 examples, got 1; call "
-                "model.eval() before using the model, or raise train.batch_size"
-            )
-        normal = self.normalise(raw_mean.flatten(0, -2)).view_as(raw_mean)
-        return diagonal_normal(self.gamma * normal + self.shift, softplus(raw_scale) + MIN_SCALE)
+        mean = self.gamma * self.normalise(raw_mean) + self.shift
+        return diagonal_normal(mean, softplus(raw_scale) + MIN_SCALE)
