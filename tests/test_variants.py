@@ -29,6 +29,14 @@ COMPOSED: tuple[tuple[str, dict[str, Any]], ...] = (
     ("autoencoder", {"condition": "labels", "likelihood": "bernoulli"}),
     ("nvae-lite", {"flows": 1, "likelihood": "discretized-logistic"}),
     ("nvae-lite", {"posterior": "gaussian", "likelihood": "bernoulli"}),
+    (
+        "vmf-product-vae",
+        {
+            "latent_dim": 6,
+            "posterior": {"name": "vmf-product", "spheres": 2},
+            "likelihood": "bernoulli",
+        },
+    ),
     ("univae", {"posterior": "gaussian", "likelihood": "bernoulli"}),
     ("univae", {"posterior": "power-spherical", "likelihood": "categorical"}),
 )

@@ -16,6 +16,7 @@ from torch.distributions import Distribution, Independent, kl_divergence
 from zoo.core.batch import Batch
 from zoo.core.lazy import lazy
 from zoo.distributions.observed import observed_log_prob
+from zoo.distributions.product import ProductDistribution
 from zoo.errors import UnsupportedError
 
 _without_closed_form: set[tuple[type, ...]] = set()
@@ -144,6 +145,9 @@ def closed_form_kl(q: Distribution, p: Distribution) -> Tensor | None:
 def _kinds(distribution: Distribution) -> tuple[type, ...]:
     if isinstance(distribution, Independent):
         return (type(distribution), *_kinds(distribution.base_dist))
+    if isinstance(distribution, ProductDistribution):
+        inner = [kind for part in distribution.parts for kind in _kinds(part)]
+        return (type(distribution), *inner)
     return (type(distribution),)
 
 

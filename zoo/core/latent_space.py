@@ -145,6 +145,19 @@ class Product(LatentSpace):
         return torch.split(codes, [part.dim for part in self.parts], dim=-1)
 
 
+class Spheres(Product):
+    """Unit vectors side by side, of so many numbers each (Davidson et al. 2019, arXiv:1910.02912).
+
+    >>> Spheres(3, 2).dim
+    5
+    """
+
+    usual_prior = "uniform-spheres"
+
+    def __init__(self, *widths: int) -> None:
+        super().__init__(tuple(Sphere(m) for m in widths))
+
+
 def _part_of_line(space: LatentSpace, code: Tensor, direction: Tensor, amounts: Tensor) -> Tensor:
     still = (direction == 0).all(-1, keepdim=True)
     # Any direction will do where none is followed: the axis that the code has least of.

@@ -7,6 +7,7 @@ from zoo.distributions.hyperspherical_uniform import HypersphericalUniform
 from zoo.distributions.mixture_of_discretized_logistics import MixtureOfDiscretizedLogistics
 from zoo.distributions.observed import observed_log_prob
 from zoo.distributions.power_spherical import PowerSpherical
+from zoo.distributions.product import ProductDistribution
 from zoo.distributions.von_mises_fisher import TabulatedVonMisesFisher, VonMisesFisher
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "HypersphericalUniform",
     "MixtureOfDiscretizedLogistics",
     "PowerSpherical",
+    "ProductDistribution",
     "TabulatedVonMisesFisher",
     "VonMisesFisher",
     "observed_log_prob",

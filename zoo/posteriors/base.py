@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import ClassVar, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from zoo.core.component import Component, Selected, component_class
 from zoo.core.draws import LatentDraw, reparameterised
-from zoo.core.latent_space import Euclidean, LatentSpace, Sphere
+from zoo.core.latent_space import Euclidean, LatentSpace, Sphere, Spheres
 from zoo.errors import ConfigError, UnsupportedError, ZooError
 from zoo.registry import registry
 
@@ -27,8 +27,16 @@ class Posterior(Component, nn.Module, ABC):
     """
 
     section = "posteriors"
-    space: ClassVar[type[Euclidean] | type[Sphere]]
+    space: ClassVar[type[Euclidean] | type[Sphere] | type[Spheres]]
     """Where codes live."""
+
+    @classmethod
+    def space_of(cls, config: Any, dim: int) -> LatentSpace:
+        """The space of codes of ``dim`` numbers. Override it where the settings have a say.
+
+        Raises UnsupportedError for a width that it cannot have.
+        """
+        return cls.space(dim)
 
     @abstractmethod
     def forward(self, features: Tensor, prior: Distribution | None) -> Distribution:
@@ -56,6 +64,11 @@ class Posterior(Component, nn.Module, ABC):
             f"{type(self).__name__} has neither mode nor mean, so it must say itself what the "
             "code of an example is: override its method code(q)"
         )
+
+
+def space_of(posterior: Selected[Posterior], dim: int) -> LatentSpace:
+    """Where codes of ``dim`` numbers of a posterior with its settings live."""
+    return posterior.component.space_of(posterior.config, dim)
 
 
 def check_space(posterior: Selected[Posterior], space: type[LatentSpace]) -> None:

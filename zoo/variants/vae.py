@@ -12,6 +12,7 @@ from zoo.core.batch import Batch
 from zoo.core.draws import Draws, LatentDraw, drawn
 from zoo.core.latent_space import LatentSpace
 from zoo.core.reading import given_codes
+from zoo.posteriors import space_of
 from zoo.priors import Given
 from zoo.variants.single_latent import SingleLatentConfig, SingleLatentModel
 from zoo.variants.variational import VariationalConfig
@@ -39,7 +40,7 @@ class VAE(SingleLatentModel):
 
     def build_code(self, in_features: int) -> LatentSpace:
         config = self.config
-        space = config.posterior.component.space(config.latent_dim)
+        space = space_of(config.posterior, config.latent_dim)
         self.posterior = config.posterior.build(partial(nn.Linear, in_features), config.latent_dim)
         self.prior = config.prior.build(space, config.input_shape)
         return space

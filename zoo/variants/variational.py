@@ -7,7 +7,7 @@ from typing_extensions import Self
 
 from zoo.core.component import Selected, default
 from zoo.core.model import ModelConfig
-from zoo.posteriors import Posterior
+from zoo.posteriors import Posterior, space_of
 from zoo.priors import Prior, check_same_space, usual_prior
 
 
@@ -27,5 +27,5 @@ class VariationalConfig(ModelConfig):
     @model_validator(mode="after")
     def _check_space(self) -> Self:
         check_same_space(self.posterior, self.prior)
-        self.posterior.component.space(self.latent_dim)
+        space_of(self.posterior, self.latent_dim)
         return self

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from zoo.core.component import Selected
-from zoo.posteriors import Posterior
+from zoo.posteriors import Posterior, space_of
 from zoo.variants.univae.transformer import RMSNorm
 
 
@@ -19,7 +19,7 @@ class Latent(nn.Module):
         super().__init__()
         self.norm = RMSNorm(width)
         self.posterior = posterior.build(partial(nn.Linear, width), dim)
-        self.space = posterior.component.space(dim)
+        self.space = space_of(posterior, dim)
         self.expand = nn.Linear(dim, width)
 
     def forward(self, state: Tensor, prior: Distribution) -> Distribution:

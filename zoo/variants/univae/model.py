@@ -18,6 +18,7 @@ from zoo.core.latent_space import Product
 from zoo.core.reading import as_codes, given_codes
 from zoo.distributions.precision import full_precision
 from zoo.likelihoods import Likelihood
+from zoo.posteriors import space_of
 from zoo.priors import Given
 from zoo.variants.univae.attention import repeated
 from zoo.variants.univae.config import UniVAEConfig
@@ -78,7 +79,7 @@ class UniVAE(TokenByToken):
         self.latents = nn.ModuleList(
             Latent(config.width, config.latent_dim, config.posterior) for _ in range(config.groups)
         )
-        space = config.posterior.component.space(config.latent_dim)
+        space = space_of(config.posterior, config.latent_dim)
         self.space = Product((space,) * config.groups)
         self.prior = config.prior.build(space, config.input_shape)  # of each group
         self.norm = RMSNorm(config.width)
