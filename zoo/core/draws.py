@@ -113,23 +113,6 @@ def reparameterised(q: Distribution, shape: Sequence[int] = ()) -> Tensor:
     return q.rsample(torch.Size(shape))
 
 
-def expectation(p: Distribution) -> Tensor:
-    """The mean of p, by which it is shown and its errors are measured.
-
-    Raises UnsupportedError where it says none, as torch's TransformedDistribution. One whose mean
-    does not exist and is NaN, as torch's Cauchy, is not found here: that would be a look at values.
-    """
-    try:
-        mean: Tensor = p.mean
-        return mean
-    except (AttributeError, NotImplementedError) as error:
-        raise UnsupportedError(
-            f"p(x|z) is a {type(p).__name__} that says no mean, by which samples and "
-            "reconstructions are shown; define the property mean in the distribution that the "
-            "likelihood makes, or estimate(z, condition) in a model of your own"
-        ) from error
-
-
 def closed_form_kl(q: Distribution, p: Distribution) -> Tensor | None:
     """KL(q || p) where torch knows how to compute it, else None."""
     kinds = (*_kinds(q), *_kinds(p))

@@ -23,7 +23,7 @@ from zoo.core.checks import (
 )
 from zoo.core.component import Component, Selected
 from zoo.core.condition import ConditionConfig, as_condition, check_told
-from zoo.core.draws import Draws, expectation
+from zoo.core.draws import Draws
 from zoo.core.latent_space import LatentSpace
 from zoo.core.reading import as_codes, floats_of, read_batch
 from zoo.errors import ConfigError
@@ -269,7 +269,7 @@ class LatentVariableModel(Component, nn.Module, ABC):
 
         A model whose p(x|z) has no mean in closed form takes another and says so.
         """
-        return expectation(self.decode(z, condition))
+        return self.likelihood.estimate(self.decode(z, condition))
 
     def interpolate(self, start: Tensor, end: Tensor, steps: int) -> Tensor:
         """Codes on the shortest way between two codes (..., D), both included: (steps, ..., D)."""

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from zoo.core.component import Component
+from zoo.errors import UnsupportedError
 from zoo.settings import Settings
 
 InputKind: TypeAlias = Literal["binary", "unit", "real", "tokens"]
@@ -41,3 +42,20 @@ class Likelihood(Component, nn.Module, ABC):
     @abstractmethod
     def forward(self, parameters: Tensor) -> Distribution:
         """p(x|z) of a decoder's output."""
+
+    def estimate(self, p: Distribution) -> Tensor:
+        """One example for each of p(x|z), on which errors are measured: its mean.
+
+        A likelihood without one in closed form takes another and says so. Raises UnsupportedError
+        where p says none, as torch's TransformedDistribution. A mean that does not exist and is
+        NaN, as of torch's Cauchy, is not found here: that would be a look at values.
+        """
+        try:
+            mean: Tensor = p.mean
+            return mean
+        except (AttributeError, NotImplementedError) as error:
+            raise UnsupportedError(
+                f"p(x|z) is a {type(p).__name__} that says no mean, by which samples and "
+                "reconstructions are shown; define the property mean in the distribution that the "
+                "likelihood makes, or estimate(p) in the likelihood"
+            ) from error
