@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import pairwise
-from typing import Annotated
+from typing import Annotated, TypeAlias
 
 import torch
 from pydantic import Field, model_validator
@@ -16,6 +17,8 @@ from zoo.settings import Settings
 
 Channels = Annotated[int, Field(ge=1, le=2048)]
 Blocks = Annotated[int, Field(ge=0, le=32)]
+Block: TypeAlias = Callable[[int], nn.Module]
+"""Makes a block of so many channels, from maps to maps of the same shape."""
 
 
 class ConvConfig(Settings):
@@ -59,23 +62,26 @@ class Conv(Backbone):
 
 
 class ConvEncoder(Encoder):
-    """Pixels (B, C, H, W) to features (B, ``out_features``).
+    """Pixels (B, C, H, W) to features (B, ``out_features``), through residual ``block`` s.
 
     >>> import torch
     >>> ConvEncoder(ConvConfig(hidden=128), (1, 28, 28))(torch.zeros(5, 1, 28, 28)).shape
     torch.Size([5, 128])
     """
 
-    def __init__(self, config: ConvConfig, input_shape: tuple[int, int, int]) -> None:
+    def __init__(
+        self, config: ConvConfig, input_shape: tuple[int, int, int], block: Block | None = None
+    ) -> None:
         super().__init__()
+        block = block or ResidualBlock
         widths, blocks = config.encoder_channels, config.encoder_blocks
         height, width = map_sizes(input_shape, len(widths))[-1]
         self.out_features = config.hidden
         self.stem = nn.Conv2d(input_shape[0], widths[0], 5, stride=2, padding=2)
-        stages = _blocks(widths[0], blocks[0])
+        stages = _blocks(block, widths[0], blocks[0])
         for (fine, coarse), count in zip(pairwise(widths), blocks[1:], strict=True):
             halve = nn.Conv2d(fine, coarse, 3, stride=2, padding=1)
-            stages += [nn.SiLU(), halve, *_blocks(coarse, count)]
+            stages += [nn.SiLU(), halve, *_blocks(block, coarse, count)]
         self.stages = nn.Sequential(*stages, nn.SiLU())
         self.dense = nn.Sequential(
             nn.Flatten(), nn.Linear(widths[-1] * height * width, config.hidden), nn.SiLU()
@@ -91,7 +97,7 @@ class ConvEncoder(Encoder):
 
 
 class ConvDecoder(nn.Module):
-    """Codes (B, ``in_features``) to unbounded maps (B, C, H, W).
+    """Codes (B, ``in_features``) to unbounded maps (B, C, H, W), through residual ``block`` s.
 
     >>> import torch
     >>> ConvDecoder(ConvConfig(), 10, (1, 28, 28))(torch.zeros(5, 10)).shape
@@ -99,9 +105,14 @@ class ConvDecoder(nn.Module):
     """
 
     def __init__(
-        self, config: ConvConfig, in_features: int, output_shape: tuple[int, int, int]
+        self,
+        config: ConvConfig,
+        in_features: int,
+        output_shape: tuple[int, int, int],
+        block: Block | None = None,
     ) -> None:
         super().__init__()
+        block = block or ResidualBlock
         widths = (output_shape[0], *config.decoder_channels)
         sizes = map_sizes(output_shape, len(config.decoder_channels))
         height, width = sizes[-1]
@@ -114,7 +125,8 @@ class ConvDecoder(nn.Module):
         stages: list[nn.Module] = []
         levels = zip(pairwise(widths), sizes[:-1], config.decoder_blocks, strict=True)
         for (fine, coarse), size, count in levels:
-            stages = [*_blocks(coarse, count), nn.SiLU(), *doubling(coarse, fine, size), *stages]
+            doubled = [nn.SiLU(), *doubling(coarse, fine, size)]
+            stages = [*_blocks(block, coarse, count), *doubled, *stages]
         self.stages = nn.Sequential(*stages)
 
     def forward(self, z: Tensor) -> Tensor:
@@ -142,5 +154,5 @@ class ResidualBlock(nn.Module):
         return x + self.residual(x)  # type: ignore[no-any-return]
 
 
-def _blocks(channels: int, count: int) -> list[nn.Module]:
-    return [ResidualBlock(channels) for _ in range(count)]
+def _blocks(block: Block, channels: int, count: int) -> list[nn.Module]:
+    return [block(channels) for _ in range(count)]
