@@ -44,7 +44,7 @@ class PixelCNN(Likelihood):
         """``width`` maps of the decoder and of the head, and how far each of its layers sees.
 
         The first of the ``radii`` is that of the layer that sees the pixels, the others those of
-        gated layers above it; 0 is a layer that sees one place alone.
+        residual layers above it; 0 is a layer that sees one place alone.
         """
 
         width: int = Field(32, ge=1, le=1024)

@@ -73,20 +73,19 @@ class Rows:
 class CausalHead(nn.Module):
     r"""Numbers for each pixel of an image x, of the pixels before it and of maps.
 
-    .. math:: h_0 = maps + A(x), \quad h_l = h_{l-1} + a \sigma(b), \ (a, b) = B_l(silu(h_{l-1}))
+    .. math:: h_0 = maps + A(x), \quad h_l = h_{l-1} + B_l(silu(h_{l-1}))
 
-    with masked convolutions A and B_l, and a linear layer on the last h. ``radii`` says how far
-    each of them sees, A first; 0 is a layer that sees its own place alone. Their sum is how far the
-    head sees in all. Gates are those of van den Oord et al. 2016 (arXiv:1606.05328) with the
-    residual connections of PixelCNN++ (arXiv:1701.05517).
+    with masked convolutions A and B_l, and a linear layer on silu of the last h. ``radii`` says how
+    far each of them sees, A first; 0 is a layer that sees its own place alone. Their sum is how far
+    the head sees in all. Gates in place of silu would triple what a step of the head costs.
     """
 
     def __init__(self, channels: int, width: int, radii: Sequence[int], numbers: int) -> None:
         super().__init__()
         first, *others = radii
-        self.first = CausalConv2d(channels, width, first)
-        self.gates = nn.ModuleList(
-            CausalConv2d(width, 2 * width, radius, itself=True) for radius in others
+        self.first = CausalConv2d(channels + 1, width, first)
+        self.others = nn.ModuleList(
+            CausalConv2d(width, width, radius, itself=True) for radius in others
         )
         self.last = CausalConv2d(width, numbers, 0, itself=True)
 
@@ -95,10 +94,9 @@ class CausalHead(nn.Module):
 
         The pixels are read once for all S.
         """
-        seen = self.first(_centred(x)).contiguous(memory_format=torch.channels_last)
-        h = (maps + seen).flatten(0, 1)  # (S B, width, H, W)
+        h = (maps + self.first(_marked(x))).flatten(0, 1)  # (S B, width, H, W)
         for layer in self._layers[1:]:
-            h = h + _gated(layer(silu(h)))
+            h = h + layer(silu(h))
         return torch.unflatten(self.last(silu(h)), 0, maps.shape[:2])
 
     def grow(self, maps: Tensor, draws: int, pick: Callable[[Tensor], Tensor]) -> Tensor:
@@ -117,30 +115,28 @@ class CausalHead(nn.Module):
                     cache.advance()
             place = places[row, column].repeat_interleave(draws, 0)
             picked.append(pick(self._numbers(place, caches, column)))
-            caches[0].put(column, _centred(picked[-1]))
+            caches[0].put(column, _marked(picked[-1]))
         return torch.unflatten(torch.stack(picked, dim=-1), -1, (height, width))
 
     def _numbers(self, place: Tensor, caches: Sequence[Rows], column: int) -> Tensor:
         """(N, n) of the next pixel, whose maps are ``place`` (N, width)."""
-        first, *gates = zip(self._layers, caches, strict=True)
+        first, *others = zip(self._layers, caches, strict=True)
         h = place + first[0].at(first[1].at(column))
-        for layer, cache in gates:
+        for layer, cache in others:
             cache.put(column, silu(h))
-            h = h + _gated(layer.at(cache.at(column)))
+            h = h + layer.at(cache.at(column))
         return self.last.at(silu(h)[None])
 
     @property
     def _layers(self) -> list[CausalConv2d]:
         """Those that see the pixels before, or what others made of them."""
-        return [self.first, *cast("list[CausalConv2d]", list(self.gates))]
+        return [self.first, *cast("list[CausalConv2d]", list(self.others))]
 
 
-def _centred(x: Tensor) -> Tensor:
-    """Intensities in [-1, 1], so that beyond the edges lies mid-grey."""
-    return 2 * x - 1
+def _marked(x: Tensor) -> Tensor:
+    """(N, C, ...) with a channel of ones more, which tells black from what lies beyond the edges.
 
-
-def _gated(maps: Tensor) -> Tensor:
-    """(N, 2 C, ...) to (N, C, ...)."""
-    a, b = maps.chunk(2, dim=1)
-    return a * b.sigmoid()
+    With two channels or more a CPU convolves twice as fast where they are innermost in memory.
+    """
+    marked = torch.cat([x, torch.ones_like(x[:, :1])], dim=1)
+    return marked.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else marked
