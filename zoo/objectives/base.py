@@ -58,13 +58,24 @@ class Objective(Component, ABC):
         """Draws of z for each example."""
         return 1
 
+    def draws(self, model: LatentVariableModel, batch: Batch) -> Draws:
+        """What a step asks of the model: ``samples`` draws for each example.
+
+        Override it where more is asked, of the encoder or of changed examples; what is found
+        stands among the draws' ``auxiliary``, and :meth:`loss` stays arithmetic on draws.
+        """
+        found: Draws = model(batch, self.samples)
+        return found
+
     @abstractmethod
     def loss(self, draws: Draws, step: Step) -> Loss:
         """The loss of a batch, and its logs by the names of ``logs``."""
 
     def figures(self, means: Mapping[str, float]) -> dict[str, float]:
-        """An epoch's figures, of its mean logs."""
-        return dict(means)
+        """An epoch's figures, of its mean logs: with the unweighted bound where its terms are."""
+        if not {"log_likelihood", "kl"} <= means.keys():
+            return dict(means)
+        return {**means, "elbo": means["log_likelihood"] - means["kl"]}
 
     def validation(self, model: LatentVariableModel, batch: Batch) -> dict[str, Tensor]:
         """What is validated beside the ELBO and its terms, (B,) each; nothing as a rule.
@@ -93,3 +104,10 @@ class Objective(Component, ABC):
                 f"train.kl_warmup_steps = {train.kl_warmup_steps} weighs a KL, and the objective "
                 f"{name!r} has none; set it to 0, or choose the objective 'elbo'"
             )
+
+    def check_model(self, name: str, model: LatentVariableModel) -> None:
+        """Raise ConfigError where a model is not one this objective is for.
+
+        As :meth:`check`, for what only settings and data decide: where codes live, what examples
+        are. Asked before the first step.
+        """

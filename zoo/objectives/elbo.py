@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import torch
@@ -52,8 +51,8 @@ class ELBO(Objective):
     def loss(self, draws: Draws, step: Step) -> Loss:
         log_likelihood, kl = draws.log_likelihood.mean(), draws.kl.mean(0)  # (), (G,)
         value = self.weighted(kl, step.kl_weight) - log_likelihood
-        logged = log_likelihood.detach(), kl.detach().sum()
-        return Loss(value, dict(zip(self.logs, logged, strict=True)))
+        logged = {"log_likelihood": log_likelihood.detach(), "kl": kl.detach().sum()}
+        return Loss(value, logged)
 
     def weighted(self, kl: Tensor, kl_weight: float | Tensor) -> Tensor:
         """w beta sum_g gamma_g max(KL_g, free bits) of the groups' mean KL (G,).
@@ -71,14 +70,6 @@ class ELBO(Objective):
         ):  # a factor of 1 would cost a small model 0.3 %
             total = weight * total
         return total
-
-    def figures(self, means: Mapping[str, float]) -> dict[str, float]:
-        """The terms, and the bound that they make, unweighted.
-
-        >>> ELBO(ELBO.Config()).figures({"loss": 90.0, "log_likelihood": -80.0, "kl": 10.0})["elbo"]
-        -90.0
-        """
-        return {**means, "elbo": means["log_likelihood"] - means["kl"]}
 
     @property
     def _shapes_kl(self) -> bool:

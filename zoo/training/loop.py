@@ -90,7 +90,7 @@ class Trainer(Session):
     def loss_of(self, batch: Batch) -> Loss:
         """The objective's loss of a batch, and the model's own penalty."""
         with self.autocast():  # also what the objective asks of the draws is computed here
-            value, logs = self.objective.loss(self.model(batch, self.objective.samples), self.at)
+            value, logs = self.objective.loss(self.objective.draws(self.model, batch), self.at)
         penalty = self.model.penalty()
         return Loss(value if penalty is None else value + penalty, logs)
 
@@ -100,7 +100,7 @@ class Trainer(Session):
         rehearsal = copy.deepcopy(self.model)
         first = self.train_split.batch(torch.arange(2), kind=self.model.input_kind)
         with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
-            self.objective.loss(rehearsal(first, self.objective.samples), self.at)
+            self.objective.loss(self.objective.draws(rehearsal, first), self.at)
         return torch.compile(self.loss_of)
 
     def figures(self) -> dict[str, float]:

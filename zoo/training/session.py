@@ -42,6 +42,7 @@ class Session:
         self.device, self.autocast = device, partial(autocast, experiment.train, device)
         self.model = experiment.variant.build(experiment.model).to(device)
         self.objective = experiment.objective.build()
+        self.objective.check_model(experiment.objective.name, self.model)
         decay = self.config.ema_decay
         self.average = MovingAverage(self.model, decay) if decay is not None else None
         self.train_split = data.train.to(device)
