@@ -84,7 +84,7 @@ def test_the_guide_shows_a_component_as_it_is() -> None:
         ("gaussian-vae", {"posterior": "flow"}),
         ("gaussian-vae", {"prior": "flow"}),
         ("gaussian-vae", {"prior": {"name": "vamp", "components": 8}}),
-        ("gaussian-vae", {"objective": "beta-tc"}),
+        ("gaussian-vae", {"objective": "my-beta-tc"}),
         ("gaussian-vae", {"likelihood": "continuous-bernoulli"}),
         ("gaussian-vae", {"backbone": {"name": "batch-norm-conv", "channels": [4, 8]}}),
         ("class-conditional-vae", {}),
@@ -117,7 +117,7 @@ def test_the_statistics_of_all_batch_normalisation_are_those_of_the_training_set
 def test_with_beta_one_the_total_correlation_does_not_count() -> None:
     draws = _draws()
     objectives = (
-        Selected.parse("objectives", {"name": "beta-tc", "beta": 1.0}).build(),
+        Selected.parse("objectives", {"name": "my-beta-tc", "beta": 1.0}).build(),
         Selected.parse("objectives", "elbo").build(),
     )
     values = [objective.loss(draws, Step(examples=100)).value for objective in objectives]

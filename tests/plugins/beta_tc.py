@@ -13,7 +13,7 @@ from zoo.objectives import Loss, Objective, Step
 from zoo.settings import Settings
 
 
-@zoo.register("beta-tc", summary="The bound with a total correlation that counts beta times")
+@zoo.register("my-beta-tc", summary="The bound with a total correlation that counts beta times")
 class BetaTC(Objective):
     logs = ("log_likelihood", "kl", "total_correlation")
     needs_evidence = True

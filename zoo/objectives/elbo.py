@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from pydantic import Field
@@ -29,7 +29,7 @@ class ELBO(Objective):
     of the KL before its free bits: these neither hide nor raise what a group carries.
     """
 
-    logs = ("log_likelihood", "kl")
+    logs: ClassVar[tuple[str, ...]] = ("log_likelihood", "kl")
 
     class Config(Settings):
         """``free_bits`` nats of each group's KL cost nothing.
