@@ -44,16 +44,26 @@ class BetaTC(OfCodes):
 def total_correlation(latent: LatentDraw, examples: int) -> Tensor:
     r"""E[log q(z) - sum_d log q(z_d)] at the first draws z_i ~ q(z|x_i) of a batch, a scalar.
 
-    Stratified sampling: of N ``examples`` the one that a draw is of counts 1/N, and the B - 1
-    others of the batch stand for all N - 1 others, (N - 1) / (N (B - 1)) each. That is unbiased for
-    q(z), not for its logarithm, and exact where the batch is the whole set.
+    q(z) over all ``examples`` is estimated by stratified sampling, see :func:`log_weights`: without
+    bias, its logarithm with some, and exactly where the batch is the whole set.
     """
     z, q = latent.apart(latent.z)[0], coordinates(latent.posterior)  # (B, ..., d)
     log_q = q.log_prob(z[:, None]).flatten(2)  # log q(z_id|x_j), (B, B, D)
-    batch, examples = len(z), max(examples, len(z))
-    others = max(examples - 1, 1) / (examples * max(batch - 1, 1))
-    own = torch.eye(batch, device=z.device, dtype=torch.bool)
-    weights = log_q.new_full((), math.log(others)).where(~own, -math.log(examples))  # (B, B)
+    weights = log_weights(len(z), examples, log_q)
     joint = (log_q.sum(-1) + weights).logsumexp(1)  # (B,)
     product = (log_q + weights.unsqueeze(-1)).logsumexp(1).sum(-1)  # (B,)
     return (joint - product).mean()
+
+
+def log_weights(batch: int, examples: int, like: Tensor) -> Tensor:
+    """How much q(z|x_j) counts in q(z_i), (B, B): of N examples, x_i itself counts 1/N.
+
+    The B - 1 others of the batch stand for all N - 1 others, (N - 1) / (N (B - 1)) each.
+
+    >>> log_weights(3, 9, torch.zeros(())).exp()[0]
+    tensor([0.1111, 0.4444, 0.4444])
+    """
+    examples = max(examples, batch)
+    others = max(examples - 1, 1) / (examples * max(batch - 1, 1))
+    own = torch.eye(batch, device=like.device, dtype=torch.bool)
+    return like.new_full((), -math.log(examples)).where(own, math.log(others))
