@@ -285,4 +285,4 @@ def test_a_distribution_without_reparameterised_draws_is_refused() -> None:
     for q in (Poisson(torch.ones(3)), Independent(Poisson(torch.ones(5, 3)), 1)):
         for samples in (1, 4):
             with pytest.raises(UnsupportedError, match=f"{type(q).__name__} has no reparam"):
-                drawn(q, samples)
+                drawn(q, (samples, q.batch_shape[0]))

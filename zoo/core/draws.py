@@ -92,11 +92,20 @@ class LatentDraw:
         return value if value.ndim == 2 else value.flatten(2).sum(2)
 
 
-def drawn(q: Distribution, samples: int) -> Tensor:
-    """``samples`` reparameterised draws, (S, B, ...)."""
-    if samples == 1:  # expanded parameters, if only by an axis of 1, have their gradients summed
-        return reparameterised(q).unsqueeze(0)
-    return reparameterised(q, torch.Size([samples]))
+def drawn(q: Distribution, shape: tuple[int, int]) -> Tensor:
+    """S reparameterised draws for each of B examples, where ``shape`` is (S, B).
+
+    One of each of S B distributions, (S B, ...), or S of each of B, (S, B, ...).
+    """
+    return reparameterised(q, draws_of_each(q, shape))
+
+
+def draws_of_each(q: Distribution, shape: tuple[int, int]) -> torch.Size:
+    """What to ask of q for S draws of B examples: nothing more where it is one for each draw."""
+    samples, examples = shape
+    # Expanded parameters, if only by an axis of 1, have their gradients summed.
+    one = samples == 1 or q.batch_shape[:1] != (examples,)
+    return torch.Size([] if one else [samples])
 
 
 def reparameterised(q: Distribution, shape: Sequence[int] = ()) -> Tensor:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from zoo.core.component import Component, Selected, component_class
-from zoo.core.draws import LatentDraw, reparameterised
+from zoo.core.draws import LatentDraw, drawn
 from zoo.core.latent_space import Euclidean, LatentSpace, Sphere, Spheres
 from zoo.errors import ConfigError, UnsupportedError, ZooError
 from zoo.registry import registry
@@ -43,11 +43,12 @@ class Posterior(Component, nn.Module, ABC):
         """q(z|x), which may be said relative to the prior where there is one."""
 
     def draw(self, q: Distribution, prior: Distribution, shape: tuple[int, int]) -> LatentDraw:
-        """One draw from each of S B distributions, (S B, ..., d), where ``shape`` is (S, B).
+        """S draws for each of B examples, where ``shape`` is (S, B): see :func:`drawn`.
 
-        Override it where drawing finds a density more exactly than the draw alone tells it.
+        Override it where drawing finds a density that the draw alone tells less exactly or less
+        cheaply, and where draws of one example are not independent.
         """
-        return LatentDraw(reparameterised(q), q, prior, shape)
+        return LatentDraw(drawn(q, shape), q, prior, shape)
 
     def code(self, q: Distribution) -> Tensor:
         """The deterministic code: the mode, or the mean where there is none.

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from zoo.core.batch import Batch
-from zoo.core.draws import Draws, LatentDraw, drawn
+from zoo.core.draws import Draws, LatentDraw
 from zoo.core.latent_space import LatentSpace
 from zoo.core.reading import given_codes
 from zoo.posteriors import space_of
@@ -54,8 +54,11 @@ class VAE(SingleLatentModel):
         given = given_codes(self, samples, given, len(batch.x))
         p = self.prior(self._given(batch.condition))
         q = self.posterior(self.features(batch), p)
-        z = drawn(q, samples) if given is None else given  # (S, B, D)
-        latent = LatentDraw(z, q, p, (len(z), len(batch.x)))
+        if given is None:
+            latent = self.posterior.draw(q, p, (samples, len(batch.x)))
+        else:
+            latent = LatentDraw(given, q, p, (len(given), len(batch.x)))
+        z = latent.z.reshape(*latent.shape, self.code_dim)  # (S, B, D)
         likelihood = partial(self.decoded, z, batch.condition)
         return Draws([latent], likelihood, batch, partial(self.posterior.code, q), z)
 
