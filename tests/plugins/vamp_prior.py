@@ -15,7 +15,7 @@ from zoo.priors import Given, Prior
 from zoo.settings import Settings
 
 
-@zoo.register("vamp", summary="Mixture of the posteriors of learned pseudo-inputs")
+@zoo.register("pseudo-inputs", summary="Mixture of the posteriors of learned pseudo-inputs")
 class VampPrior(Prior):
     space = Euclidean
 
@@ -28,7 +28,9 @@ class VampPrior(Prior):
 
     def forward(self, given: Given) -> Distribution:
         if given.posterior is None:
-            raise UnsupportedError("'vamp' is made of posteriors of x, which this model has not")
+            raise UnsupportedError(
+                "'pseudo-inputs' is made of posteriors of x, which this model has not"
+            )
         is_image = self.pseudo.ndim == 4
         q = given.posterior(self.pseudo.sigmoid() if is_image else self.pseudo)  # (K,), or (B, K)
         return EqualMixture(q, given.like)
