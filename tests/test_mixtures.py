@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution, Normal
 
 import zoo
+from zoo.core.batch import Batch
 from zoo.core.latent_space import Euclidean
 from zoo.errors import ConfigError, DataError, UnsupportedError
 from zoo.posteriors.gaussian import diagonal_normal
@@ -234,10 +235,13 @@ class TestVamp:
         with pytest.raises(UnsupportedError, match="the prior 'vamp' is a mixture of posteriors"):
             model.infer(torch.zeros(2, 1, 8, 8))
 
-    def test_posteriors_that_are_told_something_are_refused(self) -> None:
-        model = zoo.create("cvae", prior="vamp")
-        with pytest.raises(UnsupportedError, match="made of posteriors"):
-            model.sample(2, condition=1)
+    def test_a_class_is_drawn_by_the_posteriors_that_are_told_it(self) -> None:
+        model = zoo.create("cvae", prior={"name": "vamp", "components": 4}, latent_dim=3)
+        codes = model.sample_codes(20_000, condition=3, generator=seed(0))
+        p = model.infer(Batch(torch.zeros(1, 1, 8, 8), torch.tensor([3]))).latents[0].prior
+        agree(codes, p.mean.expand_as(codes), "means")
+        other = model.sample_codes(20_000, condition=4, generator=seed(0))
+        assert not torch.allclose(codes, other)
 
 
 def test_a_component_of_more_than_there_are_is_refused() -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import torch
 from pydantic import Field
 from torch import Tensor, nn
-from torch.distributions import Categorical, Distribution, MixtureSameFamily
+from torch.distributions import Distribution
 
 from zoo.core.latent_space import Euclidean, LatentSpace
+from zoo.distributions import EqualMixture
 from zoo.errors import UnsupportedError
 from zoo.priors.base import Given, Prior
 from zoo.randomness import noise_of
@@ -15,7 +16,7 @@ from zoo.settings import Settings
 
 
 class Vamp(Prior):
-    """p(z) = 1/K sum_k q(z|u_k), a mixture of the posteriors of K learned pseudo-inputs.
+    """p(z|c) = 1/K sum_k q(z|u_k, c), a mixture of the posteriors of K learned pseudo-inputs.
 
     Of images u_k = sigmoid(v_k), in [0, 1], of vectors u_k = v_k; at the start v_k ~ N(0, 1) for
     each pixel or number. Any posterior with a density will do. A flow's is asked for K codes that
@@ -49,10 +50,7 @@ class Vamp(Prior):
 
     def forward(self, given: Given) -> Distribution:
         """Raises UnsupportedError for a model whose latents are no posteriors of x alone."""
-        components = _posterior(given, self.pseudo_inputs)  # (K,)
-        logits = given.like.new_zeros(len(self.values))
-        weights = Categorical(logits=logits, validate_args=False)
-        return MixtureSameFamily(weights, components, validate_args=False)
+        return EqualMixture(_posterior(given, self.pseudo_inputs), given.like)  # of (K,) or (B, K)
 
     @torch.no_grad()
     def sample(
@@ -67,8 +65,10 @@ class Vamp(Prior):
         device = self.values.device
         chosen = torch.randint(len(self.values), (n,), generator=generator, device=device)
         with noise_of(generator, device):
-            drawn: Tensor = _posterior(given, self.pseudo_inputs[chosen]).sample()
-        return drawn
+            if given.condition is None:
+                return _posterior(given, self.pseudo_inputs[chosen]).sample()
+            each = self.pseudo_inputs[chosen].unsqueeze(1)  # (n, 1, ...): told what its row is told
+            return _posterior(given, each).sample().squeeze(1)
 
 
 def _posterior(given: Given, x: Tensor) -> Distribution:
