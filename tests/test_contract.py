@@ -73,7 +73,7 @@ def unsaved_buffer(patch: Patch) -> None:
     ("sabotage", "found_by"),
     [
         (no_generator, "samples_follow_the_generator_alone"),
-        (no_temperature, "temperature_scales_the_spread_of_codes"),
+        (no_temperature, "temperature_scales_the_deviation_of_codes"),
         (wrong_variance, "codes_vary_as_much_as_the_model_says"),
         (drawn_code, "encoding_is_deterministic_and_each_example_stands_alone"),
         (wrong_divergence, "the_divergence_is_what_draws_say"),
@@ -104,8 +104,8 @@ def test_rules_follow_from_what_a_model_can_do() -> None:
         return {check.rule.name for check in zoo.testing.checks_of(variant, settings)}
 
     flat, sphere = names("gaussian-vae", SETTINGS), names("vmf-vae", SETTINGS)
-    assert "temperature_scales_the_spread_of_codes" in flat - sphere
-    assert "a_temperature_of_no_spread_is_refused" in sphere - flat
+    assert "temperature_scales_the_deviation_of_codes" in flat - sphere
+    assert "a_temperature_of_no_deviation_is_refused" in sphere - flat
     assert "the_divergence_is_the_sum_over_dimensions" in flat - sphere
     told = names("gaussian-vae", {**SETTINGS, "condition": "labels"})
     assert "wrong_conditions_are_refused" in told - flat

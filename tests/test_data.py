@@ -186,10 +186,10 @@ def test_batches_are_all_examples_in_order(kind: InputKind, size: int) -> None:
 @pytest.mark.parametrize(
     ("n", "chosen"), [(-1, []), (0, []), (1, [0]), (3, [0, 3, 6]), (99, range(10))]
 )
-def test_examples_spread_over_a_split(n: int, chosen: Sequence[int]) -> None:
-    assert numbers_of(numbered(10).spread(n)).tolist() == list(chosen)
+def test_examples_at_even_distances(n: int, chosen: Sequence[int]) -> None:
+    assert numbers_of(numbered(10).evenly(n)).tolist() == list(chosen)
     empty = numbered(10).take(0)
-    assert len(empty.spread(n)) == 0
+    assert len(empty.evenly(n)) == 0
 
 
 def test_take_and_select_keep_labels_with_images() -> None:
@@ -229,13 +229,13 @@ def test_a_batch_brings_every_column_of_its_examples() -> None:
     assert bare[1:] == (None, None, None)
 
 
-@pytest.mark.parametrize("change", ["take", "select", "spread", "to", "fixed", "batches"])
+@pytest.mark.parametrize("change", ["take", "select", "evenly", "to", "fixed", "batches"])
 def test_columns_stay_with_their_rows(change: str) -> None:
     split = with_columns(6)
     changed, kept = {
         "take": (split.take(2), [0, 1]),
         "select": (split.select(torch.tensor([5, 1])), [5, 1]),
-        "spread": (split.spread(3), [0, 2, 4]),
+        "evenly": (split.evenly(3), [0, 2, 4]),
         "to": (split.to("cpu"), list(range(6))),
         "fixed": (split.fixed("binary", 0), list(range(6))),
         "batches": (split, list(range(6))),

@@ -438,6 +438,6 @@ def test_nothing_depends_on_the_default_device() -> None:
             data = load_dataset(source)
             assert data.digest() == digest
             assert {batch.x.device.type for batch in data.test.batches(2, "binary")} == {"cpu"}
-            assert data.test.fixed("binary", 0).spread(2).rows.device.type == "cpu"
+            assert data.test.fixed("binary", 0).evenly(2).rows.device.type == "cpu"
     finally:
         torch.set_default_device(None)

@@ -92,7 +92,7 @@ def test_mutual_information_of_gaussians() -> None:
     assert abs(found.value - 0.5 * math.log(2)) <= 4 * found.stderr
 
 
-def test_the_mixture_is_of_sentences_spread_over_the_split() -> None:
+def test_the_mixture_is_of_sentences_from_all_over_the_split() -> None:
     """Which is sorted by length: the first would be the shortest."""
     seen: list[Tensor] = []
 

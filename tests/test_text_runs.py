@@ -427,11 +427,11 @@ def test_sentences_are_measured_at_no_image_size(corpus: Path) -> None:
         zoo.evaluate(train(corpus).directory, samples=2, image_size=32)
 
 
-def test_a_part_of_a_split_is_spread_over_it(corpus: Path) -> None:
+def test_a_part_of_a_split_is_taken_evenly(corpus: Path) -> None:
     run = train(corpus)
     split = load_dataset(corpus).train
     found = zoo.evaluate(run.directory, split="train", samples=2, examples=5)
-    assert found.test_set_sha256 == split.spread(5).by_length().digest()[:16]
+    assert found.test_set_sha256 == split.evenly(5).by_length().digest()[:16]
     assert found.test_set_sha256 != split.take(5).by_length().digest()[:16]
 
 

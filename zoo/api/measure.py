@@ -73,9 +73,9 @@ def evaluate(
     loaded to ``device``. ``dataset`` is what :func:`zoo.load_dataset` takes, by default what the
     checkpoint was trained on, converted as for that training; of others the images are resized to
     what the model reads, or to ``image_size``, and have their channels converted to
-    ``image_channels``, both as :func:`zoo.load_dataset` does. ``examples`` takes so many, spread
-    evenly over the split. ``progress`` is called with the number of decoded examples so far and in
-    all. Threads that call it measure one after another.
+    ``image_channels``, both as :func:`zoo.load_dataset` does. ``examples`` takes so many, at even
+    distances. ``progress`` is called with the number of decoded examples so far and in all. Threads
+    that call it measure one after another.
 
     Raises UnknownNameError, ConfigError, DataError or CheckpointError.
 
@@ -175,7 +175,7 @@ def _measure(entry: Opened, protocol: _Protocol, progress: Progress | None = Non
     with GENERATORS:  # also the model's mode is one for all threads
         return evaluate_model(
             entry.model,
-            split if protocol.examples is None else split.spread(protocol.examples),
+            split if protocol.examples is None else split.evenly(protocol.examples),
             name=entry.name,
             variant=entry.described,
             dataset=data.name,

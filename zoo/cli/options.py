@@ -78,9 +78,7 @@ SkipOption = Annotated[
     bool, typer.Option("--skip-unreadable", help="Leave out damaged files of a folder of images.")
 ]
 DeviceOption = Annotated[str, typer.Option(help="For example cuda.")]
-ExamplesOption = Annotated[
-    int | None, typer.Option(min=2, help="Only so many, spread over the split.")
-]
+ExamplesOption = Annotated[int | None, typer.Option(min=2, help="Only so many, at even distances.")]
 ConditionOption = Annotated[
     list[str] | None,
     typer.Option(

@@ -180,7 +180,7 @@ class LatentVariableModel(Component, nn.Module, ABC):
         """``n`` draws from the prior, its standard deviation scaled by ``temperature``: (n, D).
 
         ``condition`` is one class or vector of numbers for all, or one for each. Raises
-        UnsupportedError for a number that is none, for a temperature of a prior without spread, and
+        UnsupportedError for a number that is none, for one of a prior that has no deviation, and
         for a model in half precision.
         """
         check_draws(n)
@@ -191,7 +191,7 @@ class LatentVariableModel(Component, nn.Module, ABC):
         return self.draw_codes(n, temperature, generator, told)
 
     def check_temperature(self, temperature: float) -> None:
-        """Raise UnsupportedError for what the prior's spread cannot be scaled by."""
+        """Raise UnsupportedError for what the prior's standard deviation cannot be scaled by."""
         check_temperature(temperature)
 
     def resample_groups(

@@ -114,7 +114,7 @@ class Examples(ABC):
         """The first ``n`` examples, or all where there are fewer."""
         return self._each(lambda column: column[: max(n, 0)])
 
-    def spread(self, n: int) -> Self:
+    def evenly(self, n: int) -> Self:
         """``n`` examples at even distances, or all where there are fewer.
 
         They stand for the whole as the first need not: those of MNIST's test set are the clean
@@ -122,7 +122,7 @@ class Examples(ABC):
 
         >>> from zoo.data import Split
         >>> split = Split(torch.arange(10, dtype=torch.uint8).view(10, 1, 1, 1))
-        >>> split.spread(4).images.flatten().tolist()
+        >>> split.evenly(4).images.flatten().tolist()
         [0, 2, 5, 7]
         """
         n = max(0, min(n, len(self)))
@@ -165,7 +165,7 @@ class Examples(ABC):
         return replace(self, condition=_as_condition(given))
 
     def conditions(self, n: int) -> Tensor | None:
-        """``n`` of the different conditions in turn, evenly spread where there are more.
+        """``n`` of the different conditions in turn, at even distances where there are more.
 
         None where the examples have none.
 

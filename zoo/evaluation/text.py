@@ -26,7 +26,7 @@ SAMPLES = 200
 HIDDEN = "\ue000", "\ue001"
 """Characters of no script: for what is unknown in a sentence, and in its reconstruction."""
 MIXED = 100
-"""Sentences of which the aggregate posterior is a mixture, spread evenly over the split."""
+"""Sentences of which the aggregate posterior is a mixture, at even distances in the split."""
 
 
 def text_figures(

@@ -60,12 +60,12 @@ class Prior(Component, nn.Module, ABC):
         """n draws (n, D).
 
         Raises UnsupportedError for a temperature other than 1 unless the subclass knows what a
-        spread is: its own ``sample`` scales it.
+        standard deviation is: its own ``sample`` scales it.
         """
         if temperature != 1:
             raise UnsupportedError(
-                f"the prior {type(self).__name__} has no spread to scale: temperature must be 1, "
-                f"got {temperature}"
+                f"the prior {type(self).__name__} has no standard deviation to scale: "
+                f"temperature must be 1, got {temperature}"
             )
         p = self(given)
         if p.event_shape != (self.dim,):

@@ -40,8 +40,8 @@ class UniformSphere(Prior):
         """n unit vectors, (n, m)."""
         if temperature != 1:
             raise UnsupportedError(
-                f"a uniform prior on the sphere has no spread to scale: temperature must be 1, "
-                f"got {temperature}"
+                "a uniform prior on the sphere has no standard deviation to scale: temperature "
+                f"must be 1, got {temperature}"
             )
         like = given.like
         uniform = HypersphericalUniform(self.dim - 1, device=like.device, dtype=like.dtype)

@@ -81,8 +81,8 @@ class Autoencoder(SingleLatentModel):
 
         codes = codes.detach()[:FIT_EXAMPLES].double().cpu()
         centre = codes.mean(0)
-        spread = (codes - centre).square().mean().sqrt().clamp(min=1e-12)
-        points = ((codes - centre) / spread).repeat(2 if len(codes) == 1 else 1, 1)
+        deviation = (codes - centre).square().mean().sqrt().clamp(min=1e-12)
+        points = ((codes - centre) / deviation).repeat(2 if len(codes) == 1 else 1, 1)
         components = min(self.config.mixture_components, len(codes))
         mixture = GaussianMixture(components, reg_covar=1e-4, random_state=0)
         with warnings.catch_warnings():
@@ -92,8 +92,8 @@ class Autoencoder(SingleLatentModel):
         factors = torch.linalg.cholesky(torch.from_numpy(mixture.covariances_))
         self.mixture_weights.zero_()
         self.mixture_weights[:components] = torch.from_numpy(mixture.weights_)
-        self.mixture_means[:components] = centre + spread * torch.from_numpy(mixture.means_)
-        self.mixture_factors[:components] = spread * factors
+        self.mixture_means[:components] = centre + deviation * torch.from_numpy(mixture.means_)
+        self.mixture_factors[:components] = deviation * factors
 
     def draw_codes(
         self,
@@ -102,7 +102,7 @@ class Autoencoder(SingleLatentModel):
         generator: torch.Generator | None,
         condition: Tensor | None,
     ) -> Tensor:
-        """Draws from the fitted mixture; ``temperature`` scales each component's spread."""
+        """Draws from the fitted mixture; ``temperature`` scales each component's deviations."""
         at_least = max(n, 1)  # torch draws no fewer
         drawn = self.mixture_weights.multinomial(at_least, replacement=True, generator=generator)
         chosen = drawn[:n]

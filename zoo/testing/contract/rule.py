@@ -97,8 +97,8 @@ def has_mean(case: Case) -> bool:
         return False
 
 
-def has_spread(case: Case) -> bool:
-    """The prior has a spread, which a temperature scales."""
+def has_deviation(case: Case) -> bool:
+    """The prior has a standard deviation, which a temperature scales."""
     try:
         case.known.sample_codes(1, 0.5, condition=case.condition(1))
     except UnsupportedError:
@@ -106,9 +106,9 @@ def has_spread(case: Case) -> bool:
     return True
 
 
-def has_no_spread(case: Case) -> bool:
-    """The prior has no spread."""
-    return not has_spread(case)
+def has_no_deviation(case: Case) -> bool:
+    """The prior has no standard deviation to scale."""
+    return not has_deviation(case)
 
 
 def has_variance(case: Case) -> bool:

@@ -11,9 +11,9 @@ from zoo.errors import UnsupportedError
 from zoo.testing.cases import Case
 from zoo.testing.contract.rule import (
     Rules,
+    has_deviation,
     has_mean,
-    has_no_spread,
-    has_spread,
+    has_no_deviation,
     has_variance,
 )
 from zoo.testing.expect import close, differ, expect, refused, same, seed, shaped
@@ -29,17 +29,17 @@ def _codes(case: Case, temperature: float, number: int) -> Tensor:
         return case.known.sample_codes(MANY, temperature, seed(number), told)
 
 
-@rules.add(has_spread, once=True)
-def temperature_scales_the_spread_of_codes(case: Case) -> None:
+@rules.add(has_deviation, once=True)
+def temperature_scales_the_deviation_of_codes(case: Case) -> None:
     """From one code at 0 to ever more different ones."""
     cold, usual, hot = (_codes(case, temperature, 0).std() for temperature in (0.5, 1.0, 2.0))
-    expect(cold < usual < hot, f"spreads {cold}, {usual}, {hot}")
+    expect(cold < usual < hot, f"deviations {cold}, {usual}, {hot}")
     if case.known.code_variance is not None:
-        same(_codes(case, 0.0, 0), _codes(case, 0.0, 1), "codes without spread")
+        same(_codes(case, 0.0, 0), _codes(case, 0.0, 1), "codes of no deviation")
 
 
-@rules.add(has_no_spread, once=True)
-def a_temperature_of_no_spread_is_refused(case: Case) -> None:
+@rules.add(has_no_deviation, once=True)
+def a_temperature_of_no_deviation_is_refused(case: Case) -> None:
     """With the one that there is."""
     for temperature in (0.5, 2.0):
         refused(
@@ -94,7 +94,7 @@ def samples_follow_the_generator_alone(case: Case) -> None:
     differ(first, model.sample_codes(3, condition=told).detach(), "codes drawn twice")
 
 
-@rules.add(has_spread, has_mean)
+@rules.add(has_deviation, has_mean)
 def samples_stay_in_range_however_hot(case: Case) -> None:
     """Images of the oddest codes are images."""
     hot = case.known.sample(20, 1000.0, seed(0), case.condition(20))
