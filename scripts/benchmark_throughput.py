@@ -181,8 +181,8 @@ def training(trainer: Trainer) -> Task:
     loss_of = trainer.compiled() if trainer.config.compile else trainer.loss_of
 
     def step() -> None:
-        trainer.progress.step %= trainer.steps_per_epoch
-        start = trainer.progress.step * trainer.batch_size
+        trainer.position.step %= trainer.steps_per_epoch
+        start = trainer.position.step * trainer.batch_size
         index = order[start : start + trainer.batch_size]
         trainer.take_step(loss_of, trainer.train_split.batch(index, kind=kind))
 

@@ -433,7 +433,7 @@ def test_an_interrupted_epoch_is_reported_whole(
     assert "last at step 13 (learning rate 0.001) in encoder" in warning
 
     def interrupt(self: Trainer) -> bool:
-        if self.progress.step == 16:
+        if self.position.step == 16:
             self.save()
             raise KeyboardInterrupt
         return False

@@ -132,7 +132,7 @@ def test_an_interrupted_epoch_of_iwae_is_reported_whole(
     whole = train(tmp_path / "whole", **options)
 
     def interrupt(self: Trainer) -> bool:
-        if self.progress.step == 16:
+        if self.position.step == 16:
             self.save()
             raise KeyboardInterrupt
         return False

@@ -29,7 +29,7 @@ class Trainer(Session):
         if not self.done:
             self.warn_beforehand()
             loss_of = self.compiled() if self.config.compile else self.loss_of
-            with self.reporter.open(self.progress.step), deterministic_convolutions():
+            with self.reporter.open(self.position.step), deterministic_convolutions():
                 while not self.done:
                     self.train_epoch(loss_of)
                     self.finish_epoch()
@@ -39,11 +39,11 @@ class Trainer(Session):
         """The rest of the current epoch."""
         order = self.order_of(self.epoch)
         self.model.train()
-        for number in range(self.progress.step % self.steps_per_epoch, self.steps_per_epoch):
+        for number in range(self.position.step % self.steps_per_epoch, self.steps_per_epoch):
             index = order[number * self.batch_size : (number + 1) * self.batch_size]
             batch = self.train_split.batch(index, kind=self.model.input_kind)
             self.take_step(loss_of, batch)
-            self.reporter.step(self.progress.step, self.figures)
+            self.reporter.step(self.position.step, self.figures)
             if self.save_is_due() and number + 1 < self.steps_per_epoch:
                 self.save()
 
@@ -58,7 +58,7 @@ class Trainer(Session):
 
     def take_step(self, loss_of: Callable[[Batch], Loss], batch: Batch) -> None:
         """One optimiser step."""
-        step = self.progress.step
+        step = self.position.step
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.config, step, self.total_steps)
         if step < self.config.kl_warmup_steps:
@@ -74,7 +74,7 @@ class Trainer(Session):
         self.guard.step(self.optimizer)
         if self.average is not None:
             self.average.update(step)
-        self.progress.step += 1
+        self.position.step += 1
 
     def _in_order(self, logs: Mapping[str, Tensor]) -> list[Tensor]:
         """As the objective names them, whatever the order in which it gives them."""
@@ -117,8 +117,8 @@ class Trainer(Session):
         refresh_statistics(model, self.train_split)
         record = {**self.training_record(), **self.validation.measure(model)}
         self.directory.append_metrics(record)
-        self.selection.consider(model, record, self.progress)
-        self.progress.stopped = self.selection.out_of_patience(self.progress)
+        self.selection.consider(model, record, self.position)
+        self.position.stopped = self.selection.out_of_patience(self.position)
         told = self.validation.split.conditions(SAMPLES)
         self.reporter.epoch(record, model, self.config.sample_every_epochs, told)
         if self.done or self.save_is_due():
@@ -127,7 +127,7 @@ class Trainer(Session):
     def training_record(self) -> dict[str, Any]:
         """The epoch's means over its good steps; reports or refuses skipped ones."""
         trouble = self.guard.report()
-        step = self.progress.step
+        step = self.position.step
         if trouble:
             rate = learning_rate(self.config, trouble.step, self.total_steps)
             most = min(self.config.max_skipped_steps, self.steps_per_epoch - 1)

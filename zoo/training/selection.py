@@ -14,7 +14,7 @@ from zoo.errors import TrainingError
 from zoo.storage import checkpoint
 from zoo.training.config import Experiment
 from zoo.training.run import RunDirectory
-from zoo.training.state import Progress
+from zoo.training.state import Position
 
 CONVERSION = ("image_size", "image_channels")
 """Settings of how images were converted, which a checkpoint says beside the digest of its data."""
@@ -34,22 +34,22 @@ class Selection:
         self.unsaved: tuple[LatentVariableModel, Mapping[str, Any]] | None = None
 
     def consider(
-        self, model: LatentVariableModel, record: Mapping[str, Any], progress: Progress
+        self, model: LatentVariableModel, record: Mapping[str, Any], position: Position
     ) -> None:
         """Keep a copy of the model when its record is the best so far."""
-        if progress.step < self.experiment.train.kl_warmup_steps:
+        if position.step < self.experiment.train.kl_warmup_steps:
             return
         value = record[f"validation_{self.figure}"]
-        progress.epochs_since_best += 1
-        if math.isfinite(value) and (progress.best is None or value > progress.best):
-            progress.best, progress.best_epoch = value, record["epoch"]
-            progress.epochs_since_best = 0
+        position.epochs_since_best += 1
+        if math.isfinite(value) and (position.best is None or value > position.best):
+            position.best, position.best_epoch = value, record["epoch"]
+            position.epochs_since_best = 0
             self.unsaved = copy.deepcopy(model), record
 
-    def out_of_patience(self, progress: Progress) -> bool:
+    def out_of_patience(self, position: Position) -> bool:
         """Whether too many epochs have gone by without a better model."""
         patience = self.experiment.train.patience
-        return patience is not None and progress.epochs_since_best >= patience
+        return patience is not None and position.epochs_since_best >= patience
 
     def write_unsaved(self) -> None:
         """Write the best model where it is not on the disk yet."""
@@ -79,11 +79,11 @@ class Selection:
         """The best model, from the disk."""
         return checkpoint.load(self.run.best, device=device)
 
-    def record(self, progress: Progress, history: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    def record(self, position: Position, history: Sequence[dict[str, Any]]) -> dict[str, Any]:
         """The best epoch's. Raises TrainingError where no epoch had a finite figure."""
-        if progress.best is None:
+        if position.best is None:
             raise TrainingError(
                 "the bound on the validation split was never finite, so there is no model to keep; "
                 "lower train.lr or set train.clip_grad_norm"
             )
-        return next(each for each in history if each["epoch"] == progress.best_epoch)
+        return next(each for each in history if each["epoch"] == position.best_epoch)

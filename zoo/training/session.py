@@ -23,7 +23,7 @@ from zoo.training.progress import Reporter
 from zoo.training.run import RunDirectory
 from zoo.training.selection import Selection
 from zoo.training.start import load_start
-from zoo.training.state import Progress, RunState
+from zoo.training.state import Position, RunState
 from zoo.training.validation import NOISE_SEED, Validation, in_batches
 
 
@@ -65,7 +65,7 @@ class Session:
         self.kl_weight = torch.ones((), device=device)  # rises in place while the warm-up lasts
         weight = self.kl_weight if self.config.kl_warmup_steps else 1.0
         self.at = Step(weight, len(data.train))
-        self.progress = Progress()
+        self.position = Position()
         self.state = RunState(
             experiment, device, data.identity, self.model, self.average, self.optimizer, self.guard
         )
@@ -78,12 +78,12 @@ class Session:
     @property
     def epoch(self) -> int:
         """The epoch of the next step, from 0."""
-        return self.progress.step // self.steps_per_epoch
+        return self.position.step // self.steps_per_epoch
 
     @property
     def done(self) -> bool:
         """Whether the last step was taken, or patience has run out."""
-        return self.progress.stopped or self.progress.step >= self.total_steps
+        return self.position.stopped or self.position.step >= self.total_steps
 
     @property
     def validated_model(self) -> LatentVariableModel:
@@ -94,18 +94,18 @@ class Session:
         """Go back to the last saved state; where there is none yet, to where the run starts."""
         self.directory.clear_leftovers()
         if self.directory.last.exists():
-            self.progress = self.state.restore(self.directory.last)
-            self.progress.fitted &= self.done  # a longer run fits again at its new end
+            self.position = self.state.restore(self.directory.last)
+            self.position.fitted &= self.done  # a longer run fits again at its new end
         elif self.experiment.start_from is not None:
             load_start(self.experiment.start_from, self.model)
             if self.average is not None:
                 self.average.model.load_state_dict(self.model.state_dict())
-        if self.directory.record_config(self.experiment) and self.progress.stopped:
+        if self.directory.record_config(self.experiment) and self.position.stopped:
             self.reporter.warn(
                 f"train.patience = {self.config.patience} stopped this run at epoch {self.epoch}; "
                 "more epochs change nothing"
             )
-        self.directory.cut_metrics(self.progress.step)
+        self.directory.cut_metrics(self.position.step)
 
     def save_is_due(self) -> bool:
         """Whether a kill would lose more work than was allowed."""
@@ -119,18 +119,18 @@ class Session:
         """
         self.selection.write_unsaved()
         self.directory.flush_metrics()
-        self.state.save(self.directory.last, self.progress)
+        self.state.save(self.directory.last, self.position)
         self.last_save = time.monotonic()
 
     def finish(self) -> tuple[LatentVariableModel, dict[str, Any]]:
         """Load the best weights and fit what is fitted to codes."""
-        record = self.selection.record(self.progress, self.directory.read_metrics())
+        record = self.selection.record(self.position, self.directory.read_metrics())
         model = self.selection.load(self.device)
-        if not self.progress.fitted:
+        if not self.position.fitted:
             if type(model).fit_codes is not LatentVariableModel.fit_codes:
                 model.fit_codes(self.training_codes(model))
                 self.selection.write(model, record)
-            self.progress.fitted = True
+            self.position.fitted = True
             self.save()
         return model, record
 

@@ -24,8 +24,8 @@ LAYOUT = "zoo-run-5"
 
 
 @dataclass
-class Progress:
-    """How far a run has come."""
+class Position:
+    """How far a run has come; "progress" in the file of its state."""
 
     step: int = 0
     best: float | None = None
@@ -61,7 +61,7 @@ class RunState:
         # What a run resumed in the middle of an epoch must know to report the whole of it.
         self.counters = {"steps": guard.table, "gradient_norm": guard.norm}
 
-    def save(self, path: Path, progress: Progress) -> None:
+    def save(self, path: Path, position: Position) -> None:
         """Write everything, whole or not at all."""
         tensors = {f"counter.{name}": tensor for name, tensor in self.counters.items()}
         tensors["rng.cpu"] = torch.get_rng_state()
@@ -72,7 +72,7 @@ class RunState:
         for index, moments in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{index}.{name}": value for name, value in moments.items()}
         content = {
-            "progress": asdict(progress),
+            "progress": asdict(position),
             "data": self.data.digest,
             "pixels": self.data.pixels,
             "decoder": self.data.decoder,
@@ -80,7 +80,7 @@ class RunState:
         }
         write_tensors(path, tensors, {LAYOUT: json.dumps(content)})
 
-    def restore(self, path: Path) -> Progress:
+    def restore(self, path: Path) -> Position:
         """Put everything back in place.
 
         Raises CheckpointError for another version's file, TrainingError when the data changed,
@@ -103,7 +103,7 @@ class RunState:
         torch.set_rng_state(tensors["rng.cpu"].cpu())
         if self.device.type == "cuda" and "rng.device" in tensors:  # it may have begun elsewhere
             torch.cuda.set_rng_state(tensors["rng.device"].cpu(), self.device)
-        return Progress(**content["progress"])
+        return Position(**content["progress"])
 
     def _check_data(self, content: Mapping[str, Any], folder: Path) -> None:
         """Raise TrainingError for other files or examples; note another decoder of the files."""
