@@ -90,17 +90,11 @@ class PixelCNN(Likelihood):
         """
         z = cast("AutoregressiveMass", p).z
         maps = self._maps(z.reshape(p.batch_shape.numel(), *z.shape[-2:]))  # (N, width, H, W)
-        means: list[Tensor] = []
-
-        def pick(numbers: Tensor) -> Tensor:
-            pixel = self._pixel(numbers)
-            means.append(pixel.mean[..., 0, 0])
-            return pixel.sample()[..., 0, 0]
-
         with torch.no_grad(), seeded(0, maps.device):
-            self.head.grow(maps, DRAWS, pick)
-        by_draw = torch.stack(means, dim=-1).view(len(maps), DRAWS, *self.shape)
-        return by_draw.mean(1).view(*p.batch_shape, *self.shape)
+            drawn = self.head.grow(maps, DRAWS, self._pixel)  # (N draws, C, H, W)
+            by_draw = drawn.view(len(maps), DRAWS, *self.shape).unbind(1)
+            means = [self.pixels(self.head(x, maps[None])[0]).mean for x in by_draw]
+        return torch.stack(means).mean(0).view(*p.batch_shape, *self.shape)
 
     def log_likelihood(self, x: Tensor, z: Tensor) -> Tensor:
         """log p(x|z) of images (B, C, H, W) given maps (S, B, width, H W): (S, B)."""
@@ -109,7 +103,7 @@ class PixelCNN(Likelihood):
 
     def draw(self, z: Tensor) -> Tensor:
         """Images (N, C, H, W) given maps (N, width, H W)."""
-        return self.head.grow(self._maps(z), 1, lambda n: self._pixel(n).sample()[..., 0, 0])
+        return self.head.grow(self._maps(z), 1, self._pixel)
 
     def prepared(self, batch: Tensor) -> Tensor:
         """As they are: the model has looked at them."""
@@ -118,7 +112,7 @@ class PixelCNN(Likelihood):
     def _maps(self, z: Tensor) -> Tensor:
         return torch.unflatten(z, -1, self.shape[1:])
 
-    def _pixel(self, numbers: Tensor) -> Distribution:
-        """Of one pixel as an image, of its numbers (N, n)."""
+    def _pixel(self, numbers: Tensor) -> Tensor:
+        """A draw of one pixel (N, C), of its numbers (N, n)."""
         pixel: Distribution = self.pixels(numbers[..., None, None])
-        return pixel
+        return pixel.sample()[..., 0, 0]
