@@ -33,7 +33,7 @@ from zoo.errors import CheckpointError, ConfigError, UnknownNameError
 from zoo.likelihoods.bernoulli import Bernoulli
 from zoo.registry import VariantSpec, packaged_root, read_registry
 from zoo.settings import Settings
-from zoo.storage import checkpoint
+from zoo.storage import checkpoint, naming
 from zoo.storage.blueprint import STORED
 from zoo.storage.tensors import read_tensors, write_tensors
 
@@ -147,7 +147,7 @@ def stand_in_registry() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(variants, "registry", lambda: REGISTRY)
         patch.setattr(component, "registry", lambda: REGISTRY)
-        patch.setattr(checkpoint, "registry", lambda: REGISTRY)
+        patch.setattr(naming, "registry", lambda: REGISTRY)
         yield
 
 
