@@ -199,13 +199,13 @@ WRONG: list[tuple[dict[str, Any], str]] = [
         ({"image_size": size}, "image_size must be a whole number, the side of a square")
         for size in (True, 8.0, "big", "8x", "x8", "8x8x8", "-8", "8*8", "", (8,) * 3, (),
                      (8, None), float("nan"), float("inf"), np.float32(8), torch.tensor(8.0),
-                     torch.zeros(2, 2), b"8", {8: 8}, object())
+                     torch.zeros(2, 2), b"8", {8: 8}, ...)
     ],
     *[({"image_size": size}, "image_size must be at least 1") for size in (0, -1, (0, 8), "0x8")],
     *[({"image_size": size}, "image_size must be at most 67,108") for size in (10**400, "9" * 9)],
     *[
         ({"image_channels": channels}, r"image_channels must be 1 \(grey\) or 3 \(RGB\), got")
-        for channels in (0, 2, 4, -1, True, 1.0, "rgb", (1,), 10**400, float("nan"), object())
+        for channels in (0, 2, 4, -1, True, 1.0, "rgb", (1,), 10**400, float("nan"), ...)
     ],
 ]  # fmt: skip
 
