@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from torch.distributions import Distribution, Normal
 
 import zoo
-from zoo.core.batch import Batch
 from zoo.core.latent_space import Euclidean
 from zoo.errors import ConfigError, DataError, UnsupportedError
 from zoo.posteriors.gaussian import diagonal_normal
@@ -178,7 +177,8 @@ class TestPrior:
 
 def around(x: Tensor) -> Distribution:
     """A posterior of two numbers for each x."""
-    return diagonal_normal(x.flatten(1)[:, :2], 0.1 + x.flatten(1)[:, 2:4].abs())
+    x = x.reshape(*x.shape[: 1 if x.shape[1:] in ((4,), (1, 2, 2)) else 2], 4)
+    return diagonal_normal(x[..., :2], 0.1 + x[..., 2:].abs())
 
 
 class TestVamp:
@@ -235,13 +235,19 @@ class TestVamp:
         with pytest.raises(UnsupportedError, match="the prior 'vamp' is a mixture of posteriors"):
             model.infer(torch.zeros(2, 1, 8, 8))
 
-    def test_a_class_is_drawn_by_the_posteriors_that_are_told_it(self) -> None:
-        model = zoo.create("cvae", prior={"name": "vamp", "components": 4}, latent_dim=3)
-        codes = model.sample_codes(20_000, condition=3, generator=seed(0))
-        p = model.infer(Batch(torch.zeros(1, 1, 8, 8), torch.tensor([3]))).latents[0].prior
-        agree(codes, p.mean.expand_as(codes), "means")
-        other = model.sample_codes(20_000, condition=4, generator=seed(0))
-        assert not torch.allclose(codes, other)
+    def test_a_class_s_samples_are_those_of_its_own_posteriors(self) -> None:
+        torch.manual_seed(0)
+        model = zoo.create("cvae", prior={"name": "vamp", "components": 4}, latent_dim=2)
+        told = torch.tensor([0, 7]).repeat(10_000)
+        with torch.no_grad():
+            codes = model.sample_codes(20_000, generator=seed(0), condition=told)
+            p = model.prior(model._given(told[:2]))
+        for n in range(2):
+            own = codes[n::2]
+            agree(own, p.mean[n].expand_as(own), "means")
+            spread = (p.variance + p.mean.square())[n]
+            agree(own.square(), spread.expand_as(own), "squares")
+        assert (p.mean[0] - p.mean[1]).abs().max() > 1e-3
 
 
 def test_a_component_of_more_than_there_are_is_refused() -> None:

@@ -33,9 +33,9 @@ COMPOSED: tuple[tuple[str, dict[str, Any]], ...] = (
     ("gaussian-vae", {"posterior": "flow"}),
     ("gaussian-vae", {"prior": "flow"}),
     ("gaussian-vae", {"posterior": "flow", "prior": "flow", "likelihood": "bernoulli"}),
-    ("gaussian-vae", {"prior": "pseudo-inputs"}),
-    ("gaussian-vae", {"posterior": "flow", "prior": "pseudo-inputs"}),
-    ("class-conditional-vae", {"prior": "pseudo-inputs"}),
+    ("gaussian-vae", {"prior": "my-vamp"}),
+    ("gaussian-vae", {"posterior": "flow", "prior": "my-vamp"}),
+    ("class-conditional-vae", {"prior": "my-vamp"}),
     ("gaussian-vae", {"likelihood": "continuous-bernoulli"}),
     ("nvae-lite", {"likelihood": "continuous-bernoulli"}),
     ("gaussian-vae", {"backbone": "batch-norm-conv"}),
@@ -83,7 +83,7 @@ def test_the_guide_shows_a_component_as_it_is() -> None:
     [
         ("gaussian-vae", {"posterior": "flow"}),
         ("gaussian-vae", {"prior": "flow"}),
-        ("gaussian-vae", {"prior": {"name": "pseudo-inputs", "components": 8}}),
+        ("gaussian-vae", {"prior": {"name": "my-vamp", "components": 8}}),
         ("gaussian-vae", {"objective": "my-beta-tc"}),
         ("gaussian-vae", {"likelihood": "continuous-bernoulli"}),
         ("gaussian-vae", {"backbone": {"name": "batch-norm-conv", "channels": [4, 8]}}),
@@ -133,7 +133,7 @@ def _draws() -> Draws:
 def test_pseudo_inputs_are_told_what_the_example_is_told(posterior: str) -> None:
     """p(z|c) = 1/K sum_k q(z|u_k, c), here each term by itself."""
     torch.manual_seed(0)
-    prior = {"name": "pseudo-inputs", "components": 3}
+    prior = {"name": "my-vamp", "components": 3}
     model = zoo.create("cvae", prior=prior, posterior=posterior, latent_dim=2)
     told = torch.tensor([4, 0, 4, 9])
     draws = model.infer(Batch(torch.rand(4, 1, 8, 8).round(), told), 5)
@@ -157,7 +157,7 @@ def _posterior_of(model: Any, u: torch.Tensor, label: torch.Tensor) -> Any:
 def test_examples_of_a_row_are_told_what_the_row_is() -> None:
     """(B, 1, ...), as a prior reads that draws one pseudo-input for each code."""
     torch.manual_seed(0)
-    model = zoo.create("cvae", prior={"name": "pseudo-inputs", "components": 3}, latent_dim=2)
+    model = zoo.create("cvae", prior={"name": "my-vamp", "components": 3}, latent_dim=2)
     x, told = torch.rand(4, 1, 8, 8), torch.tensor([4, 0, 4, 9])
     posterior = model._given(told).posterior
     found = posterior(x[:, None])
@@ -169,7 +169,7 @@ def test_examples_of_a_row_are_told_what_the_row_is() -> None:
 def test_pseudo_inputs_under_a_flow_are_a_density() -> None:
     """It integrates to one over a plane."""
     torch.manual_seed(0)
-    prior = {"name": "pseudo-inputs", "components": 4}
+    prior = {"name": "my-vamp", "components": 4}
     model = zoo.create("gaussian-vae", prior=prior, posterior="flow", latent_dim=2)
     axis = torch.linspace(-8, 8, 321)
     z = torch.cartesian_prod(axis, axis)[:, None]  # (N, 1, d)

@@ -39,6 +39,13 @@ COMPOSED: tuple[tuple[str, dict[str, Any]], ...] = (
     ),
     ("univae", {"posterior": "gaussian", "likelihood": "bernoulli"}),
     ("univae", {"posterior": "power-spherical", "likelihood": "categorical"}),
+    ("gaussian-vae", {"posterior": "planar", "likelihood": "bernoulli"}),
+    ("gaussian-vae", {"posterior": "spline", "likelihood": "bernoulli"}),
+    ("gaussian-vae", {"prior": "mixture", "likelihood": "bernoulli"}),
+    ("gaussian-vae", {"prior": "spline", "likelihood": "bernoulli"}),
+    ("vamp-vae", {"condition": "labels", "likelihood": "bernoulli"}),
+    ("nvae-lite", {"posterior": "iaf", "likelihood": "bernoulli"}),
+    ("univae", {"posterior": "mixture", "likelihood": "bernoulli"}),
 )
 """Parts that the registered variants do not have in these combinations."""
 

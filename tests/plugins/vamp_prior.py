@@ -15,7 +15,7 @@ from zoo.priors import Given, Prior
 from zoo.settings import Settings
 
 
-@zoo.register("pseudo-inputs", summary="Mixture of the posteriors of learned pseudo-inputs")
+@zoo.register("my-vamp", summary="Mixture of the posteriors of learned pseudo-inputs")
 class VampPrior(Prior):
     space = Euclidean
 
@@ -28,9 +28,7 @@ class VampPrior(Prior):
 
     def forward(self, given: Given) -> Distribution:
         if given.posterior is None:
-            raise UnsupportedError(
-                "'pseudo-inputs' is made of posteriors of x, which this model has not"
-            )
+            raise UnsupportedError("'my-vamp' is made of posteriors of x, which this model has not")
         is_image = self.pseudo.ndim == 4
         q = given.posterior(self.pseudo.sigmoid() if is_image else self.pseudo)  # (K,), or (B, K)
         return EqualMixture(q, given.like)

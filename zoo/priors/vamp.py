@@ -50,7 +50,8 @@ class Vamp(Prior):
 
     def forward(self, given: Given) -> Distribution:
         """Raises UnsupportedError for a model whose latents are no posteriors of x alone."""
-        return EqualMixture(_posterior(given, self.pseudo_inputs), given.like)  # of (K,) or (B, K)
+        components = _posterior(given, self.pseudo_inputs)  # (K,), or (B, K)
+        return EqualMixture(components, given.like)
 
     @torch.no_grad()
     def sample(
@@ -65,10 +66,10 @@ class Vamp(Prior):
         device = self.values.device
         chosen = torch.randint(len(self.values), (n,), generator=generator, device=device)
         with noise_of(generator, device):
-            if given.condition is None:
-                return _posterior(given, self.pseudo_inputs[chosen]).sample()
-            each = self.pseudo_inputs[chosen].unsqueeze(1)  # (n, 1, ...): told what its row is told
-            return _posterior(given, each).sample().squeeze(1)
+            drawn: Tensor = _posterior(
+                given, self.pseudo_inputs[chosen, None]
+            ).sample()  # (n, 1, D)
+        return drawn.squeeze(1)
 
 
 def _posterior(given: Given, x: Tensor) -> Distribution:
