@@ -118,7 +118,7 @@ def test_list_and_info_know_components() -> None:
 
 
 def test_list_filters_by_pattern() -> None:
-    assert set(call_json("list", "variants", "beta-*")["variants"]) == {"beta-vae"}
+    assert set(call_json("list", "variants", "beta-*")["variants"]) == {"beta-vae", "beta-tc-vae"}
     assert call("list", "datasets", "no-such-*").stdout == "datasets: none\n"
 
 

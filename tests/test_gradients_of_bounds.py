@@ -7,8 +7,10 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import MultivariateNormal
 
+from zoo.core.batch import Batch
 from zoo.core.component import Selected
 from zoo.objectives import Step
+from zoo.objectives.stl import log_weights_without_score
 from zoo.testing.cases import cases_of
 from zoo.testing.expect import agree
 from zoo.testing.known import LinearGaussian, LinearGaussianConfig
@@ -141,3 +143,21 @@ def test_values_are_those_of_the_plain_bounds() -> None:
         bound = draws.log_weights if plain == "elbo_by_draw" else draws.log_evidence
         expected = -bound.mean()
         torch.testing.assert_close(chosen.loss(draws, Step()).value, expected)
+
+
+@pytest.mark.parametrize("name", ["nvae-lite", "univae", "vmf-vae"])
+def test_what_is_left_out_is_0_on_average(name: str) -> None:
+    """Also in a hierarchy, where it is each group's score, and on the sphere."""
+    case = cases_of(name, {"likelihood": "bernoulli"})[0]
+    made, batch = case.model().train(), Batch(case.examples(1).repeat(64, 1, 1, 1))
+    heads = [p for n, p in made.named_parameters() if "posterior" in n and n.endswith("weight")]
+    assert heads
+    found = []
+    torch.manual_seed(0)
+    for _ in range(60):
+        draws = made.infer(batch)
+        score = (log_weights_without_score(draws) - draws.log_weights).mean()
+        found.append(torch.cat([g.flatten() for g in torch.autograd.grad(score, heads)]))
+    scores = torch.stack(found)
+    assert scores.std(0).max() > 1e-3
+    agree(scores, torch.zeros_like(scores), "the score")
