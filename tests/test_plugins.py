@@ -30,17 +30,18 @@ LINES = {
 }
 """At most, as the guide for contributors says."""
 COMPOSED: tuple[tuple[str, dict[str, Any]], ...] = (
-    ("gaussian-vae", {"posterior": "flow"}),
-    ("gaussian-vae", {"prior": "flow"}),
+    ("gaussian-vae", {"posterior": "flow", "likelihood": "gaussian"}),
+    ("gaussian-vae", {"prior": "flow", "likelihood": "discretized-logistic"}),
     ("gaussian-vae", {"posterior": "flow", "prior": "flow", "likelihood": "bernoulli"}),
-    ("gaussian-vae", {"prior": "my-vamp"}),
-    ("gaussian-vae", {"posterior": "flow", "prior": "my-vamp"}),
-    ("class-conditional-vae", {"prior": "my-vamp"}),
+    ("gaussian-vae", {"prior": "my-vamp", "likelihood": "bernoulli"}),
+    ("gaussian-vae", {"posterior": "flow", "prior": "my-vamp", "likelihood": "bernoulli"}),
+    ("class-conditional-vae", {"prior": "my-vamp", "likelihood": "bernoulli"}),
     ("gaussian-vae", {"likelihood": "continuous-bernoulli"}),
     ("nvae-lite", {"likelihood": "continuous-bernoulli"}),
-    ("gaussian-vae", {"backbone": "batch-norm-conv"}),
-    ("class-conditional-vae", {}),
+    ("gaussian-vae", {"backbone": "batch-norm-conv", "likelihood": "bernoulli"}),
+    ("class-conditional-vae", {"likelihood": "bernoulli"}),
 )
+"""That a part works with every likelihood, tests of the variants show."""
 
 
 @pytest.fixture(autouse=True)
