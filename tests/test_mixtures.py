@@ -88,7 +88,7 @@ class TestPosterior:
             Normal(m, s).log_prob(line[:, 0]).exp()
             for m, s in zip(mixture.means[0, :, 0], mixture.scales[0, :, 0], strict=True)
         ]
-        value = log_joint(line) - mixture.log_prob(line[:, None])[:, 0]
+        value = log_joint(line) - (sum(weights) / 3).log()
         exact = sum((w * value).sum() for w in weights) / 3 * (16 / 4000)
         agree(estimates, torch.full_like(estimates, float(exact)), "estimate of the bound")
 
