@@ -129,8 +129,8 @@ def check_told(model: LatentVariableModel, condition: object, examples: int | No
     """
     if model.conditioning is not None:
         told = model.conditioning.check_form(condition)
-        if examples not in (None, len(told)):
-            raise DataError(f"{examples} examples need as many conditions, got {len(told)}")
+        if examples is not None and examples != told.shape[0]:
+            raise DataError(f"{examples} examples need as many conditions, got {told.shape[0]}")
     elif condition is not None:
         raise UnsupportedError(
             "this model is told nothing beside x, so a condition would change nothing: leave it "

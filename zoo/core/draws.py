@@ -64,7 +64,7 @@ class LatentDraw:
         exact = closed_form_kl(self.posterior, self.prior) if self.z.numel() else None
         if exact is None:
             return -self.log_weight.mean(0)
-        if len(exact) == self.shape[1]:  # one posterior for all draws of an example
+        if exact.shape[0] == self.shape[1]:  # one posterior for all draws of an example
             return exact if exact.ndim == 1 else exact.flatten(1).sum(1)
         return self._by_draw(exact).mean(0)
 
@@ -254,7 +254,12 @@ class Draws:
     @lazy
     def log_evidence(self) -> Tensor:
         """The importance-weighted bound log 1/S sum_s w_s on log p(x), (B,)."""
-        return self.log_weights.logsumexp(0) - math.log(len(self.log_weights))
+        return self.log_weights.logsumexp(0) - math.log(self.log_weights.shape[0])
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The parts that all others are made of, by their names."""
+        names = ("z", "code", "log_likelihood", "log_p", "log_q", "kl")
+        return {name: getattr(self, name) for name in names}
 
     def _stacked(self, parts: Sequence[Tensor]) -> Tensor:
         """(S, B) of each group -> (S, B, G)."""

@@ -94,9 +94,10 @@ class LatentVariableModel(Component, nn.Module, ABC):
     ) -> Tensor:
         """``n`` codes from the prior, (n, D); see :meth:`sample_codes`."""
 
-    def forward(self, batch: Tensor | Batch, samples: int = 1) -> Draws:
-        """What wrappers see (data-parallel training, compilation, export): :meth:`infer`."""
-        return self.infer(batch, samples)
+    def forward(self, batch: Tensor | Batch, samples: int = 1) -> Draws | dict[str, Tensor]:
+        """What wrappers see, :meth:`infer`; of its draws torch.export sees the parts by name."""
+        draws = self.infer(batch, samples)
+        return draws.tensors() if torch.compiler.is_exporting() else draws
 
     def likelihood_of(self, chosen: Selected[Likelihood]) -> Likelihood:
         """p(x|z) over whole examples. Raises ConfigError for one of another modality's."""

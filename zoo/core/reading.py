@@ -42,7 +42,7 @@ def read_batch(model: LatentVariableModel, given: Tensor | Batch) -> Batch:
     """See :meth:`zoo.core.model.LatentVariableModel.prepared`."""
     batch = Batch.of(given)
     model.modality.check_form(batch.x)
-    check_told(model, batch.condition, len(batch.x))
+    check_told(model, batch.condition, batch.x.shape[0])
     if batch.observed is not None:  # what stands elsewhere is never read, by no network either
         check_observed(batch.observed, batch.x)
         batch = batch._replace(x=torch.where(batch.observed, batch.x, 0))

@@ -41,8 +41,9 @@ class Autoregressive(Distribution):
         z = self.z.expand(batch + self.z.shape[-2:])
         if len(batch) > len(given) and given == batch[1:]:
             # The same examples for every draw, which the lower layers then read once.
-            x = value.reshape(-1, *event)
-            return self.model.log_likelihood(x, z.reshape(len(z), -1, *z.shape[-2:])).view(batch)
+            x = value.reshape(-1, *event)  # (B, *event)
+            z = z.reshape(z.shape[0], -1, *z.shape[-2:])  # (S, B, G, d)
+            return self.model.log_likelihood(x, z).view(batch)
         x = value.expand(batch + event).reshape(-1, *event)
         return self.model.log_likelihood(x, z.reshape(1, -1, *z.shape[-2:])).view(batch)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TypeVar
 
 import numpy as np
@@ -22,11 +23,25 @@ def constants(
     found = _made.get((key, dtype, device))
     if found is None:
         # What torch.func or inference mode would make could not be used outside of them.
-        with torch._C._DisableFuncTorch(), torch.inference_mode(False), torch.no_grad():
+        with (
+            torch._C._DisableFuncTorch(),
+            torch.inference_mode(False),
+            torch.no_grad(),
+            _untraced(),
+        ):
             found = tuple(torch.tensor(each, dtype=dtype, device=device) for each in make())
         if type(found[0]) is Tensor:  # not the stand-in of a tracer, which would outlive its trace
             _made[key, dtype, device] = found
     return found
+
+
+def _untraced() -> AbstractContextManager[Any]:
+    """Numbers themselves and not a tracer's, as torch.export has them where nothing is marked."""
+    if not torch.compiler.is_compiling():
+        return nullcontext()
+    from torch.utils._python_dispatch import _disable_current_modes  # a second, there already
+
+    return _disable_current_modes()
 
 
 def constant_in_graphs(function: Function) -> Function:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.distributions import Categorical, Distribution, constraints
 from torch.quasirandom import SobolEngine
 
+from zoo.distributions.constants import constant_in_graphs, constants
 from zoo.distributions.discretized_logistic import DiscretizedLogistic, nearest_level
 from zoo.errors import UnsupportedError
 
@@ -92,8 +95,7 @@ class MixtureOfDiscretizedLogistics(Distribution):
         parameters = (self.loc, self.log_scale, self.coefficients)
         channels = self.loc.shape[-3]
         courses = NODES if channels > 1 else 1
-        sobol = SobolEngine(channels)  # type: ignore[no-untyped-call]
-        nodes = sobol.draw(courses).to(self.loc) + 0.5 / courses
+        nodes = _courses(channels, courses, self.loc.dtype, self.loc.device)
         mean = torch.zeros_like(self.loc)
         for uniform in nodes[:, :, None, None]:
             x = torch.zeros_like(self.loc)
@@ -145,6 +147,19 @@ class MixtureOfDiscretizedLogistics(Distribution):
         for _ in range(self.loc.shape[-3]):  # each pass makes one more channel final
             x = nearest_level(_given(x, *parameters).quantile(uniform))
         return x.squeeze(-4)
+
+
+@constant_in_graphs
+def _courses(channels: int, count: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Quantiles (count, channels), spread evenly over (0, 1) in all dimensions together."""
+    return constants(
+        ("courses", channels, count), lambda: [_sobol(channels, count)], dtype, device
+    )[0]
+
+
+def _sobol(channels: int, count: int) -> NDArray[np.floating[Any]]:
+    nodes: NDArray[np.floating[Any]] = SobolEngine(channels).draw(count).numpy()  # type: ignore[no-untyped-call]
+    return nodes + 0.5 / count
 
 
 def _given(x: Tensor, loc: Tensor, log_scale: Tensor, coefficients: Tensor) -> DiscretizedLogistic:

@@ -76,7 +76,7 @@ class VonMisesFisher(Directional):
     def rsample(self, sample_shape: Any = (), generator: torch.Generator | None = None) -> Tensor:
         """Draws (*sample_shape, *batch_shape, m), reparameterised."""
         shape = self._extended_shape(as_size(sample_shape))
-        if shape.numel() == self.loc.numel():  # one draw of each: nothing is to be expanded
+        if math.prod(shape) == self.loc.numel():  # one draw of each: nothing is to be expanded
             z = self._draw(self.loc, self.concentration, generator)
             return z if z.shape == shape else z.view(shape)
         k = self.concentration.expand(shape[:-1])

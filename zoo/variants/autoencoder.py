@@ -65,7 +65,7 @@ class Autoencoder(SingleLatentModel):
     def infer(self, batch: Tensor | Batch, samples: int = 1, given: Tensor | None = None) -> Draws:
         """The code itself, as the only draw there is of it."""
         batch = self.prepared(batch)
-        given = given_codes(self, samples, given, len(batch.x))
+        given = given_codes(self, samples, given, batch.x.shape[0])
         code = full_precision(self.to_code(self.features(batch)))
         z = code.expand(samples, *code.shape) if given is None else given  # (S, B, D)
         return Draws([], partial(self.decoded, z, batch.condition), batch, lambda: code, z)

@@ -93,7 +93,7 @@ class SingleLatentModel(LatentVariableModel):
         told = self.told(condition, z)
         if told is not None:
             count = z.shape[-2] if z.ndim > 1 else 1
-            if len(told) not in (1, count):
+            if told.shape[0] not in (1, count):
                 raise DataError(f"{count} codes need as many conditions, got {len(told)}")
             told = told.reshape(-1) if z.ndim == 1 else told.expand(*z.shape[:-1], -1)
             inputs = torch.cat([inputs, told], dim=-1)

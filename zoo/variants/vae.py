@@ -51,16 +51,20 @@ class VAE(SingleLatentModel):
 
     def infer(self, batch: Tensor | Batch, samples: int = 1, given: Tensor | None = None) -> Draws:
         batch = self.prepared(batch)
-        given = given_codes(self, samples, given, len(batch.x))
-        p = self.prior(self._given(batch.condition))
-        q = self.posterior(self.features(batch), p)
+        given = given_codes(self, samples, given, batch.x.shape[0])
+        q, p = self._inferred(batch)
         if given is None:
-            latent = self.posterior.draw(q, p, (samples, len(batch.x)))
+            latent = self.posterior.draw(q, p, (samples, batch.x.shape[0]))
         else:
-            latent = LatentDraw(given, q, p, (len(given), len(batch.x)))
+            latent = LatentDraw(given, q, p, (given.shape[0], batch.x.shape[0]))
         z = latent.z.reshape(*latent.shape, self.code_dim)  # (S, B, D)
         likelihood = partial(self.decoded, z, batch.condition)
         return Draws([latent], likelihood, batch, partial(self.posterior.code, q), z)
+
+    def encode(self, batch: Tensor | Batch) -> Tensor:
+        """The modes of the posteriors, (B, D). Nothing is drawn."""
+        q, _ = self._inferred(self.prepared(batch))
+        return self.posterior.code(q)
 
     def draw_codes(
         self,
@@ -70,6 +74,11 @@ class VAE(SingleLatentModel):
         condition: Tensor | None,
     ) -> Tensor:
         return self.prior.sample(n, self._given(condition), temperature, generator)
+
+    def _inferred(self, batch: Batch) -> tuple[Distribution, Distribution]:
+        """q(z|x, c) and p(z|c)."""
+        p = self.prior(self._given(batch.condition))
+        return self.posterior(self.features(batch), p), p
 
     def _given(self, condition: Tensor | None) -> Given:
         like = next(self.parameters())

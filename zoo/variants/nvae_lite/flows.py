@@ -80,7 +80,7 @@ class Flows(nn.ModuleList):
 
     def forward(self, z: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
         """The image of latents, and the log-determinant (N,)."""
-        z, log_det = z.movedim(-1, 1), z.new_zeros(len(z))
+        z, log_det = z.movedim(-1, 1), z.new_zeros(z.shape[0])
         for flow in self:
             z, change = flow(z, context)
             log_det = log_det + change
@@ -88,7 +88,7 @@ class Flows(nn.ModuleList):
 
     def inverse(self, image: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
         """The latents whose image this is, and the log-determinant there, (N,)."""
-        z, log_det = image.movedim(-1, 1), image.new_zeros(len(image))
+        z, log_det = image.movedim(-1, 1), image.new_zeros(image.shape[0])
         for flow in cast("list[InverseAutoregressiveFlow]", list(self)[::-1]):
             z, change = flow.inverse(z, context)
             log_det = log_det + change

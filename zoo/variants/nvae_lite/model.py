@@ -73,11 +73,11 @@ class NVAELite(LatentVariableModel):
 
     def infer(self, batch: Tensor | Batch, samples: int = 1, given: Tensor | None = None) -> Draws:
         batch = self.prepared(batch)
-        given = given_codes(self, samples, given, len(batch.x))
+        given = given_codes(self, samples, given, batch.x.shape[0])
         features = self.encoder(batch.x)
         if given is not None:
             samples, given = len(given), given.flatten(0, 1)  # (S, B, D) -> (S B, D)
-        shape = samples, len(batch.x)
+        shape = samples, batch.x.shape[0]
         latents: list[LatentDraw] = []
 
         def draw(step: TopDownStep, path: Tensor, prior: DiagonalNormal) -> Tensor:
@@ -85,7 +85,7 @@ class NVAELite(LatentVariableModel):
             latents.append(step.infer(path, prior, features[step.group.number], shape, z))
             return flat(latents[-1].z)
 
-        codes, path = self._descend(samples * len(batch.x), draw)
+        codes, path = self._descend(samples * batch.x.shape[0], draw)
         likelihood, code = partial(self._likelihood, path, shape), partial(self._code, features)
         return Draws(latents, likelihood, batch, code, codes.view(*shape, self.code_dim))
 
@@ -105,7 +105,7 @@ class NVAELite(LatentVariableModel):
         check_told(self, condition)
         z = as_codes(self, z)
         batch, width = z.shape[:-1], z.shape[-1]
-        _, path = self.generate(z.reshape(batch.numel(), width), missing(self.groups, width))
+        _, path = self.generate(z[None].flatten(0, -2), missing(self.groups, width))
         return self._likelihood(path, batch)
 
     def check_temperature(self, temperature: float | Sequence[float]) -> None:
@@ -155,11 +155,11 @@ class NVAELite(LatentVariableModel):
             group = step.group
             if group.number not in drawn:
                 return codes[:, group.start : group.stop]
-            size = torch.Size([len(codes), *group.shape])  # (N, L, H, W)
+            size = torch.Size([codes.shape[0], *group.shape])  # (N, L, H, W)
             noise = standard_normal(size, codes.dtype, codes.device, generator).movedim(1, -1)
             return flat(prior.at(temperatures[group.scale] * noise))
 
-        return self._descend(len(codes), choose)
+        return self._descend(codes.shape[0], choose)
 
     def _code(self, features: list[Tensor]) -> Tensor:
         """The code that features of examples decide, (B, D)."""
@@ -167,7 +167,7 @@ class NVAELite(LatentVariableModel):
         def choose(step: TopDownStep, path: Tensor, prior: DiagonalNormal) -> Tensor:
             return flat(step.code(path, prior, features[step.group.number]))
 
-        return self._descend(len(features[0]), choose)[0]
+        return self._descend(features[0].shape[0], choose)[0]
 
     def _descend(self, count: int, choose: Choice) -> tuple[Tensor, Tensor]:
         """Codes (N, D) of the latents that ``choose`` gives on the way down, and the path's end."""
@@ -213,7 +213,7 @@ class TopDownStep(nn.Module):
         """p(z_g | z_<g), batch shape (N, H, W): the first group's is standard normal."""
         if self.to_prior is None:
             latents, height, width = self.group.shape
-            zeros = self.join.weight.new_zeros(len(path), height, width, latents)
+            zeros = self.join.weight.new_zeros(path.shape[0], height, width, latents)
             return DiagonalNormal(zeros, zeros)
         return DiagonalNormal(*bounded_halves(self.to_prior(silu(path))))
 
@@ -234,7 +234,7 @@ class TopDownStep(nn.Module):
 
     def code(self, path: Tensor, prior: DiagonalNormal, features: Tensor) -> Tensor:
         """The deterministic latents (B, H, W, L) of B paths."""
-        context = self._context(path, features, (1, len(features)))
+        context = self._context(path, features, (1, features.shape[0]))
         z: Tensor = self.flows(self.posterior.code(self.posterior(context, prior)), context)[0]
         return z
 

@@ -135,7 +135,7 @@ def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, causal: bool) -
         return scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=causal)
     # The CPU's kernel takes 13 times as long backwards in half precision as in full. Products of
     # matrices take half the time of the latter, but keep all scores for the way back.
-    scores = q.shape[:3].numel() * k.shape[2]
+    scores = math.prod(q.shape[:3]) * k.shape[2]
     with torch.autocast("cpu", enabled=False):
         if q.dtype == torch.bfloat16 and scores <= MOST_SCORES:
             return _attend_by_products(q, k, v, mask, causal)
@@ -201,7 +201,7 @@ def _attend_by_prefix(own: PrefixHeads, k: Tensor, v: Tensor, mask: Tensor | Non
 
 def draws_of(prefix: Tensor, x: Tensor) -> int:
     """S of batches (S B, ...) and (B, ...), which may be empty."""
-    return max(1, len(prefix)) // max(1, len(x))
+    return max(1, prefix.shape[0]) // max(1, x.shape[0])
 
 
 def repeated(batch: Tensor, times: int) -> Tensor:

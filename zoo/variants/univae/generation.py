@@ -32,7 +32,10 @@ class TokenByToken(LatentVariableModel):
         """The deterministic code of each example, or sentence, (B, D)."""
 
     def estimate(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
-        """One example for each code (B, D): that of the likeliest tokens, one after another."""
+        """One example for each code (B, D): that of the likeliest tokens, one after another.
+
+        Raises UnsupportedError within torch.export, whose graph would be as long as the example.
+        """
         check_told(self, condition)
         return self.generate(z, GREEDY)
 

@@ -20,7 +20,7 @@ from zoo.distributions.precision import full_precision
 from zoo.likelihoods import Likelihood
 from zoo.posteriors import space_of
 from zoo.priors import Given
-from zoo.variants.univae.attention import repeated
+from zoo.variants.univae.attention import draws_of, repeated
 from zoo.variants.univae.config import UniVAEConfig
 from zoo.variants.univae.decoding import Decoding
 from zoo.variants.univae.generation import DRAW, TokenByToken
@@ -88,7 +88,7 @@ class UniVAE(TokenByToken):
 
     def infer(self, batch: Tensor | Batch, samples: int = 1, given: Tensor | None = None) -> Draws:
         batch = self.prepared(batch)
-        given = given_codes(self, samples, given, len(batch.x))
+        given = given_codes(self, samples, given, batch.x.shape[0])
         parts = None if given is None else self.grouped(given).flatten(0, 1).unbind(1)  # (S B, d)
 
         def choose(group: int, q: Distribution) -> Tensor:
@@ -142,9 +142,9 @@ class UniVAE(TokenByToken):
                 state = steps[plain + group - 1](prefix, state[:, 1:], rotary, mask=mask)
                 at_start = state[:, 0]
                 if mask is not None:
-                    mask = repeated(mask, len(state) // max(1, len(mask)))
+                    mask = repeated(mask, draws_of(state, mask))
             q = latent(at_start, p)
-            draws.append(LatentDraw(choose(group, q), q, p, (samples, len(x))))
+            draws.append(LatentDraw(choose(group, q), q, p, (samples, x.shape[0])))
         return draws
 
     def _code(self, x: Tensor) -> Tensor:
@@ -172,7 +172,7 @@ class UniVAE(TokenByToken):
     def generate(self, codes: Tensor, decoding: Decoding) -> Tensor:
         # Several sequences an example multiply the rows, which are to be bounded all the same.
         most = self.examples_within(DECODED_NUMBERS) // decoding.width
-        at_once = len(codes) if decoding.width == 1 else most
+        at_once = codes.shape[0] if decoding.width == 1 else most
         parts = torch.split(self.grouped(codes), max(1, at_once))
         begin = partial(DecoderState, self)
         return torch.cat([decoding.generate(begin, part, self.tokens) for part in parts])
@@ -199,7 +199,7 @@ class UniVAE(TokenByToken):
 
     def embedded(self, vectors: Tensor, segment: int) -> Tensor:
         """The start token and what follows, (B, 1 + T, W), each at its position."""
-        start = self.start.expand(len(vectors), 1, -1)
+        start = self.start.expand(vectors.shape[0], 1, -1)
         return self.positioned(torch.cat([start, vectors], dim=1), segment, 0)
 
     def positioned(self, vectors: Tensor, segment: int, first: int) -> Tensor:

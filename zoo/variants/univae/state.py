@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from zoo.errors import UnsupportedError
 from zoo.variants.univae.attention import KeyValueCache
 
 if TYPE_CHECKING:
@@ -19,16 +20,23 @@ ENCODER, DECODER = 0, 1
 class DecoderState:
     """Sequences that grow token by token, for latents (N, G, d), each layer's keys and values kept.
 
-    ``state`` (N, W) is what the next tokens are chosen by.
+    ``state`` (N, W) is what the next tokens are chosen by. Raises UnsupportedError within
+    torch.export: a graph would hold the decoder once for each token.
     """
 
     def __init__(self, model: UniVAE, z: Tensor) -> None:
+        if torch.compiler.is_exporting():
+            raise UnsupportedError(
+                f"x is made token by token, by up to {model.tokens.length} passes of the decoder, "
+                "too many for an exported graph; export Encode(model) of zoo.core.export, or the "
+                "model itself, whose log p(x|z) takes one pass"
+            )
         self.model, self.position = model, 0
         length = model.tokens.length
         self.rotary = model.rotary(1 + length)
         self.caches = [KeyValueCache(1 + length) for _ in range(model.config.layers)]
         prefixes = [latent.prefix(z[:, g]) for g, latent in enumerate(model.groups)]
-        vectors = z.new_zeros(len(z), 0, model.config.width)
+        vectors = z.new_zeros(z.shape[0], 0, model.config.width)
         self.state = self._first(model.embedded(vectors, DECODER), prefixes)
 
     def append(self, tokens: Tensor) -> None:

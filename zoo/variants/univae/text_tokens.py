@@ -70,11 +70,12 @@ class TextTokens(Tokens):
 
     def log_prob(self, state: Tensor, tokens: Tensor) -> Tensor:
         ids = tokens.expand(state.shape[:-1])
-        if state.device.type != "cpu":
+        if state.device.type != "cpu" or torch.compiler.is_exporting():
             logits = self.class_logits(state).flatten(0, -2)  # (... B T, V)
             losses = cross_entropy(logits, ids.flatten(), reduction="none", ignore_index=PAD)
             return -losses.view(ids.shape)
-        real = ids != PAD  # elsewhere finding them would make the host wait
+        # Finding the real ones, a device's host would wait, and a graph's shapes depend on values.
+        real = ids != PAD
         found = token_log_prob(state[real], self.table, self._bias, ids[real])
         return found.new_zeros(ids.shape).masked_scatter(real, found)
 

@@ -96,7 +96,7 @@ class TransformerLayer(nn.Module):
         prefix = prefix.to(x.dtype)  # that of the sum so far; under autocast a latent's is half
         times, length = draws_of(prefix, x), x.shape[1]
         whole = torch.cat([prefix, repeated(x, times)], dim=1)  # (S B, 1 + T, W)
-        if times == 1 or len(x) * self.attention.heads * length**2 > MOST_SCORES:
+        if times == 1 or x.shape[0] * self.attention.heads * length**2 > MOST_SCORES:
             if mask is not None:
                 mask = repeated(mask, times)
             ordinary: Tensor = self(whole, rotary, causal, mask)
