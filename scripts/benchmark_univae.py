@@ -269,7 +269,7 @@ def one_sequence(model: UniVAE, ids: Tensor, masks: Masks) -> Terms:
     """The bound by the definition: one sequence [x ; x] of sentences without padding."""
     independent, joined = masks
     length, vectors = len(independent) // 2, model.tokens.embed(ids)
-    state = torch.cat([model.embedded(vectors, half) for half in (ENCODER, DECODER)], dim=1)
+    state = torch.cat([model.embed_sequence(vectors, half) for half in (ENCODER, DECODER)], dim=1)
     rotary = Rotary(*(each.repeat(2, 1) for each in model.rotary(length)))
     for layer in model.lower:
         state = layer(state, rotary, mask=independent)
@@ -325,14 +325,14 @@ def generated_anew(model: UniVAE, z: Tensor) -> Tensor:
 
 def last_state(model: UniVAE, ids: Tensor, z: Tensor) -> Tensor:
     """The decoder's at the last of ids (N, t), for codes (N, D): (N, W)."""
-    state = model.embedded(model.tokens.embed(ids), DECODER)
+    state = model.embed_sequence(model.tokens.embed(ids), DECODER)
     rotary = model.rotary(state.shape[1])
     for layer in model.lower:
         state = layer(state, rotary, causal=True)
     latents = model.grouped(z).unbind(1)
     for layer, latent, chosen in zip(model.upper, model.groups, latents, strict=True):
         state = torch.cat([latent.prefix(chosen), state], dim=1)
-        state = layer(state, rotary.first_twice(), causal=True)[:, 1:]
+        state = layer(state, rotary.repeat_first(), causal=True)[:, 1:]
     return state[:, -1]
 
 

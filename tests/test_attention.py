@@ -31,12 +31,12 @@ def exact(qkv: Tensor, mask: str) -> Tensor:
     return scaled_dot_product_attention(q, k, v, attn_mask=allowed, is_causal=mask == "causal")
 
 
-@pytest.mark.parametrize("most", [0, attention.MOST_SCORES])
+@pytest.mark.parametrize("most", [0, attention.MAX_SCORES])
 @pytest.mark.parametrize("mask", MASKS)
 def test_half_precision_is_near_the_exact_values_and_slopes(
     mask: str, most: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(attention, "MOST_SCORES", most)
+    monkeypatch.setattr(attention, "MAX_SCORES", most)
     qkv = torch.randn(3, 2, 3, 7, 8).bfloat16().requires_grad_()
     weights = torch.randn(2, 3, 7, 8)
     q, k, v = qkv
@@ -103,7 +103,7 @@ def test_dropout_is_of_either_part_and_of_training_alone(part: str) -> None:
     for go in (
         lambda: layer(x, angles.at(0, 6)),
         lambda: layer.with_prefix(first, x, angles),
-        lambda: layer.of_prefix(first, x, angles),
+        lambda: layer.prefix_only(first, x, angles),
     ):
         assert not torch.equal(go(), go())
         layer.eval()
@@ -161,8 +161,8 @@ def test_sequences_that_differ_in_their_first_position(
     found = layer.with_prefix(first, x, angles, mask == "causal", allowed)
     assert_alike(found, expected, first, x)
     if mask != "causal":
-        assert_alike(layer.of_prefix(first, x, angles, allowed), expected[:, :1], first, x)
-    monkeypatch.setattr(attention, "MOST_SCORES", 0)
+        assert_alike(layer.prefix_only(first, x, angles, allowed), expected[:, :1], first, x)
+    monkeypatch.setattr(attention, "MAX_SCORES", 0)
     assert_alike(layer.with_prefix(first, x, angles, mask == "causal", allowed), expected, first, x)
 
 
@@ -173,7 +173,7 @@ def test_what_sequences_share_is_looked_at_once(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(
         attention, "linear", lambda x, weight: rows.append(x[..., 0].numel()) or own(x, weight)
     )
-    for each in (layer.with_prefix, layer.of_prefix):
+    for each in (layer.with_prefix, layer.prefix_only):
         each(torch.randn(10, 1, 16), torch.randn(2, 6, 16), angles)
         assert sorted(rows) == [10, 12]
         rows.clear()

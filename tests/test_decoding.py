@@ -15,7 +15,7 @@ from zoo.errors import UnsupportedError
 from zoo.modalities.tokenizer import END, PAD, UNKNOWN, Tokenizer
 from zoo.variants.univae import UniVAE, UniVAEConfig
 from zoo.variants.univae.beams import Beams
-from zoo.variants.univae.decoding import Beam, Draw, Greedy, Mean, nucleus, search
+from zoo.variants.univae.decoding import Beam, Draw, Greedy, Mean, beam_search, nucleus
 from zoo.variants.univae.state import DecoderState
 
 LENGTH = 4
@@ -98,7 +98,7 @@ def test_the_score_of_a_beam_is_the_log_likelihood_of_its_sentence() -> None:
     z = model.sample_codes(20, generator=torch.Generator().manual_seed(0))
     beams = Beams(len(z), 4, z.device)
     with torch.no_grad():
-        found = search(
+        found = beam_search(
             DecoderState(model, model.grouped(z).repeat_interleave(4, 0)), model.tokens, beams
         )
     assert ((found != PAD).sum(1) >= 10).any()

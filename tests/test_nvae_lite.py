@@ -23,7 +23,7 @@ from zoo.settings import Settings
 from zoo.variants.nvae_lite import LevelConfig, NVAELite, NVAELiteConfig, ScaleConfig
 from zoo.variants.nvae_lite.cells import ChannelNorm, DecoderCell, EncoderCell
 from zoo.variants.nvae_lite.flows import Flows, InverseAutoregressiveFlow
-from zoo.variants.nvae_lite.groups import flat
+from zoo.variants.nvae_lite.groups import flatten
 from zoo.variants.nvae_lite.model import TopDownStep
 from zoo.variants.nvae_lite.spectral import SpectralNorms
 from zoo.variants.vae import VAE, VAEConfig
@@ -104,7 +104,7 @@ class TestGroups:
                 said.append(torch.stack([prior.mean, prior.log_scale]))
                 return code[:, step.group.start : step.group.stop]
 
-            model._descend(1, choose)
+            model._top_down(1, choose)
             return said
 
         with torch.no_grad():
@@ -347,13 +347,13 @@ class TestCodes:
             return code[:, step.group.start : step.group.stop]
 
         with torch.no_grad():
-            model._descend(1, keep)
+            model._top_down(1, keep)
             generator = torch.Generator().manual_seed(0)
             found = model.resample_groups(code.expand(4000, -1), [2], generator)
         kept = [*range(group.start), *range(group.stop, model.code_dim)]
         assert torch.equal(found[:, kept], code[:, kept].expand(4000, -1))
         drawn = found[:, group.start : group.stop]
-        mean, scale = flat(said[2].mean), flat(said[2].stddev)
+        mean, scale = flatten(said[2].mean), flatten(said[2].stddev)
         noise = (drawn - mean) / scale
         assert noise.mean(0).abs().max() < 5 / 4000**0.5
         assert (noise.var(0) - 1).abs().max() < 5 * (2 / 4000) ** 0.5
@@ -429,17 +429,17 @@ class TestTraining:
 
 
 class TestFlow:
-    @pytest.mark.parametrize("backwards", [False, True])
-    def test_is_autoregressive_and_its_determinant_exact(self, backwards: bool) -> None:
+    @pytest.mark.parametrize("reverse", [False, True])
+    def test_is_autoregressive_and_its_determinant_exact(self, reverse: bool) -> None:
         torch.manual_seed(0)
-        flow = InverseAutoregressiveFlow(2, 3, 8, backwards).double()
+        flow = InverseAutoregressiveFlow(2, 3, 8, reverse).double()
         for parameter in flow.parameters():
             torch.nn.init.normal_(parameter, std=0.3)
         z = torch.randn(1, 2, 3, 4, dtype=torch.float64)
         context = torch.randn(1, 3, 3, 4, dtype=torch.float64)
         jacobian = torch.autograd.functional.jacobian(lambda z: flow(z, context)[0], z)
         by_position = jacobian.view(2, 12, 2, 12).transpose(0, 1).transpose(2, 3)
-        order = torch.arange(12).flip(0) if backwards else torch.arange(12)
+        order = torch.arange(12).flip(0) if reverse else torch.arange(12)
         by_position = by_position[order][:, :, order]
         matrix = by_position.reshape(24, 24)
         assert torch.equal(matrix, matrix.tril())

@@ -31,7 +31,7 @@ from zoo.distributions.bessel_ratio import (
     mean_resultant_derivative,
 )
 from zoo.distributions.meridian import meridian_rate
-from zoo.distributions.polar import REACH, angle_at, angle_table, draw_polar, draw_tabulated
+from zoo.distributions.polar import TABLE_RANGE, angle_at, angle_table, draw_polar, draw_tabulated
 
 Array = NDArray[np.float64]
 CPU = torch.device("cpu")
@@ -145,7 +145,7 @@ def test_the_table_holds_quantiles(m: int, k: float) -> None:
     On the circle the density does not vanish at the ends, where the finest cell counts as a point.
     """
     table = angle_table(k, m, torch.float64, CPU)
-    normal = torch.linspace(-REACH, REACH, len(table), dtype=torch.float64)
+    normal = torch.linspace(-TABLE_RANGE, TABLE_RANGE, len(table), dtype=torch.float64)
     for angle, place in ((table, normal), *[(0.5 * (x[1:] + x[:-1]) for x in (table, normal))]):
         below = torch.from_numpy(distribution_function(angle.numpy(), m, k))
         assert (below - torch.special.ndtr(place)).abs().max() < (1e-4 if m == 2 else 1e-6)

@@ -121,11 +121,14 @@ def _by_quadrature(gap: Tensor, sine: Tensor, k: Tensor, m: int) -> Tensor:
     excess = mean_resultant_complement(k, m) - gap  # cos theta - A
     inner = excess > 0
     # Away from theta, log p falls at least like a parabola of about this slope and curvature.
-    pull, push, bend = k * sine, (m - 2) * cotangent, k * cosine
+    cosine_slope, sine_slope, cosine_curvature = k * sine, (m - 2) * cotangent, k * cosine
     # Beyond a right angle k cos t flattens out. For large m (m-2) log sin t outweighs that.
-    weakest = pull * (2 + cosine) / 3 if m <= 16 else pull
-    slope = torch.where(inner, push - pull, weakest - push)
-    curvature = torch.where(inner, bend + push * cotangent, 0.35 * bend).clamp(min=0) + (m - 1.999)
+    least_slope = cosine_slope * (2 + cosine) / 3 if m <= 16 else cosine_slope
+    slope = torch.where(inner, sine_slope - cosine_slope, least_slope - sine_slope)
+    curvature = torch.where(
+        inner, cosine_curvature + sine_slope * cotangent, 0.35 * cosine_curvature
+    )
+    curvature = curvature.clamp(min=0) + (m - 1.999)
     reach = 2 * decay / (slope + (slope.square() + 2 * decay * curvature).sqrt())
     length = torch.minimum(reach, torch.where(inner, theta, torch.pi - theta))
     position, weight = gauss_legendre(nodes, gap.dtype, gap.device)

@@ -42,9 +42,9 @@ def observed_log_prob(distribution: Distribution, value: Tensor, observed: Tenso
             "missing ones cannot be left out of its likelihood; choose a likelihood that does "
             "(Bernoulli or Gaussian, say), or give whole examples"
         )
-    stand_in = _point(elements.support, value)
+    fill_value = _point_of_support(elements.support, value)
     elementwise = torch.where(
-        observed, elements.log_prob(torch.where(observed, value, stand_in)), 0
+        observed, elements.log_prob(torch.where(observed, value, fill_value)), 0
     )
     return elementwise.flatten(-dims).sum(-1) if dims else elementwise
 
@@ -59,7 +59,7 @@ def _elements(distribution: Distribution) -> tuple[Any, int]:
     return elements, dims
 
 
-def _point(support: Any, like: Tensor) -> Tensor:
+def _point_of_support(support: Any, like: Tensor) -> Tensor:
     """A value to evaluate instead of a missing one: what torch's map from the reals makes of 0."""
     support = getattr(support, "base_constraint", support)  # a mixture's
     if support.is_discrete:

@@ -38,17 +38,17 @@ def draw_polar(
         return _draw_on_s2(k, generator)
     x, r, _ = point or locate(k, m)
     if k.ndim == 1 and x.shape == k.shape:
-        return _draw_flat(x, r, m, generator)
+        return _draw_vector(x, r, m, generator)
     x, r = (each.expand(k.shape).reshape(-1) for each in (x, r))
-    return _draw_flat(x, r, m, generator).view(k.shape)
+    return _draw_vector(x, r, m, generator).view(k.shape)
 
 
-def _draw_flat(x: Tensor, r: Tensor, m: int, generator: torch.Generator | None) -> Tensor:
-    draw = _draw_looking if _can_look(x) else _draw_blind
+def _draw_vector(x: Tensor, r: Tensor, m: int, generator: torch.Generator | None) -> Tensor:
+    draw = _draw_until_accepted if _may_branch(x) else _draw_fixed_rounds
     return draw(x, r, m, generator)
 
 
-def _can_look(k: Tensor) -> bool:
+def _may_branch(k: Tensor) -> bool:
     """Whether what is done may depend on the numbers: not in a graph or under torch.vmap."""
     return k.device.type == "cpu" and not is_transformed()
 
@@ -70,22 +70,22 @@ def _propose(
     at most 1, is exp((m-1) (t / (1+t) - log(1+t))): Wood's (1994) sampler, without cancellation.
     """
     shape = torch.Size([3, rounds, *x.shape])
-    turn, u, v = uniform(shape, x.dtype, x.device, generator)
+    phase, u, v = uniform(shape, x.dtype, x.device, generator)
     step = 0.5 * torch.finfo(x.dtype).eps  # of random numbers, and of those just below 1
-    one, circle, power, factor = _numbers(m, x.dtype, x.device)
+    one, two_pi, exponent, factor = _numbers(m, x.dtype, x.device)
     if m == 2:
-        gap = turn.mul_(math.pi).sin_().square().mul_(2)  # 1 - cos would cancel
+        gap = phase.mul_(math.pi).sin_().square().mul_(2)  # 1 - cos would cancel
         e = one - gap
     else:
-        radius = u.log_().mul_(power).expm1_().neg_().sqrt_()
-        e = turn.mul_(circle).cos_().mul_(radius)
+        radius = u.log_().mul_(exponent).expm1_().neg_().sqrt_()
+        e = phase.mul_(two_pi).cos_().mul_(radius)
         gap = one - e
     t = (x * e).clamp(min=step - 1)  # at -1, which x rounded to 1 leads to, the ratio is nan
-    stretch = t + one
-    log_ratio = (t / stretch).sub_(t.log1p_()).mul_(factor)
+    one_plus_t = t + one
+    log_ratio = (t / one_plus_t).sub_(t.log1p_()).mul_(factor)
     # A v of 0 would accept what is never to be. For a concentration of nan all is accepted.
     rejected = log_ratio < v.clamp(min=step).log_()
-    gap = (r / (x + one) * gap).div_(stretch)
+    gap = (r / (x + one) * gap).div_(one_plus_t)
     return gap.clamp(max=2), rejected
 
 
@@ -96,20 +96,20 @@ def _numbers(m: int, dtype: torch.dtype, device: torch.device) -> Sequence[Tenso
     return constants(("polar", m), lambda: [np.array(each) for each in numbers], dtype, device)
 
 
-def _draw_blind(x: Tensor, r: Tensor, m: int, generator: torch.Generator | None) -> Tensor:
+def _draw_fixed_rounds(x: Tensor, r: Tensor, m: int, generator: torch.Generator | None) -> Tensor:
     """The first accepted of a fixed number of proposals: the host never waits for the device."""
     proposed, rejected = _propose(x, r, m, ROUNDS, generator)
     rejected[-1] = False
-    return _first(proposed, rejected)[0]
+    return _first_accepted(proposed, rejected)[0]
 
 
-def _draw_looking(x: Tensor, r: Tensor, m: int, generator: torch.Generator | None) -> Tensor:
+def _draw_until_accepted(x: Tensor, r: Tensor, m: int, generator: torch.Generator | None) -> Tensor:
     """A few proposals at a time, for those still without."""
-    gap, without = _first(*_propose(x, r, m, _rounds(len(x)), generator))
-    while without.any():
-        left = without.nonzero().squeeze(-1)
-        proposals = _propose(x[left], r[left], m, _rounds(len(left)), generator)
-        gap[left], without[left] = _first(*proposals)
+    gap, pending = _first_accepted(*_propose(x, r, m, _rounds(len(x)), generator))
+    while pending.any():
+        remaining = pending.nonzero().squeeze(-1)
+        proposals = _propose(x[remaining], r[remaining], m, _rounds(len(remaining)), generator)
+        gap[remaining], pending[remaining] = _first_accepted(*proposals)
     return gap
 
 
@@ -117,24 +117,24 @@ def _rounds(count: int) -> int:
     return min(8, max(1, CHUNK // max(1, count)))
 
 
-def _first(proposed: Tensor, rejected: Tensor) -> tuple[Tensor, Tensor]:
+def _first_accepted(proposed: Tensor, rejected: Tensor) -> tuple[Tensor, Tensor]:
     """Of the rows of (R, B) the first not rejected in each column, and whether there is none."""
     if len(proposed) == 1:
         return proposed[0], rejected[0]
-    without, index = rejected.min(0)
-    return proposed.gather(0, index.unsqueeze(0)).squeeze(0), without
+    pending, index = rejected.min(0)
+    return proposed.gather(0, index.unsqueeze(0)).squeeze(0), pending
 
 
-REACH = 8.0
+TABLE_RANGE = 8.0
 """Of the table below, in standard deviations of a normal variate: 1e-15 lies beyond."""
-CELLS = 4096
+TABLE_CELLS = 4096
 
 
 def draw_tabulated(table: Tensor, shape: torch.Size, generator: torch.Generator | None) -> Tensor:
     """Draws of 1 - w from a table made by :func:`angle_table`: one lookup, no rejection."""
     normal = standard_normal(shape, table.dtype, table.device, generator)
     cells = len(table) - 1
-    position = ((normal + REACH) * (0.5 * cells / REACH)).clamp(0, cells)
+    position = ((normal + TABLE_RANGE) * (0.5 * cells / TABLE_RANGE)).clamp(0, cells)
     index = position.long().clamp_max(cells - 1)
     angle = torch.lerp(table[index], table[index + 1], position - index)
     return 2 * torch.sin(0.5 * angle).square()
@@ -153,7 +153,7 @@ def angle_table(k: float, m: int, dtype: torch.dtype, device: torch.device) -> T
 
 @lru_cache(maxsize=64)
 def _angle_table(k: float, m: int) -> Array:
-    return angle_at(np.linspace(-REACH, REACH, CELLS + 1), k, m, points=2**17)
+    return angle_at(np.linspace(-TABLE_RANGE, TABLE_RANGE, TABLE_CELLS + 1), k, m, points=2**17)
 
 
 def angle_at(normal: Array, k: float, m: int, points: int = 2**12) -> Array:

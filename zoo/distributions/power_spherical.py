@@ -68,8 +68,8 @@ class PowerSpherical(Directional):
         loc = expanded(self.loc, shape)
         noise = standard_normal(shape, loc.dtype, loc.device, generator)
         alpha = expanded(widen(self.scale), (*shape[:-1], 1)) + 0.5 * (self.m - 1)
-        toward: Tensor = torch._standard_gamma(alpha, generator=generator)
-        return applied(_FirstOrder, _place(loc, toward, noise))
+        g: Tensor = torch._standard_gamma(alpha, generator=generator)
+        return applied(_FirstOrder, _reparameterised(loc, g, noise))
 
     def log_prob(self, value: Tensor) -> Tensor:
         """k log t + R - log S_m, with 1/t = 1 + |z - mu|^2 / |z + mu|^2; finite even at -mu."""
@@ -109,10 +109,10 @@ class _FirstOrder(torch.autograd.Function):
         return grad
 
 
-def _place(loc: Tensor, toward: Tensor, noise: Tensor) -> Tensor:
+def _reparameterised(loc: Tensor, g: Tensor, noise: Tensor) -> Tensor:
     """z = ((g - h) mu + sqrt(2g) v) / (g + h), a unit vector whose t = g / (g + h) is Beta.
 
-    g = ``toward`` is Gamma(c + k). v is ``noise`` projected on what is orthogonal to mu, so that
+    ``g`` is Gamma(c + k). v is ``noise`` projected on what is orthogonal to mu, so that
     h = |v|^2 / 2 is Gamma(c) and independent of the direction of v: nothing is divided by |v|.
 
     Only a second projection is differentiated. Its derivative, dv = -(v.dmu) mu, turns z with mu by
@@ -121,10 +121,10 @@ def _place(loc: Tensor, toward: Tensor, noise: Tensor) -> Tensor:
     with torch.no_grad():
         tangent = torch.addcmul(noise, (noise * loc).sum(-1, keepdim=True), loc, value=-1)
     tangent = torch.addcmul(tangent, (tangent * loc).sum(-1, keepdim=True), loc, value=-1)
-    away = 0.5 * widen(tangent.detach().square().sum(-1, keepdim=True))
-    total = toward + away
-    along = ((toward - away) / total).to(loc.dtype)
-    across = ((2 * toward).sqrt() / total).to(loc.dtype)
+    h = 0.5 * widen(tangent.detach().square().sum(-1, keepdim=True))
+    total = g + h
+    along = ((g - h) / total).to(loc.dtype)
+    across = ((2 * g).sqrt() / total).to(loc.dtype)
     return torch.addcmul(along * loc, across, tangent)
 
 

@@ -165,9 +165,9 @@ class _Transport(torch.autograd.Function):
     @staticmethod
     def forward(
         loc: Tensor, k: Tensor, x: Tensor, r: Tensor, h: Tensor, gap: Tensor, cosine: Tensor,
-        sine: Tensor, noise: Tensor, overlap: Tensor, shrink: Tensor, across: Tensor,
+        sine: Tensor, noise: Tensor, overlap: Tensor, inverse_norm: Tensor, across: Tensor,
     ) -> Tensor:  # fmt: skip
-        return _transported(loc, _Frame(cosine, sine, noise, overlap, shrink, across))
+        return _transported(loc, _Frame(cosine, sine, noise, overlap, inverse_norm, across))
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
@@ -176,7 +176,7 @@ class _Transport(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        loc, k, x, r, h, gap, cosine, sine, noise, overlap, shrink, across = ctx.saved_tensors
+        loc, k, x, r, h, gap, cosine, sine, noise, overlap, inverse_norm, across = ctx.saved_tensors
         radial = _dot(grad, loc)
         by_loc = by_k = None
         if ctx.needs_input_grad[0]:
@@ -185,11 +185,11 @@ class _Transport(torch.autograd.Function):
             by_loc = torch.addcmul(cosine * grad, outward, noise, value=-1)
             by_loc = by_loc.addcmul(inward, loc)
         if ctx.needs_input_grad[1]:
-            tangential = _dot(grad, noise).addcmul(overlap, radial, value=-1).mul_(shrink)
-            turn = torch.addcmul(sine * radial, cosine, tangential, value=-1)
+            tangential = _dot(grad, noise).addcmul(overlap, radial, value=-1).mul_(inverse_norm)
+            by_angle = torch.addcmul(sine * radial, cosine, tangential, value=-1)
             point = Point(x, r, h)
             rate = meridian_rate(gap.squeeze(-1), sine.squeeze(-1), k, loc.shape[-1], point)
-            by_k = rate * turn.squeeze(-1)
+            by_k = rate * by_angle.squeeze(-1)
         return by_loc, by_k, *[None] * 10
 
 
@@ -197,14 +197,14 @@ class _Frame(NamedTuple):
     """A draw's angle to mu, and the noise that gives its direction around mu; (..., 1) but noise.
 
     ``noise`` (..., m) is orthogonal to mu but for ``overlap``, what rounding left along mu.
-    ``shrink`` is the inverse of its length without that, and ``across`` is sine * shrink.
+    ``inverse_norm`` is that of its length without it, and ``across`` is sine * inverse_norm.
     """
 
     cosine: Tensor
     sine: Tensor
     noise: Tensor
     overlap: Tensor
-    shrink: Tensor
+    inverse_norm: Tensor
     across: Tensor
 
 
@@ -216,10 +216,10 @@ def _frame(loc: Tensor, gap: Tensor, noise: Tensor) -> _Frame:
     overlap = _dot(noise, loc)
     length = torch.linalg.vector_norm(noise, dim=-1, keepdim=True)
     square = (length - overlap).mul_(length + overlap)
-    shrink = square.clamp(min=torch.finfo(loc.dtype).tiny).rsqrt_()
+    inverse_norm = square.clamp(min=torch.finfo(loc.dtype).tiny).rsqrt_()
     cosine = 1 - gap
     sine = (cosine + 1).mul_(gap).sqrt_()
-    return _Frame(cosine, sine, noise, overlap, shrink, sine * shrink)
+    return _Frame(cosine, sine, noise, overlap, inverse_norm, sine * inverse_norm)
 
 
 def _transported(loc: Tensor, frame: _Frame) -> Tensor:

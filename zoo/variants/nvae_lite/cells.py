@@ -21,8 +21,8 @@ class ChannelNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps of the same shape; with the channels innermost in memory nothing is copied."""
-        innermost = x.permute(0, 2, 3, 1)
-        normal = layer_norm(innermost, self.weight.shape, self.weight, self.bias)
+        nhwc = x.permute(0, 2, 3, 1)  # (B, H, W, C)
+        normal = layer_norm(nhwc, self.weight.shape, self.weight, self.bias)
         return normal.permute(0, 3, 1, 2)
 
 
@@ -65,7 +65,7 @@ class EncoderCell(ResidualCell):
             nn.Conv2d(channels, channels, 3, padding=1, bias=False),
             ChannelNorm(channels),
             nn.SiLU(),
-            nearly_zero(nn.Conv2d(channels, channels, 3, padding=1)),
+            near_zero_init(nn.Conv2d(channels, channels, 3, padding=1)),
         )
 
 
@@ -84,11 +84,11 @@ class DecoderCell(ResidualCell):
             ChannelNorm(channels),
             nn.Conv2d(channels, inner, 1),
             nn.SiLU(),
-            nearly_zero(nn.Conv2d(inner, channels, 1)),
+            near_zero_init(nn.Conv2d(inner, channels, 1)),
         )
 
 
-def nearly_zero(convolution: nn.Conv2d) -> nn.Conv2d:
+def near_zero_init(convolution: nn.Conv2d) -> nn.Conv2d:
     """The convolution with a tenth of its usual initial weights, so that deep stacks start calm."""
     with torch.no_grad():
         convolution.weight.mul_(0.1)
@@ -97,7 +97,7 @@ def nearly_zero(convolution: nn.Conv2d) -> nn.Conv2d:
     return convolution
 
 
-def innermost(x: Tensor) -> Tensor:
+def channels_last(x: Tensor) -> Tensor:
     """The same maps with the channels innermost in memory, where a CPU convolves twice as fast."""
     return x.contiguous(memory_format=torch.channels_last)
 

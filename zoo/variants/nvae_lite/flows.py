@@ -11,28 +11,28 @@ from torch.nn.functional import conv2d, pad, silu
 
 from zoo.core.draws import LatentDraw
 from zoo.distributions.precision import full_precision
-from zoo.variants.nvae_lite.cells import nearly_zero
+from zoo.variants.nvae_lite.cells import near_zero_init
 
-VIEW = 5
+KERNEL_SIZE = 5
 """Side of the square around a position in which earlier positions are seen."""
 
 
 class InverseAutoregressiveFlow(nn.Module):
     """z -> exp(s) z + t, where s and t at a position see the positions before it alone.
 
-    Positions are those of a map, row by row, read backwards where ``backwards``. All are
+    Positions are those of a map, row by row, read backwards where ``reverse``. All are
     transformed at once, and the log-determinant is the sum of s, |s| < 1. Starts close to the
     identity.
     """
 
-    def __init__(self, channels: int, context: int, hidden: int, backwards: bool) -> None:
+    def __init__(self, channels: int, context: int, hidden: int, reverse: bool) -> None:
         super().__init__()
-        self.backwards = backwards
-        earlier = VIEW * VIEW // 2
+        self.reverse = reverse
+        earlier = KERNEL_SIZE * KERNEL_SIZE // 2
         bound = (channels * earlier) ** -0.5
         self.taps = nn.Parameter(torch.empty(hidden, channels, earlier).uniform_(-bound, bound))
         self.context = nn.Conv2d(context, hidden, 1)
-        self.to_parameters = nearly_zero(nn.Conv2d(hidden, 2 * channels, 1))
+        self.to_parameters = near_zero_init(nn.Conv2d(hidden, 2 * channels, 1))
 
     def forward(self, z: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
         """Transformed maps (B, L, H, W) and the log-determinant (B,)."""
@@ -45,24 +45,24 @@ class InverseAutoregressiveFlow(nn.Module):
         Each round settles one position more, since its s and t see the settled ones alone: exact
         after H W rounds, and as slow as that.
         """
-        seen = self.context(context)
+        context_features = self.context(context)
         z, log_scale = torch.zeros_like(image), torch.zeros_like(image)
         for _ in range(image[0, 0].numel()):
-            shift, log_scale = self._affine(z, seen)
+            shift, log_scale = self._affine(z, context_features)
             z = (image - shift) * (-log_scale).exp()
         return z, log_scale.flatten(1).sum(1)
 
-    def _affine(self, z: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
+    def _affine(self, z: Tensor, context_features: Tensor) -> tuple[Tensor, Tensor]:
         """t and s, (B, L, H, W) each."""
-        hidden = conv2d(z, self._kernel(), padding=VIEW // 2) + seen
+        hidden = conv2d(z, self._kernel(), padding=KERNEL_SIZE // 2) + context_features
         shift, log_scale = full_precision(self.to_parameters(silu(hidden))).chunk(2, dim=1)
         return shift, log_scale.tanh()
 
     def _kernel(self) -> Tensor:
         """The taps as a square whose middle and later positions are 0."""
-        rest = VIEW * VIEW - self.taps.shape[-1]
-        square = pad(self.taps, (rest, 0) if self.backwards else (0, rest))
-        return square.view(*self.taps.shape[:2], VIEW, VIEW)
+        rest = KERNEL_SIZE * KERNEL_SIZE - self.taps.shape[-1]
+        square = pad(self.taps, (rest, 0) if self.reverse else (0, rest))
+        return square.view(*self.taps.shape[:2], KERNEL_SIZE, KERNEL_SIZE)
 
 
 class Flows(nn.ModuleList):
@@ -74,7 +74,7 @@ class Flows(nn.ModuleList):
 
     def __init__(self, count: int, latents: int, channels: int) -> None:
         super().__init__(
-            InverseAutoregressiveFlow(latents, channels, channels, backwards=bool(index % 2))
+            InverseAutoregressiveFlow(latents, channels, channels, reverse=bool(index % 2))
             for index in range(count)
         )
 
@@ -82,16 +82,16 @@ class Flows(nn.ModuleList):
         """The image of latents, and the log-determinant (N,)."""
         z, log_det = z.movedim(-1, 1), z.new_zeros(z.shape[0])
         for flow in self:
-            z, change = flow(z, context)
-            log_det = log_det + change
+            z, flow_log_det = flow(z, context)
+            log_det = log_det + flow_log_det
         return z.movedim(1, -1), log_det
 
     def inverse(self, image: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
         """The latents whose image this is, and the log-determinant there, (N,)."""
         z, log_det = image.movedim(-1, 1), image.new_zeros(image.shape[0])
         for flow in cast("list[InverseAutoregressiveFlow]", list(self)[::-1]):
-            z, change = flow.inverse(z, context)
-            log_det = log_det + change
+            z, flow_log_det = flow.inverse(z, context)
+            log_det = log_det + flow_log_det
         return z.movedim(1, -1), log_det
 
     def posterior(self, base: Distribution, context: Tensor) -> Distribution:

@@ -30,7 +30,7 @@ class Group(NamedTuple):
         return part.view(-1, *self.shape).movedim(1, -1)  # (N, H, W, L)
 
 
-def flat(z: Tensor) -> Tensor:
+def flatten(z: Tensor) -> Tensor:
     """Latents channels last as they stand in a code, channels first: (N, H, W, L) -> (N, L H W)."""
     return z.movedim(-1, 1).flatten(1)
 

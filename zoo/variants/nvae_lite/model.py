@@ -21,10 +21,10 @@ from zoo.distributions.noise import standard_normal
 from zoo.distributions.residual_normal import DiagonalNormal
 from zoo.nn.bounded import bounded_halves
 from zoo.nn.maps import doubling
-from zoo.variants.nvae_lite.cells import MapProjection, innermost, nearly_zero
+from zoo.variants.nvae_lite.cells import MapProjection, channels_last, near_zero_init
 from zoo.variants.nvae_lite.config import NVAELiteConfig
 from zoo.variants.nvae_lite.flows import Flows
-from zoo.variants.nvae_lite.groups import Group, each_scale, flat, latent_groups, missing
+from zoo.variants.nvae_lite.groups import Group, each_scale, flatten, latent_groups, missing
 from zoo.variants.nvae_lite.networks import Encoder, Output, decoder_cells
 from zoo.variants.nvae_lite.spectral import SpectralNorms
 
@@ -83,9 +83,9 @@ class NVAELite(LatentVariableModel):
         def draw(step: TopDownStep, path: Tensor, prior: DiagonalNormal) -> Tensor:
             z = None if given is None else step.group.maps(given)
             latents.append(step.infer(path, prior, features[step.group.number], shape, z))
-            return flat(latents[-1].z)
+            return flatten(latents[-1].z)
 
-        codes, path = self._descend(samples * batch.x.shape[0], draw)
+        codes, path = self._top_down(samples * batch.x.shape[0], draw)
         likelihood, code = partial(self._likelihood, path, shape), partial(self._code, features)
         return Draws(latents, likelihood, batch, code, codes.view(*shape, self.code_dim))
 
@@ -157,21 +157,21 @@ class NVAELite(LatentVariableModel):
                 return codes[:, group.start : group.stop]
             size = torch.Size([codes.shape[0], *group.shape])  # (N, L, H, W)
             noise = standard_normal(size, codes.dtype, codes.device, generator).movedim(1, -1)
-            return flat(prior.at(temperatures[group.scale] * noise))
+            return flatten(prior.at(temperatures[group.scale] * noise))
 
-        return self._descend(codes.shape[0], choose)
+        return self._top_down(codes.shape[0], choose)
 
     def _code(self, features: list[Tensor]) -> Tensor:
         """The code that features of examples decide, (B, D)."""
 
         def choose(step: TopDownStep, path: Tensor, prior: DiagonalNormal) -> Tensor:
-            return flat(step.code(path, prior, features[step.group.number]))
+            return flatten(step.code(path, prior, features[step.group.number]))
 
-        return self._descend(features[0].shape[0], choose)[0]
+        return self._top_down(features[0].shape[0], choose)[0]
 
-    def _descend(self, count: int, choose: Choice) -> tuple[Tensor, Tensor]:
+    def _top_down(self, count: int, choose: Choice) -> tuple[Tensor, Tensor]:
         """Codes (N, D) of the latents that ``choose`` gives on the way down, and the path's end."""
-        path, parts = innermost(self.top.expand(count, -1, -1, -1)), []  # (N, C, H, W)
+        path, parts = channels_last(self.top.expand(count, -1, -1, -1)), []  # (N, C, H, W)
         for step in cast("list[TopDownStep]", list(self.steps)):
             path = step.enlarge(path)  # (N, C, H, W) at the resolution of the group
             parts.append(choose(step, path, step.prior(path)))
@@ -196,13 +196,13 @@ class TopDownStep(nn.Module):
         self.group = group
         scale, latents, size = config.scales[group.scale], group.shape[0], group.shape[1:]
         channels, coarser = scale.channels, config.scales[group.scale - 1].channels
-        opens_scale = above is not None and above.scale < group.scale
-        self.enlarge = nn.Sequential(*(doubling(coarser, channels, size) if opens_scale else []))
-        self.to_prior = nearly_zero(MapProjection(channels, 2 * latents, 1)) if above else None
+        starts_scale = above is not None and above.scale < group.scale
+        self.enlarge = nn.Sequential(*(doubling(coarser, channels, size) if starts_scale else []))
+        self.to_prior = near_zero_init(MapProjection(channels, 2 * latents, 1)) if above else None
         self.to_context = nn.Conv2d(channels, channels, 1)
 
         def project(numbers: int) -> nn.Module:
-            return nearly_zero(MapProjection(channels, numbers, 3, padding=1))
+            return near_zero_init(MapProjection(channels, numbers, 3, padding=1))
 
         self.posterior = config.posterior.build(project, latents)
         self.flows = Flows(config.flows, latents, channels)
@@ -241,7 +241,7 @@ class TopDownStep(nn.Module):
     def merged(self, path: Tensor, z: Tensor) -> Tensor:
         """The path with the latents (N, L H W) on it, (N, C, H, W)."""
         maps = z.view(-1, *self.group.shape)  # (N, L, H, W)
-        merged: Tensor = self.cells(path + self.join(innermost(maps)))
+        merged: Tensor = self.cells(path + self.join(channels_last(maps)))
         return merged
 
     def _context(self, path: Tensor, features: Tensor, shape: tuple[int, int]) -> Tensor:

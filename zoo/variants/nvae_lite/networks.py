@@ -7,7 +7,7 @@ from typing import cast
 from torch import Tensor, nn
 
 from zoo.nn.maps import doubling, map_sizes
-from zoo.variants.nvae_lite.cells import DecoderCell, EncoderCell, innermost
+from zoo.variants.nvae_lite.cells import DecoderCell, EncoderCell, channels_last
 from zoo.variants.nvae_lite.config import LevelConfig, NVAELiteConfig
 
 
@@ -32,7 +32,7 @@ class Encoder(nn.Module):
         """One tensor (B, channels, H, W) for each group."""
         maps, features = 2 * x - 1, []
         for level, (halving, stage) in enumerate(zip(self.halvings, self.stages, strict=True)):
-            maps = innermost(halving(maps))  # (B, C', ceil(H / 2), ceil(W / 2))
+            maps = channels_last(halving(maps))  # (B, C', ceil(H / 2), ceil(W / 2))
             for cells in cast("nn.ModuleList", stage):
                 maps = cells(maps)
                 if level >= self.stem:

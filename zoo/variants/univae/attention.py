@@ -16,7 +16,7 @@ from torch.nn.functional import linear, scaled_dot_product_attention
 from zoo.distributions.precision import full_precision
 from zoo.variants.univae.rotary import Rotary
 
-MOST_SCORES = 2**26
+MAX_SCORES = 2**26
 """Of one layer that are held where a kernel need not: 128 MB in half precision, twice in full."""
 
 
@@ -35,17 +35,17 @@ class KeyValueCache:
         start, self.filled = self.filled, self.filled + keys.shape[2]
         self.memory[0, :, :, start : self.filled] = keys
         self.memory[1, :, :, start : self.filled] = values
-        so_far = self.memory[:, :, :, : self.filled]  # (2, B, H, t so far, D)
-        return so_far[0], so_far[1]
+        cached = self.memory[:, :, :, : self.filled]  # (2, B, H, t so far, D)
+        return cached[0], cached[1]
 
     def select(self, rows: Tensor) -> None:
         """Go on with these examples of the batch, as many as it has, in that order."""
         if self.memory is not None:
-            so_far = self.memory[:, :, :, : self.filled]
-            so_far.copy_(so_far[:, rows])
+            cached = self.memory[:, :, :, : self.filled]
+            cached.copy_(cached[:, rows])
 
 
-class PrefixHeads(NamedTuple):
+class PrefixQKV(NamedTuple):
     """Query, key and value of the prefix, each (S B, H, 1, D)."""
 
     q: Tensor
@@ -75,13 +75,13 @@ class Attention(nn.Module):
         ``mask``, a boolean tensor that broadcasts to (B, H, T, T), says instead which position
         attends to which. With a ``cache``, x holds either the first positions or the next one.
         """
-        q, k, v = self._heads(x, self.qkv.weight, 3)
+        q, k, v = self._project_heads(x, self.qkv.weight, 3)
         q, k = rotary.rotate(q), rotary.rotate(k)
         # What comes next attends to all. Not asked of the shapes, which torch.compile may not know.
         causal = causal and (cache is None or cache.filled == 0)
         if cache is not None:
             k, v = cache.extend(k, v)
-        return self._merged(attend(q, k, v, mask, causal))
+        return self._merge_heads(attend(q, k, v, mask, causal))
 
     def with_prefix(
         self,
@@ -98,33 +98,33 @@ class Attention(nn.Module):
         have of themselves is computed once: values v of scores a that average to o do so, with v_0
         of score a_0, to o + sigmoid(a_0 - log sum exp a) (v_0 - o).
         """
-        q, k, v = self._heads(x, self.qkv.weight, 3)
+        q, k, v = self._project_heads(x, self.qkv.weight, 3)
         rotary_of_x = rotary.at(1, 1 + x.shape[1])
         q, k = rotary_of_x.rotate(q), rotary_of_x.rotate(k)
-        own = self._prefix_heads(prefix, rotary)
+        p = self._prefix_qkv(prefix, rotary)
         mask_of_x = None if mask is None else mask[..., 1:]
-        of_x = _attend_and_prefix(q, k, v, mask_of_x, causal, own.k, own.v)  # (S B, H, T, D)
-        of_prefix = own.v if causal else _attend_by_prefix(own, k, v, mask)  # (S B, H, 1, D)
-        return self._merged(torch.cat([of_prefix, of_x], dim=2))
+        attended = _attention_with_prefix(q, k, v, mask_of_x, causal, p.k, p.v)  # (S B, H, T, D)
+        prefix_attended = p.v if causal else _prefix_attention(p, k, v, mask)  # (S B, H, 1, D)
+        return self._merge_heads(torch.cat([prefix_attended, attended], dim=2))
 
-    def of_prefix(
+    def prefix_only(
         self, prefix: Tensor, x: Tensor, rotary: Rotary, mask: Tensor | None = None
     ) -> Tensor:
         """Of :meth:`with_prefix` without a causal mask the prefix, (S B, 1, W), alone."""
-        k, v = self._heads(x, self.qkv.weight[x.shape[2] :], 2)
+        k, v = self._project_heads(x, self.qkv.weight[x.shape[2] :], 2)
         k = rotary.at(1, 1 + x.shape[1]).rotate(k)
-        return self._merged(_attend_by_prefix(self._prefix_heads(prefix, rotary), k, v, mask))
+        return self._merge_heads(_prefix_attention(self._prefix_qkv(prefix, rotary), k, v, mask))
 
-    def _prefix_heads(self, prefix: Tensor, rotary: Rotary) -> PrefixHeads:
-        q, k, v = self._heads(prefix, self.qkv.weight, 3)
+    def _prefix_qkv(self, prefix: Tensor, rotary: Rotary) -> PrefixQKV:
+        q, k, v = self._project_heads(prefix, self.qkv.weight, 3)
         rotary = rotary.at(0, 1)
-        return PrefixHeads(rotary.rotate(q), rotary.rotate(k), v)
+        return PrefixQKV(rotary.rotate(q), rotary.rotate(k), v)
 
-    def _heads(self, x: Tensor, weight: Tensor, count: int) -> Tensor:
+    def _project_heads(self, x: Tensor, weight: Tensor, count: int) -> Tensor:
         """Queries, keys and values, or so many of them, (count, B, H, T, D)."""
         return rearrange(linear(x, weight), "b t (n h d) -> n b h t d", n=count, h=self.heads)
 
-    def _merged(self, attended: Tensor) -> Tensor:
+    def _merge_heads(self, attended: Tensor) -> Tensor:
         merged: Tensor = self.out(rearrange(attended, "b h t d -> b t (h d)"))
         return merged
 
@@ -137,17 +137,15 @@ def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, causal: bool) -
     # matrices take half the time of the latter, but keep all scores for the way back.
     scores = math.prod(q.shape[:3]) * k.shape[2]
     with torch.autocast("cpu", enabled=False):
-        if q.dtype == torch.bfloat16 and scores <= MOST_SCORES:
-            return _attend_by_products(q, k, v, mask, causal)
+        if q.dtype == torch.bfloat16 and scores <= MAX_SCORES:
+            return _math_attention(q, k, v, mask, causal)
         dtype = q.dtype
         q, k, v = full_precision(q), full_precision(k), full_precision(v)
         attended = scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=causal)
         return attended.to(dtype)
 
 
-def _attend_by_products(
-    q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, causal: bool
-) -> Tensor:
+def _math_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, causal: bool) -> Tensor:
     """The definition of :func:`attend`."""
     return _scores(q, k, mask, causal).softmax(-1) @ v
 
@@ -163,7 +161,7 @@ def _scores(q: Tensor, k: Tensor, mask: Tensor | None, causal: bool) -> Tensor:
     return scores
 
 
-def _attend_and_prefix(
+def _attention_with_prefix(
     q: Tensor,
     k: Tensor,
     v: Tensor,
@@ -189,21 +187,21 @@ def _attend_and_prefix(
         return torch.lerp(attended, prefix_v, weight).flatten(0, 1)
 
 
-def _attend_by_prefix(own: PrefixHeads, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
+def _prefix_attention(prefix_qkv: PrefixQKV, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
     """What prefixes (S B, H, 1, D) have of themselves and of the keys (B, H, T, D) after them."""
-    times = draws_of(own.q, k)
+    times = draws_per_example(prefix_qkv.q, k)
     if mask is not None:
-        mask = repeated(mask, times)
-    k = torch.cat([own.k, repeated(k, times)], dim=2)  # (S B, H, 1 + T, D)
-    v = torch.cat([own.v, repeated(v, times)], dim=2)
-    return attend(own.q, k, v, mask, causal=False)
+        mask = repeat_batch(mask, times)
+    k = torch.cat([prefix_qkv.k, repeat_batch(k, times)], dim=2)  # (S B, H, 1 + T, D)
+    v = torch.cat([prefix_qkv.v, repeat_batch(v, times)], dim=2)
+    return attend(prefix_qkv.q, k, v, mask, causal=False)
 
 
-def draws_of(prefix: Tensor, x: Tensor) -> int:
+def draws_per_example(prefix: Tensor, x: Tensor) -> int:
     """S of batches (S B, ...) and (B, ...), which may be empty."""
     return max(1, prefix.shape[0]) // max(1, x.shape[0])
 
 
-def repeated(batch: Tensor, times: int) -> Tensor:
+def repeat_batch(batch: Tensor, times: int) -> Tensor:
     """So many copies of a batch, one after another."""
     return batch if times == 1 else batch.repeat(times, *[1] * (batch.ndim - 1))

@@ -17,7 +17,7 @@ from zoo.randomness import seeded
 from zoo.variants.univae.beams import Beams
 from zoo.variants.univae.tokens import Tokens
 
-WIDEST = 1024
+MAX_WIDTH = 1024
 """Of beams, and of draws of which a mean is taken: each is a sequence decoded at the same time."""
 
 
@@ -34,7 +34,7 @@ class Sequences(Protocol):
         """Go on with these sequences (N,), as many as there are, in that order; then ``append``."""
 
 
-Begin = Callable[[Tensor], Sequences]
+Prefill = Callable[[Tensor], Sequences]
 """Makes empty sequences for latents (N, ...)."""
 
 
@@ -47,7 +47,7 @@ class Decoding(ABC):
         return 1
 
     @abstractmethod
-    def generate(self, begin: Begin, z: Tensor, tokens: Tokens) -> Tensor:
+    def generate(self, prefill: Prefill, z: Tensor, tokens: Tokens) -> Tensor:
         """Examples for latents (N, ...). Raises UnsupportedError for tokens it does not suit."""
 
 
@@ -55,8 +55,8 @@ class Decoding(ABC):
 class Greedy(Decoding):
     """The likeliest token each time; of intensities their mean."""
 
-    def generate(self, begin: Begin, z: Tensor, tokens: Tokens) -> Tensor:
-        return tokens.join(grow(begin(z), tokens, tokens.likeliest))
+    def generate(self, prefill: Prefill, z: Tensor, tokens: Tokens) -> Tensor:
+        return tokens.join(decode(prefill(z), tokens, tokens.likeliest))
 
 
 @dataclass(frozen=True)
@@ -80,13 +80,13 @@ class Draw(Decoding):
         if not (_is_number(self.top_p) and 0 < self.top_p <= 1):
             raise UnsupportedError(f"top_p must be above 0 and at most 1, got {self.top_p!r}")
 
-    def generate(self, begin: Begin, z: Tensor, tokens: Tokens) -> Tensor:
-        def pick(state: Tensor) -> Tensor:
+    def generate(self, prefill: Prefill, z: Tensor, tokens: Tokens) -> Tensor:
+        def next_token(state: Tensor) -> Tensor:
             probabilities = nucleus(tokens.class_logits(state), self)
-            return tokens.of_class(probabilities.multinomial(1).squeeze(-1))
+            return tokens.from_classes(probabilities.multinomial(1).squeeze(-1))
 
-        as_they_are = self.temperature == self.top_p == 1
-        return tokens.join(grow(begin(z), tokens, tokens.draw if as_they_are else pick))
+        unmodified = self.temperature == self.top_p == 1
+        return tokens.join(decode(prefill(z), tokens, tokens.draw if unmodified else next_token))
 
 
 @dataclass(frozen=True)
@@ -106,15 +106,15 @@ class Mean(Decoding):
     def width(self) -> int:
         return self.draws
 
-    def generate(self, begin: Begin, z: Tensor, tokens: Tokens) -> Tensor:
+    def generate(self, prefill: Prefill, z: Tensor, tokens: Tokens) -> Tensor:
         means: list[Tensor] = []
 
-        def pick(state: Tensor) -> Tensor:
+        def next_token(state: Tensor) -> Tensor:
             means.append(tokens.mean(state))
             return tokens.draw(state)
 
         with seeded(0, z.device):
-            grow(begin(z.repeat_interleave(self.draws, 0)), tokens, pick)
+            decode(prefill(z.repeat_interleave(self.draws, 0)), tokens, next_token)
         by_draw = torch.stack(means, dim=1)  # (N draws, T, K)
         by_draw = by_draw.view(len(z), self.draws, *by_draw.shape[1:])  # (N, draws, T, K)
         return tokens.join(by_draw.mean(1))
@@ -132,36 +132,36 @@ class Beam(Decoding):
     def __post_init__(self) -> None:
         _check_width(self.width, "a beam has a whole width of")
 
-    def generate(self, begin: Begin, z: Tensor, tokens: Tokens) -> Tensor:
+    def generate(self, prefill: Prefill, z: Tensor, tokens: Tokens) -> Tensor:
         beams = Beams(len(z), self.width, z.device)
-        return search(begin(z.repeat_interleave(self.width, 0)), tokens, beams)
+        return beam_search(prefill(z.repeat_interleave(self.width, 0)), tokens, beams)
 
 
-def grow(sequences: Sequences, tokens: Tokens, pick: Callable[[Tensor], Tensor]) -> Tensor:
+def decode(sequences: Sequences, tokens: Tokens, next_token: Callable[[Tensor], Tensor]) -> Tensor:
     """Tokens (N, t, ...) picked by states (N, W), as long as one sequence has not ended."""
-    picked = [pick(sequences.state)]
+    picked = [next_token(sequences.state)]
     ended = tokens.ended(picked[0])
     while len(picked) < tokens.length and not all_true(ended):
         sequences.append(picked[-1])
-        picked.append(pick(sequences.state))
+        picked.append(next_token(sequences.state))
         latest = tokens.ended(picked[-1])
         ended = None if ended is None or latest is None else ended | latest
     return torch.stack(picked, dim=1)
 
 
-def search(sequences: Sequences, tokens: Tokens, beams: Beams) -> Tensor:
+def beam_search(sequences: Sequences, tokens: Tokens, beams: Beams) -> Tensor:
     """The likeliest examples that the beams find."""
     ended: Tensor | None = None
     for position in range(tokens.length):
         if position:
-            sequences.append(tokens.of_class(beams.classes[:, -1]))
+            sequences.append(tokens.from_classes(beams.classes[:, -1]))
         log_probs = tokens.class_logits(sequences.state).log_softmax(-1)
         parents = beams.extend(log_probs, ended)
-        ended = tokens.ended(tokens.of_class(beams.classes[:, -1]))
+        ended = tokens.ended(tokens.from_classes(beams.classes[:, -1]))
         if ended is not None and all_true(ended[:: beams.width]):  # others only get less likely
             break
         sequences.select(parents)
-    return tokens.join(tokens.of_class(beams.best))
+    return tokens.join(tokens.from_classes(beams.best))
 
 
 def all_true(ended: Tensor | None) -> bool:
@@ -176,8 +176,8 @@ def nucleus(logits: Tensor, draw: Draw) -> Tensor:
     tensor([0.6250, 0.3750, 0.0000, 0.0000])
     """
     above = logits - logits.amax(-1, keepdim=True)  # else a tiny temperature makes infinities
-    range_of = torch.finfo(above.dtype)  # beyond it 0 / 0 and inf / inf are no probabilities
-    temperature = min(max(draw.temperature, range_of.tiny), range_of.max)
+    limits = torch.finfo(above.dtype)  # beyond it 0 / 0 and inf / inf are no probabilities
+    temperature = min(max(draw.temperature, limits.tiny), limits.max)
     probabilities = (above / temperature).softmax(-1)
     if draw.top_p == 1:
         return probabilities
@@ -188,8 +188,8 @@ def nucleus(logits: Tensor, draw: Draw) -> Tensor:
 
 
 def _check_width(width: object, said: str) -> None:
-    if not _is_number(width, Integral) or not 1 <= width <= WIDEST:  # type: ignore[operator]
-        raise UnsupportedError(f"{said} 1 to {WIDEST}, got {width!r}")
+    if not _is_number(width, Integral) or not 1 <= width <= MAX_WIDTH:  # type: ignore[operator]
+        raise UnsupportedError(f"{said} 1 to {MAX_WIDTH}, got {width!r}")
 
 
 def _is_number(value: object, kind: type = Real) -> bool:

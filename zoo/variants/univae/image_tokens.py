@@ -56,7 +56,7 @@ class ImageTokens(Tokens):
     def embed(self, tokens: Tensor) -> Tensor:
         return self.patches.embed(tokens)
 
-    def positioned(self, vectors: Tensor, first: int) -> Tensor:
+    def add_positions(self, vectors: Tensor, first: int) -> Tensor:
         return vectors + self.position_embedding[first : first + vectors.shape[1]]
 
     def positions(self, like: Tensor) -> Tensor:
@@ -83,8 +83,8 @@ class ImageTokens(Tokens):
     def class_logits(self, state: Tensor) -> Tensor:
         return self.patches.class_logits(state)
 
-    def of_class(self, classes: Tensor) -> Tensor:
-        return self.patches.of_class(classes)
+    def from_classes(self, classes: Tensor) -> Tensor:
+        return self.patches.from_classes(classes)
 
     def ended(self, tokens: Tensor) -> None:
         return None

@@ -20,7 +20,7 @@ from zoo.distributions.precision import full_precision
 from zoo.likelihoods import Likelihood
 from zoo.posteriors import space_of
 from zoo.priors import Given
-from zoo.variants.univae.attention import draws_of, repeated
+from zoo.variants.univae.attention import draws_per_example, repeat_batch
 from zoo.variants.univae.config import UniVAEConfig
 from zoo.variants.univae.decoding import Decoding
 from zoo.variants.univae.generation import DRAW, TokenByToken
@@ -94,7 +94,7 @@ class UniVAE(TokenByToken):
         def choose(group: int, q: Distribution) -> Tensor:
             return reparameterised(q) if parts is None else parts[group]
 
-        latents = self._encoded(batch.x, samples if given is None else len(given), choose)
+        latents = self._infer(batch.x, samples if given is None else len(given), choose)
         z = torch.cat([latent.apart(latent.z) for latent in latents], dim=-1)  # (S, B, G d)
         return Draws(latents, partial(self.decode, z), batch, partial(self._code, batch.x), z)
 
@@ -119,31 +119,31 @@ class UniVAE(TokenByToken):
 
     # -- the two passes
 
-    def _encoded(self, x: Tensor, samples: int, choose: Choose) -> list[LatentDraw]:
+    def _infer(self, x: Tensor, samples: int, choose: Choose) -> list[LatentDraw]:
         """The encoder's pass: S latents of each group, chosen of posteriors of batch (S B,).
 
         The layers before the first latent read each x once.
         """
         tokens = self.tokens.split(x)  # (B, T, ...)
         rotary, mask = self.rotary(1 + tokens.shape[1]), self._padding_mask(tokens)
-        state = self.embedded(self.tokens.embed(tokens), ENCODER)  # (B, 1 + T, W)
+        state = self.embed_sequence(self.tokens.embed(tokens), ENCODER)  # (B, 1 + T, W)
         # Nothing reads the encoder's states of the last layer, and of the one before it only that
         # at the start token.
         *layers, last = self.stack[:-1]
-        steps: list[Step] = [*(layer.with_prefix for layer in layers), last.of_prefix]
+        steps: list[Step] = [*(layer.with_prefix for layer in layers), last.prefix_only]
         plain, p = len(self.lower), self.prior(self._given)
         for step in steps[:plain]:
             state = step(state[:, :1], state[:, 1:], rotary, mask=mask)
-        at_start = repeated(state[:, 0], samples)  # (S B, W)
+        start_state = repeat_batch(state[:, 0], samples)  # (S B, W)
         draws: list[LatentDraw] = []
         for group, latent in enumerate(self.groups):
             if group:
                 prefix = self.groups[group - 1].prefix(draws[-1].z)  # (S B, 1, W)
                 state = steps[plain + group - 1](prefix, state[:, 1:], rotary, mask=mask)
-                at_start = state[:, 0]
+                start_state = state[:, 0]
                 if mask is not None:
-                    mask = repeated(mask, draws_of(state, mask))
-            q = latent(at_start, p)
+                    mask = repeat_batch(mask, draws_per_example(state, mask))
+            q = latent(start_state, p)
             draws.append(LatentDraw(choose(group, q), q, p, (samples, x.shape[0])))
         return draws
 
@@ -151,16 +151,16 @@ class UniVAE(TokenByToken):
         def mode(group: int, q: Distribution) -> Tensor:
             return self.groups[group].posterior.code(q)
 
-        return torch.cat([latent.z for latent in self._encoded(x, 1, mode)], dim=-1)  # (B, G d)
+        return torch.cat([latent.z for latent in self._infer(x, 1, mode)], dim=-1)  # (B, G d)
 
     def log_likelihood(self, x: Tensor, z: Tensor) -> Tensor:
         """The decoder's pass: log p(x|z) for examples (B, ...), latents (S, B, G, d): (S, B)."""
         tokens = self.tokens.split(x)  # (B, T, ...)
         rotary = self.rotary(tokens.shape[1])
-        state = self.embedded(self.tokens.embed(tokens[:, :-1]), DECODER)  # (B, T, W)
+        state = self.embed_sequence(self.tokens.embed(tokens[:, :-1]), DECODER)  # (B, T, W)
         for layer in self.lower:
             state = layer(state, rotary, causal=True)
-        rotary, latents = rotary.first_twice(), z.flatten(0, 1).unbind(1)  # (S B, d)
+        rotary, latents = rotary.repeat_first(), z.flatten(0, 1).unbind(1)  # (S B, d)
         upper = self.stack[len(self.lower) :]  # each with the latent before it
         for layer, latent, chosen in zip(upper, self.groups, latents, strict=True):
             whole = layer.with_prefix(latent.prefix(chosen), state, rotary, causal=True)
@@ -174,8 +174,8 @@ class UniVAE(TokenByToken):
         most = self.examples_within(DECODED_NUMBERS) // decoding.width
         at_once = codes.shape[0] if decoding.width == 1 else most
         parts = torch.split(self.grouped(codes), max(1, at_once))
-        begin = partial(DecoderState, self)
-        return torch.cat([decoding.generate(begin, part, self.tokens) for part in parts])
+        prefill = partial(DecoderState, self)
+        return torch.cat([decoding.generate(prefill, part, self.tokens) for part in parts])
 
     def draw(self, z: Tensor) -> Tensor:
         """Draws (N, ...) from p(x|z) for latents (N, G, d)."""
@@ -197,15 +197,15 @@ class UniVAE(TokenByToken):
     def _given(self) -> Given:
         return Given(full_precision(self.start))
 
-    def embedded(self, vectors: Tensor, segment: int) -> Tensor:
+    def embed_sequence(self, vectors: Tensor, segment: int) -> Tensor:
         """The start token and what follows, (B, 1 + T, W), each at its position."""
         start = self.start.expand(vectors.shape[0], 1, -1)
-        return self.positioned(torch.cat([start, vectors], dim=1), segment, 0)
+        return self.add_positions(torch.cat([start, vectors], dim=1), segment, 0)
 
-    def positioned(self, vectors: Tensor, segment: int, first: int) -> Tensor:
+    def add_positions(self, vectors: Tensor, segment: int, first: int) -> Tensor:
         """Vectors (B, t, W) of a segment at the positions from ``first`` on."""
         in_segment = vectors + self.segment_embedding[segment]
-        placed: Tensor = self.dropout(self.tokens.positioned(in_segment, first))
+        placed: Tensor = self.dropout(self.tokens.add_positions(in_segment, first))
         return placed
 
     def rotary(self, count: int) -> Rotary:

@@ -54,7 +54,7 @@ class Patches(nn.Module, ABC):
         """
         raise _without_classes()
 
-    def of_class(self, classes: Tensor) -> Tensor:
+    def from_classes(self, classes: Tensor) -> Tensor:
         """The patches (..., K) of classes (...)."""
         raise _without_classes()
 
@@ -98,26 +98,26 @@ class BinaryPatches(Patches):
         """Of all 2^K patches, (..., 2^K), given states (..., W)."""
         return full_precision(self.logits(state))
 
-    def of_class(self, classes: Tensor) -> Tensor:
-        bits = classes[..., None].bitwise_and(self._values(classes)) != 0
+    def from_classes(self, classes: Tensor) -> Tensor:
+        bits = classes[..., None].bitwise_and(self._bit_values(classes)) != 0
         return bits.to(self.embedding.weight.dtype)
 
     def draw(self, state: Tensor) -> Tensor:
-        return self.of_class(self.class_logits(state).softmax(-1).multinomial(1).squeeze(-1))
+        return self.from_classes(self.class_logits(state).softmax(-1).multinomial(1).squeeze(-1))
 
     def likeliest(self, state: Tensor) -> Tensor:
-        return self.of_class(self.class_logits(state).argmax(-1))
+        return self.from_classes(self.class_logits(state).argmax(-1))
 
     def mean(self, state: Tensor) -> Tensor:
         probabilities = self.class_logits(state).softmax(-1)  # (N, 2^K)
-        every = torch.arange(2**self.pixels, device=probabilities.device)
-        return probabilities @ self.of_class(every).to(probabilities.dtype)
+        all_classes = torch.arange(2**self.pixels, device=probabilities.device)
+        return probabilities @ self.from_classes(all_classes).to(probabilities.dtype)
 
-    def _values(self, like: Tensor) -> Tensor:
+    def _bit_values(self, like: Tensor) -> Tensor:
         return 2 ** torch.arange(self.pixels, device=like.device)
 
     def _classes(self, patches: Tensor) -> Tensor:
-        return ((patches > 0.5) * self._values(patches)).sum(-1)
+        return ((patches > 0.5) * self._bit_values(patches)).sum(-1)
 
 
 class IntensityPatches(Patches):
@@ -134,19 +134,19 @@ class IntensityPatches(Patches):
         return embedded
 
     def log_prob(self, state: Tensor, patches: Tensor) -> Tensor:
-        log_prob: Tensor = self._given(state).log_prob(patches[..., None, None])
+        log_prob: Tensor = self._pixel_distribution(state).log_prob(patches[..., None, None])
         return log_prob
 
     def draw(self, state: Tensor) -> Tensor:
-        return self._given(state).sample().flatten(-3)
+        return self._pixel_distribution(state).sample().flatten(-3)
 
     def likeliest(self, state: Tensor) -> Tensor:
         return self.mean(state)
 
     def mean(self, state: Tensor) -> Tensor:
-        return self._given(state).mean.flatten(-3).clamp(0, 1)
+        return self._pixel_distribution(state).mean.flatten(-3).clamp(0, 1)
 
-    def _given(self, state: Tensor) -> Distribution:
+    def _pixel_distribution(self, state: Tensor) -> Distribution:
         parameters = self.parameters_of(state)[..., None, None]  # (..., channels, 1, 1)
         distribution: Distribution = self.likelihood(parameters)
         return distribution

@@ -26,7 +26,7 @@ class Rotary(NamedTuple):
         """That of the positions ``start`` to ``stop``."""
         return Rotary(self.cos[start:stop], self.sin[start:stop])
 
-    def first_twice(self) -> Rotary:
+    def repeat_first(self) -> Rotary:
         """With the first position once more, in front."""
         return Rotary(torch.cat([self.cos[:1], self.cos]), torch.cat([self.sin[:1], self.sin]))
 

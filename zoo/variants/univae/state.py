@@ -37,13 +37,13 @@ class DecoderState:
         self.caches = [KeyValueCache(1 + length) for _ in range(model.config.layers)]
         prefixes = [latent.prefix(z[:, g]) for g, latent in enumerate(model.groups)]
         vectors = z.new_zeros(z.shape[0], 0, model.config.width)
-        self.state = self._first(model.embedded(vectors, DECODER), prefixes)
+        self.state = self._prefill(model.embed_sequence(vectors, DECODER), prefixes)
 
     def append(self, tokens: Tensor) -> None:
         """Add the next tokens, (N, ...)."""
         self.position += 1
         vectors = self.model.tokens.embed(tokens[:, None])  # (N, 1, W)
-        state = self.model.positioned(vectors, DECODER, self.position)
+        state = self.model.add_positions(vectors, DECODER, self.position)
         rotary = self.rotary.at(self.position, self.position + 1)
         for layer, cache in zip(self.model.stack, self.caches, strict=True):
             state = layer(state, rotary, causal=True, cache=cache)
@@ -54,7 +54,7 @@ class DecoderState:
         for cache in self.caches:
             cache.select(rows)
 
-    def _first(self, state: Tensor, prefixes: list[Tensor]) -> Tensor:
+    def _prefill(self, state: Tensor, prefixes: list[Tensor]) -> Tensor:
         """The state at the start token, of (N, 1, W), before which the latents stand."""
         plain, rotary = len(self.model.lower), self.rotary.at(0, 1)
         for layer, cache in zip(self.model.lower, self.caches[:plain], strict=True):
@@ -62,6 +62,6 @@ class DecoderState:
         upper = zip(self.model.upper, self.caches[plain:], prefixes, strict=True)
         for layer, cache, prefix in upper:
             both = torch.cat([prefix, state], dim=1)  # (N, 2, W)
-            state = layer(both, rotary.first_twice(), causal=True, cache=cache)[:, 1:]
-        chosen_by: Tensor = self.model.norm(state[:, 0])
-        return chosen_by
+            state = layer(both, rotary.repeat_first(), causal=True, cache=cache)[:, 1:]
+        hidden: Tensor = self.model.norm(state[:, 0])
+        return hidden

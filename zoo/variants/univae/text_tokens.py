@@ -30,7 +30,7 @@ class TextTokens(Tokens):
     def __init__(self, length: int, vocabulary: int, width: int, likelihood: Likelihood) -> None:
         super().__init__()
         self.length, self.vocabulary = length, vocabulary
-        self.of_token = likelihood
+        self.token_likelihood = likelihood
         self.table = nn.Parameter(torch.randn(vocabulary, width) * width**-0.5)
         self.bias = nn.Parameter(torch.zeros(vocabulary))
 
@@ -43,7 +43,7 @@ class TextTokens(Tokens):
 
     @property
     def likelihood(self) -> Likelihood:
-        return self.of_token
+        return self.token_likelihood
 
     def split(self, x: Tensor) -> Tensor:
         """The ids themselves."""
@@ -57,7 +57,7 @@ class TextTokens(Tokens):
     def embed(self, tokens: Tensor) -> Tensor:
         return embedding(tokens, self.table)
 
-    def positioned(self, vectors: Tensor, first: int) -> Tensor:
+    def add_positions(self, vectors: Tensor, first: int) -> Tensor:
         """The vectors: positions are rotary alone."""
         return vectors
 
@@ -75,9 +75,9 @@ class TextTokens(Tokens):
             losses = cross_entropy(logits, ids.flatten(), reduction="none", ignore_index=PAD)
             return -losses.view(ids.shape)
         # Finding the real ones, a device's host would wait, and a graph's shapes depend on values.
-        real = ids != PAD
-        found = token_log_prob(state[real], self.table, self._bias, ids[real])
-        return found.new_zeros(ids.shape).masked_scatter(real, found)
+        is_token = ids != PAD
+        found = token_log_prob(state[is_token], self.table, self._bias, ids[is_token])
+        return found.new_zeros(ids.shape).masked_scatter(is_token, found)
 
     def draw(self, state: Tensor) -> Tensor:
         return self.class_logits(state).softmax(-1).multinomial(1).squeeze(-1)
@@ -94,7 +94,7 @@ class TextTokens(Tokens):
         """(..., V) given states (..., W); padding has probability 0."""
         return full_precision(linear(state, self.table, self._bias))
 
-    def of_class(self, classes: Tensor) -> Tensor:
+    def from_classes(self, classes: Tensor) -> Tensor:
         """The ids themselves."""
         return classes
 
@@ -105,5 +105,5 @@ class TextTokens(Tokens):
     @property
     def _bias(self) -> Tensor:
         """Of all tokens, (V,): this and not the logits, which are many, excludes padding."""
-        never = torch.arange(len(self.bias), device=self.bias.device) == PAD
-        return self.bias.masked_fill(never, -torch.inf)
+        is_padding = torch.arange(len(self.bias), device=self.bias.device) == PAD
+        return self.bias.masked_fill(is_padding, -torch.inf)

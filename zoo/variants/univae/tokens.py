@@ -41,7 +41,7 @@ class Tokens(nn.Module, ABC):
         """Their vectors (B, T, W)."""
 
     @abstractmethod
-    def positioned(self, vectors: Tensor, first: int) -> Tensor:
+    def add_positions(self, vectors: Tensor, first: int) -> Tensor:
         """Vectors (B, t, W) with what is learned of the positions from ``first`` on."""
 
     @abstractmethod
@@ -79,7 +79,7 @@ class Tokens(nn.Module, ABC):
         """
 
     @abstractmethod
-    def of_class(self, classes: Tensor) -> Tensor:
+    def from_classes(self, classes: Tensor) -> Tensor:
         """The tokens (..., ...) of classes (...)."""
 
     @abstractmethod

@@ -9,11 +9,11 @@ from torch import Tensor, nn
 from torch.nn.functional import silu
 
 from zoo.variants.univae.attention import (
-    MOST_SCORES,
+    MAX_SCORES,
     Attention,
     KeyValueCache,
-    draws_of,
-    repeated,
+    draws_per_example,
+    repeat_batch,
 )
 from zoo.variants.univae.rotary import Rotary
 
@@ -75,7 +75,7 @@ class TransformerLayer(nn.Module):
     ) -> Tensor:
         """Sequences of the same shape; the arguments are :class:`Attention`'s."""
         attended = self.attention(self.attention_norm(x), rotary, causal, mask, cache)
-        return self._fed_forward(x + self.dropout(attended))
+        return self._add_feed_forward(x + self.dropout(attended))
 
     def with_prefix(
         self,
@@ -94,26 +94,26 @@ class TransformerLayer(nn.Module):
         torch.Size([6, 6, 32])
         """
         prefix = prefix.to(x.dtype)  # that of the sum so far; under autocast a latent's is half
-        times, length = draws_of(prefix, x), x.shape[1]
-        whole = torch.cat([prefix, repeated(x, times)], dim=1)  # (S B, 1 + T, W)
-        if times == 1 or x.shape[0] * self.attention.heads * length**2 > MOST_SCORES:
+        times, length = draws_per_example(prefix, x), x.shape[1]
+        whole = torch.cat([prefix, repeat_batch(x, times)], dim=1)  # (S B, 1 + T, W)
+        if times == 1 or x.shape[0] * self.attention.heads * length**2 > MAX_SCORES:
             if mask is not None:
-                mask = repeated(mask, times)
-            ordinary: Tensor = self(whole, rotary, causal, mask)
-            return ordinary
+                mask = repeat_batch(mask, times)
+            output: Tensor = self(whole, rotary, causal, mask)
+            return output
         prefix, x = self.attention_norm(prefix), self.attention_norm(x)
         attended = self.attention.with_prefix(prefix, x, rotary, causal, mask)
-        return self._fed_forward(whole + self.dropout(attended))
+        return self._add_feed_forward(whole + self.dropout(attended))
 
-    def of_prefix(
+    def prefix_only(
         self, prefix: Tensor, x: Tensor, rotary: Rotary, mask: Tensor | None = None
     ) -> Tensor:
         """Of :meth:`with_prefix` without a causal mask the prefix, (S B, 1, W), alone."""
         prefix = prefix.to(x.dtype)
         normal = self.attention_norm(prefix), self.attention_norm(x)
-        attended = self.attention.of_prefix(*normal, rotary, mask)
-        return self._fed_forward(prefix + self.dropout(attended))
+        attended = self.attention.prefix_only(*normal, rotary, mask)
+        return self._add_feed_forward(prefix + self.dropout(attended))
 
-    def _fed_forward(self, x: Tensor) -> Tensor:
+    def _add_feed_forward(self, x: Tensor) -> Tensor:
         out: Tensor = x + self.dropout(self.feed_forward(self.feed_forward_norm(x)))
         return out
