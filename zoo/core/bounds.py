@@ -52,7 +52,7 @@ def log_evidence(
         log_weights = model.infer(batch, part).log_weights  # (part, B)
         sums.append(log_weights.logsumexp(0))
         squares.append((2 * log_weights).logsumexp(0))
-    total, of_squares = (torch.stack(parts).logsumexp(0) for parts in (sums, squares))
+    total, of_squares = (torch.stack(parts).logsumexp(0) for parts in (sums, squares))  # (B,)
     relative = (of_squares - 2 * total).exp() - 1 / samples
     return Evidence(total - math.log(samples), relative.clamp(min=0))
 
@@ -72,7 +72,7 @@ def log_posteriors(model: LatentVariableModel, batch: Batch) -> Tensor:
         model.infer(batch, given=part[:, None].expand(-1, count, -1)).log_q.sum(-1)
         for part in torch.split(codes, max(1, model.decode_batch // max(1, count)))
     ]
-    return torch.cat(parts)
+    return torch.cat(parts)  # (B, B)
 
 
 def _chunks(total: int, size: int) -> Iterator[int]:

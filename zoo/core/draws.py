@@ -177,7 +177,7 @@ class Draws:
     @lazy
     def z(self) -> Tensor:
         """The draws of all groups side by side, (S, B, D)."""
-        parts = [latent.apart(latent.z).flatten(2) for latent in self.latents]
+        parts = [latent.apart(latent.z).flatten(2) for latent in self.latents]  # (S, B, D_g) each
         return parts[0] if len(parts) == 1 else torch.cat(parts, dim=-1)
 
     @lazy
@@ -223,7 +223,7 @@ class Draws:
             return self.z.new_zeros(self.z.shape[1], 0)
         if len(self.latents) == 1:
             return self.latents[0].kl.unsqueeze(-1)
-        return torch.stack([latent.kl for latent in self.latents], dim=1)
+        return torch.stack([latent.kl for latent in self.latents], dim=1)  # (B, G)
 
     @lazy
     def kl_by_dimension(self) -> Tensor | None:
@@ -248,7 +248,7 @@ class Draws:
         if not self.latents:
             raise UnsupportedError("this model's codes have no density, so they have no weights")
         latents = [latent.log_weight for latent in self.latents]
-        together = latents[0] if len(latents) == 1 else torch.stack(latents).sum(0)
+        together = latents[0] if len(latents) == 1 else torch.stack(latents).sum(0)  # (S, B)
         return self.log_likelihood + together
 
     @lazy

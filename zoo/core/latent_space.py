@@ -159,7 +159,7 @@ class Spheres(Product):
 
 
 def _part_of_line(space: LatentSpace, code: Tensor, direction: Tensor, amounts: Tensor) -> Tensor:
-    still = (direction == 0).all(-1, keepdim=True)
+    still = (direction == 0).all(-1, keepdim=True)  # (..., 1)
     # Any direction will do where none is followed: the axis that the code has least of.
     least = torch.zeros_like(code).scatter_(-1, code.abs().argmin(-1, keepdim=True), 1.0)
     moved = space.traverse(code, torch.where(still, least, direction), amounts)

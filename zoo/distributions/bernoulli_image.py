@@ -50,7 +50,7 @@ class BernoulliImage(Distribution):
         """Summed over pixels: shape (...), for images (..., C, H, W) in {0, 1}."""
         if self._validate_args:
             self._validate_sample(value)
-        logits, x = self.logits.flatten(-EVENT_DIMS), value.flatten(-EVENT_DIMS)
+        logits, x = self.logits.flatten(-EVENT_DIMS), value.flatten(-EVENT_DIMS)  # (..., C H W)
         x = x.to(logits.dtype)
         if logits.requires_grad:  # the fewest passes forward and backward together
             x, logits = torch.broadcast_tensors(x, logits)  # type: ignore[no-untyped-call]

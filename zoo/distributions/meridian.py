@@ -47,8 +47,8 @@ def _by_fit(gap: Tensor, sine: Tensor, point: Point, m: int) -> Tensor:
     """sin theta / h (D / 2)(gap^(1/4), x), see :func:`_fit`."""
     x, _, h = point
     coefficients, scale, two, shift, rows, columns = fitted(m, gap.dtype, gap.device)
-    by_gap = _chebyshev(torch.addcmul(shift, gap.sqrt().sqrt_(), scale), rows)
-    by_x = _chebyshev(torch.addcmul(shift, x, two), columns)
+    by_gap = _chebyshev(torch.addcmul(shift, gap.sqrt().sqrt_(), scale), rows)  # (..., rows)
+    by_x = _chebyshev(torch.addcmul(shift, x, two), columns)  # (..., columns)
     factor: Tensor = _exact_product(by_gap, coefficients).mul_(by_x).sum(-1)
     # Its bounds where it is fitted; a draw from outside, 1 in 10^7, must not make a large gradient.
     return factor.clamp(0.4, 3.0).mul_(sine).div_(h)
@@ -132,7 +132,7 @@ def _by_quadrature(gap: Tensor, sine: Tensor, k: Tensor, m: int) -> Tensor:
     reach = 2 * decay / (slope + (slope.square() + 2 * decay * curvature).sqrt())
     length = torch.minimum(reach, torch.where(inner, theta, torch.pi - theta))
     position, weight = gauss_legendre(nodes, gap.dtype, gap.device)
-    half = (torch.where(inner, -0.5, 0.5) * length).unsqueeze(-1) * position
+    half = (torch.where(inner, -0.5, 0.5) * length).unsqueeze(-1) * position  # (..., nodes)
     excess, sine, cosine, cotangent, k = (
         each.unsqueeze(-1) for each in (excess, sine, cosine, cotangent, k)
     )

@@ -95,14 +95,14 @@ class MixtureOfDiscretizedLogistics(Distribution):
         parameters = (self.loc, self.log_scale, self.coefficients)
         channels = self.loc.shape[-3]
         points = NODES if channels > 1 else 1
-        nodes = _quasi_random(channels, points, self.loc.dtype, self.loc.device)
+        nodes = _quasi_random(channels, points, self.loc.dtype, self.loc.device)  # (points, C)
         mean = torch.zeros_like(self.loc)
         for uniform in nodes[:, :, None, None]:
             x = torch.zeros_like(self.loc)
             for _ in range(channels - 1):  # each pass makes one more channel final
                 x = _conditional(x, *parameters).quantile(uniform)
             mean = mean + _conditional(x, *parameters).mean / points
-        weights = self.logits.softmax(-3).unsqueeze(-3)
+        weights = self.logits.softmax(-3).unsqueeze(-3)  # (..., K, 1, H, W)
         return (weights * mean).sum(-4).clamp(0, 1)
 
     def log_prob(self, value: Tensor) -> Tensor:

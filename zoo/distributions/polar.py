@@ -70,7 +70,7 @@ def _propose(
     at most 1, is exp((m-1) (t / (1+t) - log(1+t))): Wood's (1994) sampler, without cancellation.
     """
     shape = torch.Size([3, rounds, *x.shape])
-    phase, u, v = uniform(shape, x.dtype, x.device, generator)
+    phase, u, v = uniform(shape, x.dtype, x.device, generator)  # (R, B) each
     step = 0.5 * torch.finfo(x.dtype).eps  # of random numbers, and of those just below 1
     one, two_pi, exponent, factor = _numbers(m, x.dtype, x.device)
     if m == 2:

@@ -67,7 +67,7 @@ class PowerSpherical(Directional):
         shape = self._extended_shape(as_size(sample_shape))
         loc = expanded(self.loc, shape)
         noise = standard_normal(shape, loc.dtype, loc.device, generator)
-        alpha = expanded(widen(self.scale), (*shape[:-1], 1)) + 0.5 * (self.m - 1)
+        alpha = expanded(widen(self.scale), (*shape[:-1], 1)) + 0.5 * (self.m - 1)  # (..., 1)
         g: Tensor = torch._standard_gamma(alpha, generator=generator)
         return applied(_FirstOrder, _reparameterised(loc, g, noise))
 

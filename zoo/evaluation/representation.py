@@ -43,7 +43,7 @@ class Moments:
     def update(self, batch: Tensor) -> None:
         """Add the rows of ``batch``, shape (B, D)."""
         rows = batch.detach().cpu().double()
-        mean = rows.mean(0)
+        mean = rows.mean(0)  # (D,)
         scatter = (rows - mean).square().sum(0)
         if self.count == 0:
             self.count, self.mean, self._scatter = len(rows), mean, scatter
@@ -159,8 +159,8 @@ def _balanced_draw(labels: Tensor, count: int, generator: torch.Generator) -> Te
             f"{count} labels needs {quota[first]} of it; ask for fewer labels"
         )
     shuffled = torch.randperm(len(labels), generator=generator)
-    by_class = shuffled[classes[shuffled].argsort(stable=True)]
-    rank = torch.arange(len(labels)) - (sizes.cumsum(0) - sizes).repeat_interleave(sizes)
+    by_class = shuffled[classes[shuffled].argsort(stable=True)]  # (N,)
+    rank = torch.arange(len(labels)) - (sizes.cumsum(0) - sizes).repeat_interleave(sizes)  # (N,)
     return by_class[rank < quota.repeat_interleave(sizes)]
 
 

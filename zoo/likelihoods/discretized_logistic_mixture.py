@@ -49,7 +49,7 @@ class DiscretizedLogisticMixture(Likelihood):
         logits, offset, log_scale, coefficients = maps.split_with_sizes(sizes, -3)
         # Start in greys spread evenly from black to white, each a quarter of the range wide.
         grey = torch.arange(0.5, self.components, dtype=maps.dtype, device=maps.device)
-        loc = (grey / self.components)[:, None, None, None] + 0.25 * offset
+        loc = (grey / self.components)[:, None, None, None] + 0.25 * offset  # (..., K, C, H, W)
         return MixtureOfDiscretizedLogistics(
             logits.squeeze(-3), loc, log_scale - 2.0, coefficients.tanh(), validate_args=False
         )

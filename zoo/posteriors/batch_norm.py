@@ -45,6 +45,6 @@ class BatchNorm(Posterior):
         self.shift = nn.Parameter(torch.zeros(dim))
 
     def forward(self, features: Tensor, prior: Distribution | None) -> Distribution:
-        raw_mean, raw_scale = full_precision(self.projection(features)).chunk(2, dim=-1)
+        raw_mean, raw_scale = full_precision(self.projection(features)).chunk(2, dim=-1)  # (..., D)
         mean = self.gamma * self.normalise(raw_mean) + self.shift
         return diagonal_normal(mean, softplus(raw_scale) + MIN_SCALE)

@@ -31,7 +31,7 @@ class Gaussian(Posterior):
         self.projection = project(2 * dim)
 
     def forward(self, features: Tensor, prior: Distribution | None) -> Distribution:
-        mean, raw_scale = full_precision(self.projection(features)).chunk(2, dim=-1)
+        mean, raw_scale = full_precision(self.projection(features)).chunk(2, dim=-1)  # (..., D)
         return diagonal_normal(mean, softplus(raw_scale) + MIN_SCALE)
 
 

@@ -96,7 +96,7 @@ class SingleLatentModel(LatentVariableModel):
             if told.shape[0] not in (1, count):
                 raise DataError(f"{count} codes need as many conditions, got {len(told)}")
             told = told.reshape(-1) if z.ndim == 1 else told.expand(*z.shape[:-1], -1)
-            inputs = torch.cat([inputs, told], dim=-1)
+            inputs = torch.cat([inputs, told], dim=-1)  # (..., D + C)
         out = self.decoder(inputs.reshape(-1, inputs.shape[-1]))  # (S B, K, ...)
         likelihood: Distribution = self.likelihood(out.view(*z.shape[:-1], *out.shape[1:]))
         return likelihood

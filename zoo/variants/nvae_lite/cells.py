@@ -38,7 +38,7 @@ class SqueezeExcitation(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps of the same shape."""
-        gate: Tensor = self.gate(x.mean((2, 3)))
+        gate: Tensor = self.gate(x.mean((2, 3)))  # (B, C)
         return x * gate[:, :, None, None]
 
 

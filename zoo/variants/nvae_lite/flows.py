@@ -61,7 +61,7 @@ class InverseAutoregressiveFlow(nn.Module):
     def _kernel(self) -> Tensor:
         """The taps as a square whose middle and later positions are 0."""
         rest = KERNEL_SIZE * KERNEL_SIZE - self.taps.shape[-1]
-        square = pad(self.taps, (rest, 0) if self.reverse else (0, rest))
+        square = pad(self.taps, (rest, 0) if self.reverse else (0, rest))  # (C', L, 25)
         return square.view(*self.taps.shape[:2], KERNEL_SIZE, KERNEL_SIZE)
 
 

@@ -74,7 +74,7 @@ class NVAELite(LatentVariableModel):
     def infer(self, batch: Tensor | Batch, samples: int = 1, given: Tensor | None = None) -> Draws:
         batch = self.prepared(batch)
         given = given_codes(self, samples, given, batch.x.shape[0])
-        features = self.encoder(batch.x)
+        features = self.encoder(batch.x)  # (B, C, H, W) of each group
         if given is not None:
             samples, given = len(given), given.flatten(0, 1)  # (S, B, D) -> (S B, D)
         shape = samples, batch.x.shape[0]

@@ -36,15 +36,15 @@ class SpectralNorms(nn.Module):
         """
         total = []
         for shape, weights in _by_shape(convolutions).items():
-            stacked = torch.stack([weight.flatten(1) for weight in weights])
+            stacked = torch.stack([weight.flatten(1) for weight in weights])  # (N, out, in k k)
             total.append(self._norms(self.get_buffer(_name(shape)), stacked).sum())
         return torch.stack(total).sum()
 
     def _norms(self, left: Tensor, stacked: Tensor) -> Tensor:
         """u W v for the matrices (N, out, in), with u and v held constant."""
         with torch.no_grad():
-            right = normalize(torch.einsum("no,noi->ni", left, stacked), dim=1)
-            following = normalize(torch.einsum("noi,ni->no", stacked, right), dim=1)
+            right = normalize(torch.einsum("no,noi->ni", left, stacked), dim=1)  # (N, in k k)
+            following = normalize(torch.einsum("noi,ni->no", stacked, right), dim=1)  # (N, out)
             if self.training:  # keeps its vector while a matrix is zero
                 left.copy_(torch.where(following.any(1, keepdim=True), following, left))
         return torch.einsum("no,noi,ni->n", following, stacked, right)

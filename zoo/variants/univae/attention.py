@@ -111,7 +111,7 @@ class Attention(nn.Module):
         self, prefix: Tensor, x: Tensor, rotary: Rotary, mask: Tensor | None = None
     ) -> Tensor:
         """Of :meth:`with_prefix` without a causal mask the prefix, (S B, 1, W), alone."""
-        k, v = self._project_heads(x, self.qkv.weight[x.shape[2] :], 2)
+        k, v = self._project_heads(x, self.qkv.weight[x.shape[2] :], 2)  # (B, H, T, D)
         k = rotary.at(1, 1 + x.shape[1]).rotate(k)
         return self._merge_heads(_prefix_attention(self._prefix_qkv(prefix, rotary), k, v, mask))
 
@@ -153,7 +153,7 @@ def _math_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, causal
 def _scores(q: Tensor, k: Tensor, mask: Tensor | None, causal: bool) -> Tensor:
     """Before the softmax (B, H, T, T), -inf where masked; like torch's, ``mask`` or ``causal``."""
     assert mask is None or not causal
-    scores = (q / math.sqrt(q.shape[3])) @ k.mT
+    scores = (q / math.sqrt(q.shape[3])) @ k.mT  # (B, H, T, T)
     if causal:
         mask = torch.ones(scores.shape[2:], dtype=torch.bool, device=q.device).tril()
     if mask is not None:  # added, as only that costs nothing backwards

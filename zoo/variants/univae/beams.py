@@ -32,9 +32,9 @@ class Beams:
             padding[:, PAD] = 0.0
             log_probs = torch.where(ended[:, None], padding, log_probs)
         scores = self.scores[..., None] + log_probs.view(self.count, self.width, classes)
-        self.scores, best = scores.flatten(1).topk(self.width)
-        first = self.width * torch.arange(self.count, device=best.device)[:, None]
-        parents = (first + best // classes).flatten()
+        self.scores, best = scores.flatten(1).topk(self.width)  # (count, width)
+        first = self.width * torch.arange(self.count, device=best.device)[:, None]  # (count, 1)
+        parents = (first + best // classes).flatten()  # (count * width,)
         self.classes = torch.cat([self.classes[parents], (best % classes).view(-1, 1)], dim=1)
         return parents
 

@@ -146,7 +146,7 @@ def decode(sequences: Sequences, tokens: Tokens, next_token: Callable[[Tensor], 
         picked.append(next_token(sequences.state))
         latest = tokens.ended(picked[-1])
         ended = None if ended is None or latest is None else ended | latest
-    return torch.stack(picked, dim=1)
+    return torch.stack(picked, dim=1)  # (N, t, ...)
 
 
 def beam_search(sequences: Sequences, tokens: Tokens, beams: Beams) -> Tensor:

@@ -89,7 +89,7 @@ class BinaryPatches(Patches):
         return embedded
 
     def log_prob(self, state: Tensor, patches: Tensor) -> Tensor:
-        logits = self.class_logits(state)
+        logits = self.class_logits(state)  # (..., 2^K)
         classes = self._classes(patches).expand(logits.shape[:-1])
         losses = cross_entropy(logits.flatten(0, -2), classes.flatten(), reduction="none")
         return -losses.view(classes.shape)
@@ -99,7 +99,7 @@ class BinaryPatches(Patches):
         return full_precision(self.logits(state))
 
     def from_classes(self, classes: Tensor) -> Tensor:
-        bits = classes[..., None].bitwise_and(self._bit_values(classes)) != 0
+        bits = classes[..., None].bitwise_and(self._bit_values(classes)) != 0  # (..., K)
         return bits.to(self.embedding.weight.dtype)
 
     def draw(self, state: Tensor) -> Tensor:

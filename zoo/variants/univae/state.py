@@ -36,7 +36,7 @@ class DecoderState:
         self.rotary = model.rotary(1 + length)
         self.caches = [KeyValueCache(1 + length) for _ in range(model.config.layers)]
         prefixes = [latent.prefix(z[:, g]) for g, latent in enumerate(model.groups)]
-        vectors = z.new_zeros(z.shape[0], 0, model.config.width)
+        vectors = z.new_zeros(z.shape[0], 0, model.config.width)  # (N, 0, W)
         self.state = self._prefill(model.embed_sequence(vectors, DECODER), prefixes)
 
     def append(self, tokens: Tensor) -> None:

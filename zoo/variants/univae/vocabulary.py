@@ -46,10 +46,10 @@ class _TokenLogProb(torch.autograd.Function):
     ) -> Tensor:
         ctx.dtypes = state.dtype, table.dtype, bias.dtype
         state, table = state.to(lower), table.to(lower)
-        logits = torch.addmm(bias.to(lower), state, table.T)
+        logits = torch.addmm(bias.to(lower), state, table.T)  # (N, V)
         found = []
         for part, chosen in zip(torch.split(logits, ROWS), torch.split(ids, ROWS), strict=True):
-            log_probs = full_precision(part).log_softmax(-1)
+            log_probs = full_precision(part).log_softmax(-1)  # (ROWS, V)
             found.append(log_probs.gather(1, chosen[:, None]).squeeze(1))
             if keep:
                 part.copy_(log_probs.exp_())
@@ -63,8 +63,8 @@ class _TokenLogProb(torch.autograd.Function):
         of_state, of_table, of_bias = ctx.dtypes
         weights = gradient[:, None]
         lower = weights.to(state.dtype)
-        to_state = lower * (table[ids] - probabilities @ table)
-        to_table = (probabilities.T @ (lower * state)).to(of_table).neg_()
+        to_state = lower * (table[ids] - probabilities @ table)  # (N, W)
+        to_table = (probabilities.T @ (lower * state)).to(of_table).neg_()  # (V, W)
         to_table.index_add_(0, ids, (weights * state).to(of_table))
         to_bias = (probabilities.T @ lower).to(of_bias).neg_().squeeze(1)
         to_bias.index_add_(0, ids, gradient.to(of_bias))
