@@ -258,9 +258,13 @@ class TestLikelihoods:
         with torch.autocast("cpu", dtype=torch.bfloat16):
             found = likelihood(maps.bfloat16()).log_prob(x)
         assert found.dtype == torch.float32
-        torch.testing.assert_close(found, likelihood(maps.bfloat16().float()).log_prob(x))
+        # A network within a likelihood is one of those that autocast lets compute in 16 bits.
+        error = {"rtol": 1e-2, "atol": 0.0} if [*likelihood.parameters()] else {}
+        expected = likelihood(maps.bfloat16().float()).log_prob(x)
+        torch.testing.assert_close(found, expected, **error)
         double = likelihood.double()(maps.double())
-        assert double.log_prob(x.double()).dtype == double.mean.dtype == torch.float64
+        shown = likelihood.estimate(double)
+        assert double.log_prob(x.double()).dtype == shown.dtype == torch.float64
 
 
 def standard_normal(dim: int) -> StandardNormal:

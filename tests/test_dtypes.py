@@ -149,7 +149,7 @@ def calls(model: LatentVariableModel, x: Tensor, codes: Tensor) -> dict[str, Cal
         "show": lambda: model.show(codes, told),
         "interpolate": lambda: model.interpolate(codes[0], codes[1], 3),
         "traverse": lambda: model.traverse(codes[0], codes[1], amounts),
-        "complete": lambda: model.complete(codes, [0], condition=told),
+        "complete": lambda: model.resample_groups(codes, [0], condition=told),
         "given": lambda: model.infer(plain, given=codes[None]).log_likelihood,
     }
     if model.has_evidence:

@@ -222,7 +222,7 @@ def test_other_concentrations_are_refused(concentration: float | str) -> None:
 
 @pytest.mark.parametrize("variant", ["vmf-vae", "power-spherical-vae"])
 def test_a_learned_concentration_cannot_be_set(variant: str) -> None:
-    with pytest.raises(ConfigError, match="unknown key 'concentration'"):
+    with pytest.raises(ConfigError, match="unknown option 'concentration'"):
         zoo.create(variant, concentration=5.0)
 
 

@@ -356,7 +356,7 @@ def test_the_density_of_codes_is_that_of_the_walk(
     For all codes at once, or for one at a time.
     """
     model, x = build(posterior=posterior), images(3)
-    monkeypatch.setattr(UniVAE, "rows", rows)
+    monkeypatch.setattr(UniVAE, "decode_batch", rows)
     torch.manual_seed(2)
     found = model.log_posteriors(x)
     torch.manual_seed(2)

@@ -36,7 +36,7 @@ def test_what_is_no_path(path: Any, model: LatentVariableModel, tmp_path: Path) 
         "resume": lambda: zoo.resume(path),
         "registry": lambda: zoo.use_registry(path),
         "load_dataset": lambda: zoo.load_dataset("mnist", root=path),
-        "create": lambda: zoo.create("cvae", dataset="mnist", data_root=path),
+        "create": lambda: zoo.create("univae", dataset="ptb", data_root=path),
         "evaluate": lambda: zoo.evaluate(model, dataset="mnist", data_root=path),
         "data_root": lambda: zoo.train("gaussian-vae", data_root=path, progress=False),
         "start_from": lambda: zoo.train("gaussian-vae", start_from=path, progress=False),

@@ -22,7 +22,7 @@ def list_names(kind: str, pattern: str = "*") -> list[str]:
     Raises ConfigError, which lists the kinds, for one there is not.
 
     >>> list_names("posteriors", "vmf*")
-    ['vmf', 'vmf-fixed']
+    ['vmf', 'vmf-fixed', 'vmf-product']
     """
     return _matching(_section(kind), pattern)
 

@@ -252,9 +252,10 @@ def _check_classes(told: Any, found: int | None) -> None:
 
 
 def _readers(modality: str) -> list[str]:
-    """The variants that can be made for examples of a modality."""
-    names = registry().variants
-    return [name for name in names if modality in component_class("variants", name).reads]
+    """Of each class that can be made for examples of a modality one variant, the first."""
+    classes = {name: component_class("variants", name) for name in registry().variants}
+    first = {cls: name for name, cls in reversed(classes.items()) if modality in cls.reads}
+    return [name for name, cls in classes.items() if first.get(cls) == name]
 
 
 def model_class(variant: str) -> type[LatentVariableModel]:
