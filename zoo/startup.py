@@ -1,4 +1,4 @@
-"""Imports without the garbage collector."""
+"""Imports and loads without the garbage collector."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def collector_paused() -> Iterator[None]:
-    """An import allocates much and frees nothing, which sets off the garbage collector.
+    """An import, or a load, allocates much and frees little: it sets off the garbage collector.
 
     Its full passes over torch's objects would take longer than all of zoo's own import.
     """

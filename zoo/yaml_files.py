@@ -77,13 +77,13 @@ for _side in (_Loader, _Dumper):  # YAML 1.2 has it so; PyYAML wants 1.0e-3
     _side.add_implicit_resolver(f"{_YAML}float", _EXPONENT, list("-+.0123456789"))
 
 
-def read_mapping(path: Path) -> dict[str, Any]:
-    """The mapping in a registry file.
+def read_mapping(path: Path, *, from_strangers: bool = True) -> dict[str, Any]:
+    """The mapping in a registry file; one not ``from_strangers`` is not measured beforehand.
 
     Raises ConfigError naming the file, and the line where it can, for a file that cannot be read,
     is not YAML, gives a key twice, exceeds the bounds above or holds something else.
     """
-    content = parse_text(read_text(path, "the registry"), str(path))
+    content = parse_text(read_text(path, "the registry"), str(path), from_strangers=from_strangers)
     if not isinstance(content, dict):
         raise ConfigError(f"{path}: expected a mapping of sections, got {type(content).__name__}")
     return content
@@ -111,7 +111,7 @@ def read_text(path: Path, what: str) -> str:
         raise ConfigError(f"{path}: expected a text file in UTF-8: {error}") from error
 
 
-def parse_text(text: str, where: str) -> Any:
+def parse_text(text: str, where: str, *, from_strangers: bool = True) -> Any:
     """The content of a file called ``where``.
 
     Raises ConfigError, naming it and the line.
@@ -123,7 +123,7 @@ def parse_text(text: str, where: str) -> Any:
     zoo.errors.ConfigError: here: not valid YAML: line 1: ...
     """
     try:
-        return _parse(text)
+        return _parse(text, from_strangers)
     except _MalformedError as error:
         raise ConfigError(f"{where}: not valid YAML: {error}") from error
     except ConfigError as error:
@@ -157,12 +157,13 @@ class _MalformedError(ConfigError):
     """What is not YAML, or not the part of it that is read here."""
 
 
-def _parse(text: str) -> Any:
+def _parse(text: str, from_strangers: bool = True) -> Any:
     if directive := re.search(r"^%", text, re.MULTILINE):
         line = text.count("\n", 0, directive.start()) + 1
         raise _MalformedError(f"line {line}: a line that starts with % is a directive; remove it")
     try:
-        _check_bounds(text)
+        if from_strangers:
+            _check_bounds(text)
         return yaml.load(text, _Loader)
     except yaml.MarkedYAMLError as error:
         problem = ": ".join(part for part in (error.context, error.problem) if part)

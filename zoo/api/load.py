@@ -9,6 +9,7 @@ import torch
 from zoo.core.model import LatentVariableModel
 from zoo.devices import existing_device
 from zoo.errors import ConfigError
+from zoo.startup import collector_paused
 from zoo.storage import checkpoint
 from zoo.storage.hub import locate
 
@@ -27,6 +28,7 @@ def load(source: str | Path, *, device: str | torch.device = "cpu") -> LatentVar
     return load_with_metadata(source, device)[0]
 
 
+@collector_paused()
 def load_with_metadata(
     source: str | Path, device: str | torch.device = "cpu"
 ) -> tuple[LatentVariableModel, checkpoint.CheckpointMetadata]:

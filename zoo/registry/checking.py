@@ -9,11 +9,12 @@ from typing import Any
 from zoo.errors import ConfigError, UnknownNameError
 from zoo.registry.reading import Entries, Merged, merge_entries
 from zoo.registry.specs import SCHEMAS, CheckpointSpec, Registry
+from zoo.yaml_files import read_mapping
 
 
 def read_registry(paths: Iterable[Path], plugins: Iterable[tuple[str, Entries]] = ()) -> Registry:
     """The registry of these files and plug-ins: :func:`merge_entries`, then :func:`checked`."""
-    return checked(merge_entries(paths, plugins))
+    return checked(merge_entries([*((str(path), read_mapping(path)) for path in paths), *plugins]))
 
 
 def checked(merged: Merged) -> Registry:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from zoo.errors import ConfigError, ZooError
 from zoo.registry.entry_points import installed
 from zoo.registry.reading import Entries, Merged, merge_entries
+from zoo.yaml_files import read_mapping
 
 if TYPE_CHECKING:
     from zoo.registry.specs import Registry
@@ -77,15 +78,16 @@ def read_all(extra_files: str, count: int) -> Registry:
 
 @lru_cache(maxsize=8)
 def _merge_all(extra_files: str, count: int) -> Merged:
-    paths = [_packaged_file()]
-    paths += [Path(part) for part in extra_files.split(os.pathsep) if part]
+    packaged = _packaged_file()
+    sources = [(str(packaged), read_mapping(packaged, from_strangers=False))]
+    sources += [(part, read_mapping(Path(part))) for part in extra_files.split(os.pathsep) if part]
     found = installed()
     decorated = {(section, name): raw for section, name, raw in registered[:count]}
-    plugins = [
+    sources += [
         (f"plug-in {name!r}", {section: {name: raw}})
         for (section, name), raw in {**found.entries, **decorated}.items()
     ]
-    return merge_entries(paths, plugins, found.broken)
+    return merge_entries(sources, found.broken)
 
 
 def forget() -> None:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from zoo.errors import ConfigError, UnknownNameError
 from zoo.mappings import merge
 from zoo.registry.sections import BARE_FILE_NAME, COMPONENTS, SECTIONS, singular
-from zoo.yaml_files import read_mapping
 
 Entries = Mapping[str, Mapping[str, Any]]
 """Of each section the raw entries by name."""
@@ -27,13 +25,11 @@ class Merged(NamedTuple):
     """What could not be read of plug-ins."""
 
 
-def merge_entries(
-    paths: Iterable[Path], plugins: Iterable[tuple[str, Entries]] = (), broken: tuple[str, ...] = ()
-) -> Merged:
-    """Merge registry files and what plug-ins add; errors name the file and the place in it.
+def merge_entries(sources: Iterable[tuple[str, Entries]], broken: tuple[str, ...] = ()) -> Merged:
+    """Merge what registry files and plug-ins say; errors name the file and the place in it.
 
-    ``plugins`` are pairs of an origin, as messages say it, and its entries. ``broken`` says what
-    could not be read of them.
+    ``sources`` are pairs of an origin, as messages say it, and its entries. ``broken`` says what
+    could not be read of plug-ins.
 
     Raises ConfigError for what is no mapping of entries, unknown parents, cycles and names given
     twice.
@@ -41,7 +37,7 @@ def merge_entries(
     merged: dict[str, dict[str, Any]] = {section: {} for section in SECTIONS}
     origin: dict[tuple[str, str], str] = {}
     mirrors: list[str] = []
-    for where, content in [*((str(path), read_mapping(path)) for path in paths), *plugins]:
+    for where, content in sources:
         _refuse_unknown_sections(content, where)
         mirrors += _mirrors(content, where)
         for section in SECTIONS:
