@@ -125,8 +125,8 @@ class ConvDecoder(nn.Module):
         stages: list[nn.Module] = []
         levels = zip(pairwise(widths), sizes[:-1], config.decoder_blocks, strict=True)
         for (fine, coarse), size, count in levels:
-            doubled = [nn.SiLU(), *doubling(coarse, fine, size)]
-            stages = [*_blocks(block, coarse, count), *doubled, *stages]
+            own = _blocks(block, coarse, count)  # first: what a seed draws depends on the order
+            stages = [*own, nn.SiLU(), *doubling(coarse, fine, size), *stages]
         self.stages = nn.Sequential(*stages)
 
     def forward(self, z: Tensor) -> Tensor:
