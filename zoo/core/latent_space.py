@@ -10,6 +10,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from zoo.distributions.precision import widen
 from zoo.distributions.sphere import unit_vectors
 from zoo.errors import UnsupportedError
 from zoo.geometry import geodesic_path, great_circle, linear_path, straight_line
@@ -156,6 +157,59 @@ class Spheres(Product):
 
     def __init__(self, *widths: int) -> None:
         super().__init__(tuple(Sphere(m) for m in widths))
+
+
+@dataclass(frozen=True, eq=False)
+class Codebook(LatentSpace):
+    """Grids of vectors, each one of K: a code (..., T d) is those of its places, one by one.
+
+    ``vectors`` are the codebook, (K, d), ``places`` are T. Between the codes of a place there is
+    nothing, so codes off the codebook stand for the nearest ones: a path, straight through R^(T d),
+    goes from code to code and changes one place after another.
+
+    >>> space = Codebook(torch.tensor([[0.0, 0.0], [1.0, 1.0]]), places=2)
+    >>> space.nearest(torch.tensor([0.2, 0.1, 0.9, 0.4]))
+    tensor([0, 1])
+    >>> space.interpolate(torch.zeros(4), torch.ones(4), 4)[1]
+    tensor([0., 0., 0., 0.])
+    """
+
+    vectors: Tensor
+    places: int
+
+    @property
+    def dim(self) -> int:
+        return self.places * self.vectors.shape[1]
+
+    def nearest(self, z: Tensor) -> Tensor:
+        """The index of the nearest vector at each place of codes (..., T d): (..., T)."""
+        points = widen(z.reshape(-1, self.vectors.shape[1]))  # (N, d)
+        # A product of matrices alone tells vectors apart that nearly coincide: in double precision.
+        vectors = self.vectors.to(points.dtype)
+        distances = vectors.square().sum(-1) - 2 * points @ vectors.T  # (N, K), less |z|^2
+        return distances.argmin(-1).view(*z.shape[:-1], self.places)
+
+    def codes(self, indices: Tensor) -> Tensor:
+        """The codes (..., T d) of indices (..., T)."""
+        return self.vectors[indices].flatten(-2)
+
+    def interpolate(self, start: Tensor, end: Tensor, steps: int) -> Tensor:
+        return self.codes(self.nearest(linear_path(start, end, steps)))
+
+    def traverse(self, code: Tensor, direction: Tensor, amounts: Tensor) -> Tensor:
+        return self.codes(self.nearest(straight_line(code, direction, amounts)))
+
+    def standardized(self, z: Tensor) -> Tensor:
+        return z
+
+    def in_floats(self, z: Tensor, dtype: torch.dtype) -> Tensor:
+        """The nearest codes. Their gradient passes straight through to z, as if they were z."""
+        return straight_through(self.codes(self.nearest(z)).to(dtype), z.to(dtype))
+
+
+def straight_through(value: Tensor, instead: Tensor) -> Tensor:
+    """``value`` exactly, with the gradient of ``instead`` (Bengio et al. 2013, arXiv:1308.3432)."""
+    return value + (instead - instead.detach())
 
 
 def _part_of_line(space: LatentSpace, code: Tensor, direction: Tensor, amounts: Tensor) -> Tensor:

@@ -180,6 +180,7 @@ class LatentVariableModel(Component, nn.Module, ABC):
     ) -> Tensor:
         """``n`` draws from the prior, its standard deviation scaled by ``temperature``: (n, D).
 
+        Where codes are those of a codebook, its log-probabilities are divided by the temperature.
         ``condition`` is one class or vector of numbers for all, or one for each. Raises
         UnsupportedError for a number that is none, for one of a prior that has no deviation, and
         for a model in half precision.

@@ -56,6 +56,6 @@ class Contractive(ELBO):
         super().check(name, variant, train)
         if variant.model.has_evidence:
             raise ConfigError(
-                f"the objective {name!r} flattens a deterministic code, and the codes of "
-                f"{variant.name!r} are random; choose 'consistency', or the variant 'autoencoder'"
+                f"the objective {name!r} flattens the code of an autoencoder, and {variant.name!r} "
+                "has a posterior; choose 'consistency', or the variant 'autoencoder'"
             )

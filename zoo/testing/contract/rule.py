@@ -9,7 +9,7 @@ import torch
 from torch.distributions import Distribution
 
 from zoo.core.draws import closed_form_kl
-from zoo.core.latent_space import LatentSpace, Product
+from zoo.core.latent_space import Codebook, LatentSpace, Product
 from zoo.errors import UnsupportedError
 from zoo.testing.cases import Case
 
@@ -97,8 +97,18 @@ def has_mean(case: Case) -> bool:
         return False
 
 
+def has_codebook(case: Case) -> bool:
+    """Codes are those of a codebook."""
+    return isinstance(case.known.space, Codebook)
+
+
+def has_no_codebook(case: Case) -> bool:
+    """Codes are numbers of any value."""
+    return not has_codebook(case)
+
+
 def has_deviation(case: Case) -> bool:
-    """The prior has a standard deviation, which a temperature scales."""
+    """The prior has a standard deviation that a temperature scales, or masses that it sharpens."""
     try:
         case.known.sample_codes(1, 0.5, condition=case.condition(1))
     except UnsupportedError:

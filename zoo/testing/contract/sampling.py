@@ -11,8 +11,10 @@ from zoo.errors import UnsupportedError
 from zoo.testing.cases import Case
 from zoo.testing.contract.rule import (
     Rules,
+    has_codebook,
     has_deviation,
     has_mean,
+    has_no_codebook,
     has_no_deviation,
     has_variance,
 )
@@ -29,13 +31,29 @@ def _codes(case: Case, temperature: float, number: int) -> Tensor:
         return case.known.sample_codes(MANY, temperature, seed(number), told)
 
 
-@rules.add(has_deviation, once=True)
+@rules.add(has_deviation, has_no_codebook, once=True)
 def temperature_scales_the_deviation_of_codes(case: Case) -> None:
     """From one code at 0 to ever more different ones."""
     cold, usual, hot = (_codes(case, temperature, 0).std() for temperature in (0.5, 1.0, 2.0))
     expect(cold < usual < hot, f"deviations {cold}, {usual}, {hot}")
     if case.known.code_variance is not None:
         same(_codes(case, 0.0, 0), _codes(case, 0.0, 1), "codes of no deviation")
+
+
+@rules.add(has_codebook, once=True)
+def temperature_sharpens_the_masses_of_codes(case: Case) -> None:
+    """From one code at 0 to all of them alike: two draws agree at ever fewer places."""
+    cold, usual, hot = (
+        _agreement(_codes(case, temperature, 0)) for temperature in (0.25, 1.0, 4.0)
+    )
+    expect(cold > usual > hot, f"two draws agree at {cold}, {usual}, {hot} of the places")
+    same(_codes(case, 0.0, 0), _codes(case, 0.0, 1), "codes of the lowest temperature")
+
+
+def _agreement(codes: Tensor) -> float:
+    """The part of the numbers (N, D) at which two draws are the same, as far as halves show it."""
+    one, other = codes.chunk(2)
+    return (one == other).double().mean().item()
 
 
 @rules.add(has_no_deviation, once=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from zoo.core.latent_space import Euclidean, LatentSpace, Sphere
+from zoo.core.latent_space import Codebook, Euclidean, LatentSpace, Sphere
 from zoo.errors import UnsupportedError
 from zoo.testing.cases import Case
 from zoo.testing.contract.rule import Rules, parts_of
@@ -16,7 +16,7 @@ rules = Rules()
 
 @rules.add(once=True)
 def codes_live_in_their_space(case: Case) -> None:
-    """Those of examples, of draws and of the prior; on a sphere they have unit length."""
+    """Those of examples, of draws and of the prior: of unit length, or of the codebook."""
     model, batch = case.model(), case.batch(3)
     with torch.no_grad():
         draws = model.infer(batch, 2)
@@ -26,11 +26,13 @@ def codes_live_in_their_space(case: Case) -> None:
             expect(part.isfinite().all(), "a code is not finite")
             if isinstance(space, Sphere):
                 close(part.norm(dim=-1), torch.ones(part.shape[:-1]), "lengths of codes")
+            if isinstance(space, Codebook):
+                same(part, space.in_floats(part, part.dtype), "codes, and those of the codebook")
 
 
 @rules.add(once=True)
 def paths_lead_from_the_first_code_to_the_last(case: Case) -> None:
-    """By halves: straight through the middle, or along the sphere at equal angles."""
+    """By halves: straight through the middle, at equal angles, or by codes of the codebook."""
     model = case.model()
     start, end = model.sample_codes(2, generator=seed(0), condition=_told(case))
     path = model.interpolate(start, end, 3)
@@ -44,6 +46,8 @@ def paths_lead_from_the_first_code_to_the_last(case: Case) -> None:
         expected = halfway / halfway.norm() if isinstance(space, Sphere) else halfway
         if isinstance(space, Euclidean | Sphere):
             close(middle, expected, "the middle")
+        if isinstance(space, Codebook):
+            same(middle, space.in_floats(halfway, middle.dtype), "the code nearest the middle")
 
 
 @rules.add(once=True)
