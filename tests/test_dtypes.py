@@ -31,13 +31,14 @@ MODELS: list[tuple[str, dict[str, Any]]] = [
     ("power-spherical-vae", {"hidden": [8], "latent_dim": 3}),
     ("autoencoder", {"hidden": [8], "latent_dim": 3, "mixture_components": 2}),
     ("nvae-lite-s", {**HIERARCHY, "flows": 1}),
+    ("vq-vae", {"channels": [8, 8], "prior_width": 8, "codebook_size": 16}),
     ("univae", TRANSFORMER),
     ("univae", {**TRANSFORMER, "likelihood": "gaussian", "patch": 1}),
 ]
 FLOATS = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 WHOLE = (torch.bool, torch.uint8, torch.int32, torch.int64)
 HALF = (torch.float16, torch.bfloat16)
-CODES = {"decode", "show", "interpolate", "traverse", "complete", "given"}
+CODES = {"decode", "show", "interpolate", "traverse", "resample_groups", "given"}
 DRAWN = {"sample", "sample_codes"}
 
 
@@ -149,7 +150,7 @@ def calls(model: LatentVariableModel, x: Tensor, codes: Tensor) -> dict[str, Cal
         "show": lambda: model.show(codes, told),
         "interpolate": lambda: model.interpolate(codes[0], codes[1], 3),
         "traverse": lambda: model.traverse(codes[0], codes[1], amounts),
-        "complete": lambda: model.resample_groups(codes, [0], condition=told),
+        "resample_groups": lambda: model.resample_groups(codes, [0], condition=told),
         "given": lambda: model.infer(plain, given=codes[None]).log_likelihood,
     }
     if model.has_evidence:
