@@ -92,23 +92,21 @@ class VQVAE(LatentVariableModel):
         points, space = self._points(batch), self.space  # (B, D)
         indices = space.nearest(points.detach())  # (B, T)
         code = straight_through(space.codes(indices), points)  # (B, D)
-        q, p = PointMass(code), CodePrior(self.prior, space)
+        p = CodePrior(self.prior, space)
         if given is None:
-            shape = samples, len(code)
-            z = code.expand(*shape, -1)  # (S, B, D)
-            latent: LatentDraw = CertainDraw(z, q, p, shape, indices)
+            latent: LatentDraw = CertainDraw(code, p, samples, indices)
         else:
-            z, shape = given, (len(given), len(code))
-            latent = LatentDraw(given, q, p, shape)
-        likelihood = partial(self._likelihood, code[None] if given is None else z, shape)
+            latent = LatentDraw(given, PointMass(code), p, (len(given), len(code)))
+        once = code[None] if given is None else given
+        likelihood = partial(self._likelihood, once, latent.shape)
         auxiliary = {
             "commitment": (points - code.detach()).square().sum(-1),
             "perplexity": self.codebook.perplexity(indices),
         }
         if self.training and given is None:
-            numbers = self.config.latent_dim
-            self.codebook.update(points.detach().view(-1, numbers), indices.flatten())
-        return Draws([latent], likelihood, batch, lambda: code, z, auxiliary)
+            each = points.detach().view(-1, self.config.latent_dim)  # (B T, d)
+            self.codebook.update(each, indices.flatten())
+        return Draws([latent], likelihood, batch, lambda: code, latent.z, auxiliary)
 
     def encode(self, batch: Tensor | Batch) -> Tensor:
         """The codes nearest to the encoder's points, (B, D); the codebook stays as it is."""
@@ -143,13 +141,13 @@ class VQVAE(LatentVariableModel):
 
 
 class CertainDraw(LatentDraw):
-    """S times the one code that there is; its ``indices`` (B, T) are known, and asked for once."""
+    """S times the one code (B, D) that there is of each example; of its indices p is asked once."""
 
-    def __init__(
-        self, z: Tensor, q: PointMass, p: CodePrior, shape: tuple[int, int], indices: Tensor
-    ) -> None:
-        super().__init__(z, q, p, shape, z.new_zeros(shape))
-        self.grids, self.indices = p.grids, indices
+    def __init__(self, code: Tensor, p: CodePrior, samples: int, indices: Tensor) -> None:
+        shape = samples, len(code)
+        z = code.expand(*shape, -1)  # (S, B, D)
+        super().__init__(z, PointMass(code), p, shape, log_q=code.new_zeros(shape))
+        self.grids, self.indices = p.grids, indices  # (B, T)
 
     @lazy
     def log_p(self) -> Tensor:
