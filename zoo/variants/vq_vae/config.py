@@ -16,7 +16,8 @@ class VQVAEConfig(ModelConfig):
     """One entry of ``channels`` per halving of the image, from the finest map to the coarsest.
 
     The coarsest map passes through ``blocks`` gated blocks on the way up and on the way down. Each
-    of its places has one of ``codebook_size`` vectors of ``latent_dim`` numbers.
+    of its places has one of ``codebook_size`` vectors of ``latent_dim`` numbers. How many nats a
+    code carries, at most T log K, these sizes decide: no gradient pulls codes to the prior.
     """
 
     input_shape: tuple[int, int, int]
