@@ -77,12 +77,13 @@ def _compare_all(
     notes: dict[str, list[str]],
     options: argparse.Namespace,
 ) -> list[Comparison]:
-    """One table for each dataset and kind of input: figures across these have no common scale."""
-    groups: dict[tuple[str, str], list[str]] = defaultdict(list)
+    """One table for each dataset, kind of input and what is told: others have no common scale."""
+    groups: dict[tuple[str, str, str], list[str]] = defaultdict(list)
     for name, model in models.items():
-        groups[_card(name).dataset, model.input_kind].append(name)
+        told = "" if model.conditioning is None else model.conditioning.on
+        groups[_card(name).dataset, model.input_kind, told].append(name)
     comparisons = []
-    for (dataset, _), names in sorted(groups.items()):
+    for (dataset, *_), names in sorted(groups.items()):
         print(f"{dataset}: {', '.join(names)}", flush=True)
         try:
             comparisons.append(

@@ -101,7 +101,12 @@ def test_codes_and_means_are_the_models(name: str) -> None:
 @pytest.mark.parametrize("case", cases_of("gaussian-vae", {})[1:], ids=str)
 def test_all_likelihoods(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mixture, "NODES", 2)  # as many graphs of a mean are put in one
-    check_means(case, check_parts(case)[1])
+    model = check_parts(case)[1]
+    if case.config["likelihood"]["name"].startswith("pixelcnn"):
+        with pytest.raises(UnsupportedError, match=r"take \d+ steps.*export Encode\(model\)"):
+            exported(Decode(model), torch.zeros(3, model.code_dim))
+    else:
+        check_means(case, model)
 
 
 def test_text_of_any_length() -> None:

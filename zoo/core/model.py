@@ -260,10 +260,7 @@ class LatentVariableModel(Component, nn.Module, ABC):
 
     @torch.no_grad()
     def show(self, z: Tensor, condition: Tensor | None = None) -> Tensor | list[str]:
-        """What codes (B, D) look like: of images the means of p(x|z), (B, C, H, W) in [0, 1].
-
-        A model whose p(x|z) has no mean in closed form shows something else and says so.
-        """
+        """What codes (B, D) look like: of images :meth:`estimate`, (B, C, H, W) in [0, 1]."""
         return self.modality.write(self.estimate(z, condition))
 
     def estimate(self, z: Tensor, condition: Tensor | None = None) -> Tensor:

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, linear, pad, silu
 
+from zoo.errors import UnsupportedError
+
 
 class CausalConv2d(nn.Module):
     r"""A convolution (N, in, H, W) to (N, out, H, W) that sees at each place those before it alone.
@@ -103,8 +105,14 @@ class CausalHead(nn.Module):
         """``draws`` images (N draws, C, H, W) of each of the maps (N, width, H, W), pixel by pixel.
 
         ``pick`` makes pixels (N draws, C) of their numbers (N draws, n). Each layer keeps the rows
-        that it still sees, so that a pixel costs one place of each and no more.
+        that it still sees, so that a pixel costs one place of each and no more. Raises
+        UnsupportedError within torch.export.
         """
+        if torch.compiler.is_exporting():
+            raise UnsupportedError(
+                f"pixels that follow each other take {maps.shape[-2:].numel()} steps, and an "
+                "exported graph would hold each of them; export Encode(model)"
+            )
         count, (height, width) = draws * len(maps), maps.shape[-2:]
         caches = [Rows(layer, count, width, maps) for layer in self._layers]
         places = maps.permute(2, 3, 0, 1).contiguous()  # (H, W, N, width)
