@@ -54,7 +54,7 @@ def create(
         data = load_dataset(
             dataset, root=data_root, image_size=image_size, image_channels=image_channels
         )
-        facts = Facts.of(data)
+        facts = Facts.of(data.conditioned(conditioned_on(settings)))
     return found.build(found.complete(settings, facts)).eval()
 
 

@@ -168,7 +168,7 @@ def _measure_model(
             first,
             variance,
             evidence,
-            dims if model.modality.in_bits else None,
+            dims if model.modality.in_bits and split.observed is None else None,
             model.code_variance,
         ),
         "text": text,

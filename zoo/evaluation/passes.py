@@ -117,7 +117,7 @@ def evidence_pass(
 
 
 def _squared_error(model: LatentVariableModel, batch: Batch, code: Tensor) -> Tensor | None:
-    """Of what the code looks like, mean over pixels, (B,).
+    """Of what the code looks like, mean over the pixels that are observed, (B,).
 
     None of sentences, and where p(x|z) has no mean.
     """
@@ -128,7 +128,11 @@ def _squared_error(model: LatentVariableModel, batch: Batch, code: Tensor) -> Te
     except UnsupportedError:
         return None
     assert isinstance(estimate, Tensor)
-    return (batch.x - estimate).square().flatten(1).mean(1)
+    errors = (batch.x - estimate).square().flatten(1)
+    if batch.observed is None:
+        return errors.mean(1)
+    observed = batch.observed.flatten(1)  # elsewhere nothing is known of the error
+    return torch.where(observed, errors, 0).sum(1) / observed.sum(1).clamp(min=1)
 
 
 def _joined_or_none(parts: Sequence[Tensor | None]) -> Tensor | None:

@@ -29,6 +29,8 @@ class Posterior(Component, nn.Module, ABC):
     section = "posteriors"
     space: ClassVar[type[Euclidean] | type[Sphere] | type[Spheres]]
     """Where codes live."""
+    of_x_alone: ClassVar[bool] = True
+    """Whether q(z|x) is the same whatever other examples stand beside x in training."""
 
     @classmethod
     def space_of(cls, config: Any, dim: int) -> LatentSpace:

@@ -31,6 +31,7 @@ class BatchNorm(Posterior):
     """
 
     space = Euclidean
+    of_x_alone = False
 
     class Config(Settings):
         """``gamma`` is the standard deviation of the means over a batch."""

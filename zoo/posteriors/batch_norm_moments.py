@@ -37,6 +37,7 @@ class BatchNormMoments(Posterior):
     """
 
     space = Euclidean
+    of_x_alone = False
 
     class Config(Settings):
         """``tau`` is the least share of the second moment that the means have."""

@@ -40,6 +40,8 @@ class Prior(Component, nn.Module, ABC):
 
     section = "priors"
     space: ClassVar[type[LatentSpace]]
+    of_posteriors: ClassVar[bool] = False
+    """Whether it is made of posteriors of examples of its own, see :attr:`Given.posterior`."""
 
     def __init__(self, config: Settings, space: LatentSpace, input_shape: tuple[int, ...]) -> None:
         super().__init__()
@@ -82,6 +84,17 @@ class Prior(Component, nn.Module, ABC):
 def usual_prior(posterior: Selected[Posterior]) -> str:
     """The name of the prior of models that name none: that of the posterior's space."""
     return posterior.component.space.usual_prior
+
+
+def check_pair(posterior: Selected[Posterior], prior: Selected[Prior]) -> None:
+    """Raise ConfigError for a posterior and a prior that do not go together."""
+    check_same_space(posterior, prior)
+    if prior.component.of_posteriors and not posterior.component.of_x_alone:
+        raise ConfigError(
+            f"the prior {prior.name!r} is made of posteriors of examples of its own, and those of "
+            f"{posterior.name!r} depend on the batch: the statistics would be of both; choose the "
+            "posterior 'gaussian', or the prior 'mixture'"
+        )
 
 
 def check_same_space(posterior: Selected[Posterior], prior: Selected[Prior]) -> None:

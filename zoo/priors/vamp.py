@@ -32,6 +32,7 @@ class Vamp(Prior):
     """
 
     space = Euclidean
+    of_posteriors = True
 
     class Config(Settings):
         """``components`` K: each costs every step what encoding one example costs."""

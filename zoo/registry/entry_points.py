@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint, EntryPoints, distributions, entry_points
 from typing import Any, NamedTuple
 
 from zoo.errors import ConfigError
@@ -25,7 +25,8 @@ def installed() -> Installed:
     """
     entries: dict[tuple[str, str], dict[str, Any]] = {}
     broken = []
-    known_points = entry_points()  # once: it reads a file of every installed distribution
+    known_points, unread = _known_points()
+    broken += unread
     for section in COMPONENTS:
         for point in known_points.select(group=f"zoo.{section}"):
             origin = point.dist.name if point.dist else "an installed plug-in"
@@ -42,6 +43,22 @@ def installed() -> Installed:
                     f"two plug-ins define the {singular(section)} {point.name!r}; uninstall one"
                 )
     return Installed(entries, tuple(broken))
+
+
+def _known_points() -> tuple[Any, list[str]]:
+    """Every installed entry point, read once, and which distributions' could not be read."""
+    try:
+        return entry_points(), []
+    except (TypeError, ValueError):  # of one distribution, which importlib does not name
+        points: list[EntryPoint] = []
+        broken: list[str] = []
+        for distribution in distributions():
+            try:
+                points += distribution.entry_points
+            except (TypeError, ValueError) as error:
+                name = distribution.metadata["Name"]
+                broken.append(f"The entry points of {name} cannot be read ({error}).")
+        return EntryPoints(points), broken
 
 
 def _is_sound(point: EntryPoint) -> bool:

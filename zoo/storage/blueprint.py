@@ -45,13 +45,20 @@ def blueprint(
     Raises CheckpointError.
     """
     try:
-        with torch.device("meta"), _WithoutInitialisation(), _at_most(_SPARE + 2 * stored):
+        with _without_values(), _at_most(_SPARE + 2 * stored):
             return construct(cls, config, dtype)
     except (ZooError, ArithmeticError, RuntimeError, TypeError, ValueError) as error:
         # What a constructor raises for sizes no tensor can have, or that do not fit each other.
         raise CheckpointError(
             f"no {cls.__name__} can be built from the file's configuration: {error}"
         ) from error
+
+
+@contextmanager
+def _without_values() -> Iterator[None]:
+    """Tensors made here have shapes alone, and what is drawn leaves the caller's state alone."""
+    with torch.random.fork_rng(devices=[]), torch.device("meta"), _WithoutInitialisation():
+        yield
 
 
 class _WithoutInitialisation(TorchFunctionMode):

@@ -63,8 +63,8 @@ def train_experiment(
         text_format=_text_format(experiment),
         skip_unreadable=experiment.skip_unreadable,
     )
-    experiment = complete(experiment, dataset)
     dataset = dataset.conditioned(conditioned_on(experiment.model))
+    experiment = complete(experiment, dataset)
     default = f"runs/{variant}-{dataset.name}-s{experiment.train.seed}"
     run = RunDirectory(as_path(directory or default, "directory"))
     choose_device(experiment.train.device)  # before the folder is made

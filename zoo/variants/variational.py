@@ -8,7 +8,7 @@ from typing_extensions import Self
 from zoo.core.component import Selected, default
 from zoo.core.model import ModelConfig
 from zoo.posteriors import Posterior, space_of
-from zoo.priors import Prior, check_same_space, usual_prior
+from zoo.priors import Prior, check_pair, usual_prior
 
 
 class VariationalConfig(ModelConfig):
@@ -26,6 +26,6 @@ class VariationalConfig(ModelConfig):
 
     @model_validator(mode="after")
     def _check_space(self) -> Self:
-        check_same_space(self.posterior, self.prior)
+        check_pair(self.posterior, self.prior)
         space_of(self.posterior, self.latent_dim)
         return self
