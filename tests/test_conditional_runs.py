@@ -156,7 +156,7 @@ def test_data_without_labels_are_refused(tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (60, 8, 8), dtype=np.uint8)
     with pytest.raises(DataError, match="no labels"):
         zoo.train("cvae", dataset=pixels, directory=tmp_path, **SMALL)
-    with pytest.raises(ConfigError, match="did you mean 'labels'"):
+    with pytest.raises(DataError, match="did you mean 'labels'"):
         zoo.create("cvae", condition="lables")
 
 
