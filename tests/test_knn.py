@@ -11,9 +11,9 @@ from torch.nn.functional import normalize
 
 import zoo
 from zoo.data import load_dataset
+from zoo.data.labels import balanced_draw
 from zoo.errors import ConfigError, DataError
 from zoo.evaluation import encode_split, knn_accuracy
-from zoo.evaluation.representation import _balanced_draw
 
 CLASSES = torch.arange(10)
 
@@ -48,7 +48,7 @@ def test_agrees_with_a_plain_search() -> None:
     generator = torch.Generator().manual_seed(3)
     train, classes = clusters(12, 0, spread=0.6)
     test, truth = clusters(15, 1, spread=0.6)
-    draws = [_balanced_draw(classes, 40, generator) for _ in range(4)]
+    draws = [balanced_draw(classes, 40, generator) for _ in range(4)]
     right = []
     for drawn in draws:
         nearest = torch.cdist(test, train[drawn]).argsort(dim=1)[:, :3]
@@ -116,9 +116,9 @@ def test_draws_are_balanced_without_repetition_and_cover_everything(count: int) 
     if count > 40:
         with pytest.raises(DataError, match=r"has 10 training examples, .* needs 1[123] of it"):
             for _ in range(99):
-                _balanced_draw(labels, count, generator)
+                balanced_draw(labels, count, generator)
         return
-    draws = torch.stack([_balanced_draw(labels, count, generator) for _ in range(400)])
+    draws = torch.stack([balanced_draw(labels, count, generator) for _ in range(400)])
     assert all(len(draw.unique()) == count for draw in draws)
     numbers = torch.stack([(labels[draws] == value).sum(1) for value in (-3, 0, 7, 8)], 1)
     assert bool(((numbers == count // 4) | (numbers == -(-count // 4))).all())

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from zoo.core.model import LatentVariableModel
+from zoo.data.labels import balanced_draw
 from zoo.errors import ConfigError, DataError, did_you_mean
 from zoo.evaluation.results import Estimate
 
@@ -127,7 +128,7 @@ def knn_accuracy(
     classes, truth = train_labels.cpu(), test_labels.cpu()
     accuracies = []
     for _ in range(repeats):
-        drawn = _balanced_draw(classes, labels, generator)
+        drawn = balanced_draw(classes, labels, generator)
         accuracies.append(_accuracy(train[drawn], classes[drawn], test, truth, neighbours))
     return Estimate(
         value=statistics.mean(accuracies), stderr=statistics.stdev(accuracies) / repeats**0.5
@@ -144,24 +145,6 @@ def _accuracy(
     classifier = KNeighborsClassifier(neighbours, algorithm="brute")
     classifier.fit(known.numpy(), classes.numpy())
     return float((classifier.predict(codes.numpy()) == labels.numpy()).mean())
-
-
-def _balanced_draw(labels: Tensor, count: int, generator: torch.Generator) -> Tensor:
-    """Indices of ``count`` examples, the classes as equally often as they can be; (count,)."""
-    values, classes, sizes = torch.unique(labels, return_inverse=True, return_counts=True)
-    quota = torch.full_like(sizes, count // len(sizes))
-    quota[torch.randperm(len(sizes), generator=generator)[: count % len(sizes)]] += 1
-    missing = (quota > sizes).nonzero().flatten()
-    if len(missing):
-        first = missing[0]
-        raise DataError(
-            f"class {values[first]} has {sizes[first]} training examples, a balanced draw of "
-            f"{count} labels needs {quota[first]} of it; ask for fewer labels"
-        )
-    shuffled = torch.randperm(len(labels), generator=generator)
-    by_class = shuffled[classes[shuffled].argsort(stable=True)]  # (N,)
-    rank = torch.arange(len(labels)) - (sizes.cumsum(0) - sizes).repeat_interleave(sizes)  # (N,)
-    return by_class[rank < quota.repeat_interleave(sizes)]
 
 
 def _check_options(labels: int, neighbours: int, repeats: int, metric: str) -> None:
