@@ -49,7 +49,7 @@ def create(
     known = registry().datasets.get(dataset) if isinstance(dataset, str) else None
     settings = found.settings(plain(overrides))
     converted = (image_size, image_channels) != (None, None)
-    facts = None if converted else _known_facts(known, settings)
+    facts = None if converted else _known_facts(known, found, settings)
     if facts is None:
         data = load_dataset(
             dataset, root=data_root, image_size=image_size, image_channels=image_channels
@@ -58,12 +58,16 @@ def create(
     return found.build(found.complete(settings, facts)).eval()
 
 
-def _known_facts(spec: DatasetSpec | None, settings: Mapping[str, Any]) -> Facts | None:
+def _known_facts(
+    spec: DatasetSpec | None, variant: Variant, settings: Mapping[str, Any]
+) -> Facts | None:
     """What a registered dataset says of a model so set, or None where its files must be read."""
     if spec is None or spec.shape is None:
         return None
     column = conditioned_on(settings)
     if column is not None and (column != "labels" or spec.classes is None):
+        return None
+    if variant.model.has_classes and spec.classes is None:
         return None
     return Facts(spec.shape, spec.likelihood, classes=spec.classes)
 

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from zoo.api.load import file_of, load_with_metadata
+from zoo.core.condition import needed_condition
 from zoo.core.model import LatentVariableModel
 from zoo.devices import existing_device
 from zoo.errors import ConfigError
@@ -52,7 +53,7 @@ class Opened(NamedTuple):
     @property
     def reader(self) -> Reader:
         """How it reads x."""
-        told = self.model.conditioning
+        told = needed_condition(self.model)
         return Reader(
             self.name,
             self.model.input_kind,

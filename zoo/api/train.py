@@ -38,6 +38,7 @@ def train(
     image_size: ImageSize | None = None,
     image_channels: int | None = None,
     skip_unreadable: bool = False,
+    labelled: int | None = None,
     start_from: str | Path | Run | None = None,
     progress: bool = True,
     **overrides: Option,
@@ -47,7 +48,8 @@ def train(
     ``dataset`` is what :func:`zoo.load_dataset` takes: a name, a path, or data in memory, which are
     passed again to go on with the run. ``image_size`` and ``image_channels`` convert images, and
     are settings of the run. With ``skip_unreadable`` damaged files of a folder of images
-    are left out.
+    are left out. With ``labelled`` only so many labels of the training split are known, as many of
+    each class, which ``seed`` chooses; the others are -1.
 
     ``overrides`` are settings of the training (``epochs=20``), the objective (``beta=2.0``) or the
     model (``latent_dim=10``); each is recognised by its name. Called again with the same settings
@@ -81,6 +83,7 @@ def train(
         image_size=image_size,
         image_channels=image_channels,
         skip_unreadable=skip_unreadable,
+        labelled=labelled,
         start_from=start_from.directory if isinstance(start_from, Run) else start_from,
     )
     where = directory or default_directory(experiment, data)

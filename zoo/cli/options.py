@@ -77,6 +77,10 @@ ChannelsOption = Annotated[
 SkipOption = Annotated[
     bool, typer.Option("--skip-unreadable", help="Leave out damaged files of a folder of images.")
 ]
+LabelledOption = Annotated[
+    int | None,
+    typer.Option(min=1, help="Know only so many training labels, as many of each class."),
+]
 DeviceOption = Annotated[str, typer.Option(help="For example cuda.")]
 ExamplesOption = Annotated[int | None, typer.Option(min=2, help="Only so many, at even distances.")]
 ConditionOption = Annotated[

@@ -79,11 +79,11 @@ def told_by(model: LatentVariableModel, texts: list[str] | None, n: int) -> Tens
     Raises ConfigError where there is none but must be one, and for what is no number; what
     :meth:`sample` raises for all else.
     """
-    from zoo.core.condition import as_condition
+    from zoo.core.condition import as_condition, needed_condition
 
     if not texts:
-        if model.conditioning is not None:
-            raise ConfigError(f"the model is told {model.conditioning.wanted}; give --condition")
+        if (needed := needed_condition(model)) is not None:
+            raise ConfigError(f"the model is told {needed.wanted}; give --condition")
         return None
     rows = [[_number(part, text) for part in text.split(",")] for text in texts]
     if model.conditioning is not None and model.conditioning.classes is not None:

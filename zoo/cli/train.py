@@ -15,6 +15,7 @@ from zoo.cli.app import app
 from zoo.cli.options import (
     ChannelsOption,
     JsonOption,
+    LabelledOption,
     RootOption,
     SizeOption,
     SkipOption,
@@ -92,6 +93,7 @@ def train(
     image_size: SizeOption = None,
     image_channels: ChannelsOption = None,
     skip_unreadable: SkipOption = False,
+    labelled: LabelledOption = None,
     start_from: Annotated[
         str | None,
         typer.Option(
@@ -114,7 +116,7 @@ def train(
     new = {"VARIANT": variant, "--set": settings, "--seed": seed, "--directory": directory,
            "--data-root": data_root, "--image-size": image_size,
            "--image-channels": image_channels, "--skip-unreadable": skip_unreadable,
-           "--start-from": start_from}  # fmt: skip
+           "--labelled": labelled, "--start-from": start_from}  # fmt: skip
     given = [name for name, value in new.items() if value not in (None, [], False)]
     if resume is not None and given:
         raise ConfigError(f"--resume takes its settings from the run; leave out {', '.join(given)}")
@@ -123,7 +125,7 @@ def train(
             run = _resumed(resume, epochs, dataset)
         else:
             short = {"epochs": epochs, "seed": seed}
-            places = (data_root, image_size, image_channels, skip_unreadable, start_from)
+            places = (data_root, image_size, image_channels, skip_unreadable, labelled, start_from)
             experiment = _experiment(variant, dataset, settings, short, *places)
             from zoo.api.train import default_directory
 
@@ -152,6 +154,7 @@ def _experiment(
     image_size: str | None,
     image_channels: int | None,
     skip_unreadable: bool,
+    labelled: int | None,
     start_from: str | None,
 ) -> Experiment:
     if variant is None:
@@ -168,5 +171,6 @@ def _experiment(
         image_size=image_size,
         image_channels=image_channels,
         skip_unreadable=skip_unreadable,
+        labelled=labelled,
         start_from=start_from,
     )

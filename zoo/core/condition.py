@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import torch
 from pydantic import BeforeValidator, Field, model_validator
@@ -30,6 +30,8 @@ class ConditionConfig(Settings):
     on: Literal["labels", "condition"] = "labels"
     classes: int | None = Field(None, ge=1, le=2**16)
     numbers: int | None = Field(None, ge=1, le=2**16)
+    needed: ClassVar[bool] = True
+    """Whether a model answers nothing without it."""
 
     @model_validator(mode="after")
     def _one_of_both(self) -> Self:
@@ -113,6 +115,12 @@ class ConditionConfig(Settings):
         return told
 
 
+class InferredClass(ConditionConfig):
+    """A class that a model may be told, and infers of x where it is not."""
+
+    needed: ClassVar[bool] = False
+
+
 def _by_column(value: Any) -> Any:
     return {"on": value} if isinstance(value, str) else value
 
@@ -128,6 +136,8 @@ def check_told(model: LatentVariableModel, condition: object, examples: int | No
     another number of them than that of the ``examples``. Reads no values.
     """
     if model.conditioning is not None:
+        if condition is None and not model.conditioning.needed:
+            return
         told = model.conditioning.check_form(condition)
         if examples is not None and examples != told.shape[0]:
             raise DataError(f"{examples} examples need as many conditions, got {told.shape[0]}")
@@ -146,6 +156,12 @@ def check_told_values(model: LatentVariableModel, condition: Tensor | None) -> N
     """
     if model.conditioning is not None and condition is not None:
         model.conditioning.check_values(condition)
+
+
+def needed_condition(model: LatentVariableModel) -> ConditionConfig | None:
+    """What a model must be told; None where it is told nothing, or infers what it is not told."""
+    told = model.conditioning
+    return told if told is not None and told.needed else None
 
 
 def as_condition(model: LatentVariableModel, condition: object, n: int) -> Tensor | None:

@@ -61,12 +61,22 @@ class LatentDraw:
     @lazy
     def kl(self) -> Tensor:
         """KL(q(z|x) || p(z)), (B,): in closed form, or the mean of log q - log p over the draws."""
-        exact = closed_form_kl(self.posterior, self.prior) if self.z.numel() else None
+        exact = self._exact_kl
         if exact is None:
             return -self.log_weight.mean(0)
         if exact.shape[0] == self.shape[1]:  # one posterior for all draws of an example
             return exact if exact.ndim == 1 else exact.flatten(1).sum(1)
         return self._by_draw(exact).mean(0)
+
+    @lazy
+    def kl_by_draw(self) -> Tensor:
+        """The same of the posterior of each draw, (S, B), where each draw has its own."""
+        exact = self._exact_kl
+        return -self.log_weight if exact is None else self._by_draw(exact)
+
+    @lazy
+    def _exact_kl(self) -> Tensor | None:
+        return closed_form_kl(self.posterior, self.prior) if self.z.numel() else None
 
     @lazy
     def kl_by_dimension(self) -> Tensor | None:
@@ -207,6 +217,12 @@ class Draws:
         return found
 
     @lazy
+    def expected_log_likelihood(self) -> Tensor:
+        """E_q[log p(x|z)], (B,): the mean over the draws, or nearer to it where a model knows."""
+        found = self.log_likelihood
+        return found.squeeze(0) if len(found) == 1 else found.mean(0)
+
+    @lazy
     def log_p(self) -> Tensor:
         """log p(z_g) of each group, given those before it, (S, B, G)."""
         return self._stacked([latent.log_p for latent in self.latents])
@@ -240,7 +256,7 @@ class Draws:
     @lazy
     def elbo(self) -> Tensor:
         """E_q[log p(x|z)] - sum_g KL_g, (B,), the expectation over the draws."""
-        return self.log_likelihood.mean(0) - self.kl.sum(-1)
+        return self.expected_log_likelihood - self.kl.sum(-1)
 
     @lazy
     def log_weights(self) -> Tensor:

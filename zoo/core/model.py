@@ -63,6 +63,8 @@ class LatentVariableModel(Component, nn.Module, ABC):
     """Whether log p(x) is defined: False for a deterministic autoencoder."""
     reads: ClassVar[tuple[str, ...]] = ("images", "vectors")
     """The modalities of the examples that it can be made for; its parts may read fewer."""
+    has_classes: ClassVar[bool] = False
+    """Whether it infers a class y of x: ``classify(x)`` is q(y|x), its draws are ClassDraws."""
     variant: str | None = None
     """The registered name it was made by."""
     space: LatentSpace
@@ -243,10 +245,7 @@ class LatentVariableModel(Component, nn.Module, ABC):
 
     @torch.no_grad()
     def edit(
-        self,
-        batch: Tensor | Batch,
-        groups: Sequence[int],
-        generator: torch.Generator | None = None,
+        self, batch: Tensor | Batch, groups: Sequence[int], generator: torch.Generator | None = None
     ) -> Tensor | list[str]:
         """Reconstructions in which the latents of ``groups``, from 0, are drawn from the prior.
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from zoo.core.bounds import Evidence
+from zoo.core.condition import needed_condition
 from zoo.core.model import LatentVariableModel
 from zoo.data.conversion import refuse_other_images, said
 from zoo.data.text import TextSplit
@@ -128,7 +129,8 @@ def _describe(
     stored = None if known is None or split.modality != "images" else known.shape
     converted = "" if stored is None else said(split.shape, stored)
     words = model.modality.describe(len(split), model.input_kind, seed, converted)
-    told = "" if model.conditioning is None else f", told {model.conditioning.on}"
+    condition = needed_condition(model)
+    told = "" if condition is None else f", told {condition.on}"
     return f"{dataset}/{split_name}, {words}{told}"
 
 

@@ -71,7 +71,7 @@ def first_pass(
     codes, by_dimension = Moments(), Moments()
     for batch in split.batches(batch_size, model.input_kind):
         draws = model.infer(batch)
-        log_likelihood.append(draws.log_likelihood.squeeze(0))
+        log_likelihood.append(draws.expected_log_likelihood)
         kl.append(draws.kl)
         squared_error.append(_squared_error(model, batch, draws.code))
         codes.update(draws.code.flatten(1))
@@ -93,7 +93,7 @@ def terms_again(
     log_likelihood, kl = [], []
     for batch in split.batches(batch_size, model.input_kind):
         draws = model.infer(batch)
-        log_likelihood.append(draws.log_likelihood.squeeze(0))
+        log_likelihood.append(draws.expected_log_likelihood)
         kl.append(draws.kl)
         steps.advance(len(batch.x))
     return Terms(_joined(log_likelihood), _joined(kl))

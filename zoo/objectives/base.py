@@ -12,10 +12,14 @@ from zoo.core.batch import Batch
 from zoo.core.component import Component
 from zoo.core.draws import Draws
 from zoo.core.model import LatentVariableModel
+from zoo.data.labels import labelled_of
 from zoo.errors import ConfigError
 from zoo.settings import Settings
 
 if TYPE_CHECKING:
+    import torch
+
+    from zoo.data import Dataset, Examples
     from zoo.training.config import TrainingConfig
     from zoo.variants import Variant
 
@@ -27,6 +31,8 @@ class Step(NamedTuple):
     """Of the warm-up, from 0 to 1; on the device while it lasts."""
     examples: int = 0
     """In the training set."""
+    labelled: int = 0
+    """Of these, those whose class is known."""
 
 
 class Loss(NamedTuple):
@@ -49,6 +55,10 @@ class Objective(Component, ABC):
     """Whether it reads the densities of prior and posterior, which an autoencoder lacks."""
     weighs_kl: ClassVar[bool] = True
     """Whether it reads the warm-up's weight."""
+    needs_classes: ClassVar[bool] = False
+    """Whether it reads labels and q(y|x), which only models that infer a class have."""
+    sums_over_classes: ClassVar[bool] = True
+    """Whether it is right where the draws of such a model stand for those of every class."""
 
     def __init__(self, config: Settings) -> None:
         self.config = config
@@ -99,11 +109,48 @@ class Objective(Component, ABC):
                 "define; choose the objective 'elbo', or a variational variant such as "
                 "'gaussian-vae'"
             )
+        self._check_classes(name, variant)
         if train.kl_warmup_steps and not self.weighs_kl:
             raise ConfigError(
                 f"train.kl_warmup_steps = {train.kl_warmup_steps} weighs a KL, and the objective "
                 f"{name!r} has none; set it to 0, or choose the objective 'elbo'"
             )
+
+    def _check_classes(self, name: str, variant: Variant) -> None:
+        if self.needs_classes and not variant.model.has_classes:
+            raise ConfigError(
+                f"the objective {name!r} needs q(y|x), a classifier of x, which {variant.name!r} "
+                "does not have; choose the variant 'm2', or the objective 'elbo'"
+            )
+        if variant.model.has_classes and not self.sums_over_classes:
+            raise ConfigError(
+                f"the objective {name!r} reads the posterior of each draw, and {variant.name!r} "
+                "sums over the posteriors of all classes; choose the objective 'semi-supervised', "
+                "'elbo' or 'iwae'"
+            )
+
+    def check_data(self, name: str, data: Dataset) -> None:
+        """Raise ConfigError where the data lack what it reads of them."""
+        if not self.needs_classes:
+            return
+        if labelled_of(data.train) is None:
+            raise ConfigError(
+                f"the objective {name!r} reads labels, whole numbers from 0, or -1 where a class "
+                f"is not known, and {data.name} has none to train on; give data with labels, or "
+                "choose the objective 'elbo'"
+            )
+        measured = labelled_of(data.validation)
+        if measured is None or len(measured) < len(data.validation):
+            raise ConfigError(
+                f"the objective {name!r} counts errors on the validation split, and not all labels "
+                f"of that of {data.name} are known; give a validation split that has them"
+            )
+
+    def arranged(
+        self, order: Tensor, examples: Examples, batch_size: int, generator: torch.Generator
+    ) -> Tensor:
+        """An epoch's random ``order`` (N,) of examples, changed where batches are to be alike."""
+        return order
 
     def check_model(self, name: str, model: LatentVariableModel) -> None:
         """Raise ConfigError where a model is not one this objective is for.

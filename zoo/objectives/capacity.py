@@ -38,7 +38,7 @@ class Capacity(Objective):
         return self.config.gamma * (kl - capacity).abs()
 
     def loss(self, draws: Draws, step: Step) -> Loss:
-        log_likelihood, kl = draws.log_likelihood.mean(), draws.kl.sum(-1).mean()
+        log_likelihood, kl = draws.expected_log_likelihood.mean(), draws.kl.sum(-1).mean()
         capacity = self.config.capacity * step.kl_weight * kl.new_ones(())
         logged = log_likelihood.detach(), kl.detach(), capacity
         value = self.cost(kl, capacity) - log_likelihood

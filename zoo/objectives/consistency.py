@@ -25,6 +25,7 @@ class Consistency(ELBO):
 
     logs = ("log_likelihood", "kl", "consistency")
     needs_evidence = True
+    sums_over_classes = False
 
     class Config(ELBO.Config, Motion):
         """``strength`` is what a nat between the posteriors costs."""

@@ -26,6 +26,8 @@ class Denoising(ELBO):
     tensor(True)
     """
 
+    sums_over_classes = False
+
     class Config(ELBO.Config):
         """``masking`` zeroes each value with probability ``amount``.
 

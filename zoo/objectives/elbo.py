@@ -49,7 +49,7 @@ class ELBO(Objective):
         return 1.0
 
     def loss(self, draws: Draws, step: Step) -> Loss:
-        log_likelihood, kl = draws.log_likelihood.mean(), draws.kl.mean(0)  # (), (G,)
+        log_likelihood, kl = draws.expected_log_likelihood.mean(), draws.kl.mean(0)  # (), (G,)
         value = self.weighted(kl, step.kl_weight) - log_likelihood
         logged = {"log_likelihood": log_likelihood.detach(), "kl": kl.detach().sum()}
         return Loss(value, logged)

@@ -27,6 +27,7 @@ class MMD(OfCodes):
     """
 
     logs = ("log_likelihood", "kl", "mmd")
+    sums_over_classes = False
 
     class Config(OfCodes.Config):
         """``alpha``, and ``mmd_weight``, the lambda."""

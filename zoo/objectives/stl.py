@@ -19,6 +19,7 @@ class STL(Objective):
 
     logs = ("log_likelihood", "kl")
     needs_evidence = True
+    sums_over_classes = False
 
     def loss(self, draws: Draws, step: Step) -> Loss:
         log_likelihood = draws.log_likelihood.mean()

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from zoo.core.batch import Batch
 from zoo.core.component import component_class
+from zoo.core.condition import needed_condition
 from zoo.core.model import LatentVariableModel
 from zoo.errors import ConfigError
 from zoo.likelihoods import InputKind
@@ -58,8 +59,8 @@ class Case:
         return Batch(self.examples(count), self.condition(count))
 
     def condition(self, count: int) -> Tensor | None:
-        """What a model that is told something is told of ``count`` examples."""
-        return None if self.known.condition_width is None else torch.arange(count) % CLASSES
+        """What a model that must be told something is told of ``count`` examples."""
+        return None if needed_condition(self.known) is None else torch.arange(count) % CLASSES
 
 
 def cases_of(name: str, settings: Mapping[str, Any]) -> list[Case]:

@@ -73,6 +73,8 @@ class Experiment(Settings):
     """The side of a square, or height and width; 28x20 is one, too."""
     image_channels: Annotated[int | None, BeforeValidator(known_channels)] = None
     skip_unreadable: bool = False
+    labelled: int | None = Field(None, ge=1)
+    """How many training labels are known, as many of each class; the seed says which."""
     start_from: StartingPoint | None = None
 
     @property
@@ -94,6 +96,7 @@ class Experiment(Settings):
         image_size: ImageSize | None = None,
         image_channels: int | None = None,
         skip_unreadable: bool = False,
+        labelled: int | None = None,
         start_from: str | Path | None = None,
     ) -> Self:
         """The variant's registered defaults with overrides on top.
@@ -122,6 +125,7 @@ class Experiment(Settings):
             "image_size": image_size,
             "image_channels": image_channels,
             "skip_unreadable": skip_unreadable,
+            "labelled": labelled,
             "start_from": start,
         }
         return cls.parse(settings, f"experiment with {variant.name!r}")

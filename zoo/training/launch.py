@@ -10,6 +10,7 @@ from zoo.core.condition import conditioned_on
 from zoo.core.model import LatentVariableModel
 from zoo.data import Dataset, load_dataset
 from zoo.data.conversion import mending
+from zoo.data.labels import with_few_labels
 from zoo.data.text import TextFormat
 from zoo.errors import ConfigError
 from zoo.files import as_path
@@ -63,6 +64,8 @@ def train_experiment(
         text_format=_text_format(experiment),
         skip_unreadable=experiment.skip_unreadable,
     )
+    if experiment.labelled is not None:
+        dataset = with_few_labels(dataset, experiment.labelled, experiment.train.seed)
     dataset = dataset.conditioned(conditioned_on(experiment.model))
     experiment = complete(experiment, dataset)
     default = f"runs/{variant}-{dataset.name}-s{experiment.train.seed}"

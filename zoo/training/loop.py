@@ -54,7 +54,8 @@ class Trainer(Session):
         """
         generator = torch.Generator().manual_seed(self.config.seed * 1_000_003 + epoch)
         order = torch.randperm(len(self.train_split), generator=generator, device="cpu")
-        return self.train_split.arranged(order, self.batch_size, generator)
+        order = self.train_split.arranged(order, self.batch_size, generator)
+        return self.objective.arranged(order, self.train_split, self.batch_size, generator)
 
     def take_step(self, loss_of: Callable[[Batch], Loss], batch: Batch) -> None:
         """One optimiser step."""

@@ -12,6 +12,7 @@ from torch import Tensor
 from zoo.core.model import LatentVariableModel
 from zoo.data import Dataset
 from zoo.data.folder import skipped_warning
+from zoo.data.labels import labelled_of
 from zoo.data.text import vocabulary_warning
 from zoo.devices import hardware
 from zoo.errors import ConfigError
@@ -43,6 +44,7 @@ class Session:
         self.model = experiment.variant.build(experiment.model).to(device)
         self.objective = experiment.objective.build()
         self.objective.check_model(experiment.objective.name, self.model)
+        self.objective.check_data(experiment.objective.name, data)
         decay = self.config.ema_decay
         self.average = MovingAverage(self.model, decay) if decay is not None else None
         self.train_split = data.train.to(device)
@@ -64,7 +66,8 @@ class Session:
         )
         self.kl_weight = torch.ones((), device=device)  # rises in place while the warm-up lasts
         weight = self.kl_weight if self.config.kl_warmup_steps else 1.0
-        self.at = Step(weight, len(data.train))
+        labelled = labelled_of(data.train)
+        self.at = Step(weight, len(data.train), 0 if labelled is None else len(labelled))
         self.position = Position()
         self.state = RunState(
             experiment, device, data.identity, self.model, self.average, self.optimizer, self.guard

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 PARTS = ("posterior", "prior", "likelihood", "condition")
 """What a variant is made of: distributions, and what they are told. Networks are settings."""
+CLASSES = "classes"
+"""The setting of a model that infers a class: how many the data have."""
 CHOSEN_BY_DATA = "likelihood"
 """The part that settings need not name: data know which suits them."""
 
@@ -153,7 +155,7 @@ class Variant:
                 f"model {self.name!r}: the data's examples are {tuple(facts.shape)}, 'input_shape' "
                 f"says {asked!r}; leave it out: the data decides"
             )
-        from_data: dict[str, Any] = {CHOSEN_BY_DATA: facts.likelihood}
+        from_data: dict[str, Any] = {CHOSEN_BY_DATA: facts.likelihood, CLASSES: facts.classes}
         from_data = {key: value for key, value in from_data.items() if key in fields}
         if facts.tokenizer is not None:
             from_data["tokenizer"] = facts.tokenizer
@@ -161,7 +163,8 @@ class Variant:
         if given.get("condition") is not None:
             told = {"classes": facts.classes, "numbers": facts.numbers}
             given = merge({"condition": told}, _spelt_out(given))
-            _check_classes(given["condition"]["classes"], facts.classes)
+            _check_classes("condition.classes", given["condition"]["classes"], facts.classes)
+        _check_classes(CLASSES, given.get(CLASSES), facts.classes)
         return self.parse(given).model_dump(mode="json")
 
     def _refuse_other_modality(self, modality: str) -> None:
@@ -243,10 +246,10 @@ def _spelt_out(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {**settings, "condition": {"on": told}} if isinstance(told, str) else dict(settings)
 
 
-def _check_classes(told: Any, found: int | None) -> None:
+def _check_classes(setting: str, told: Any, found: int | None) -> None:
     if found is not None and isinstance(told, int) and told < found:
         raise ConfigError(
-            f"condition.classes is {told}, and the data have {found} classes; leave it out: the "
+            f"{setting} is {told}, and the data have {found} classes; leave it out: the "
             "data say how many there are"
         )
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from zoo.backbones import Backbone
+from zoo.backbones.base import Encoder
 from zoo.core.batch import Batch
 from zoo.core.component import Selected, default
 from zoo.core.condition import ConditionConfig, Conditioning, check_told, check_told_values
@@ -20,12 +21,17 @@ from zoo.errors import ConfigError, DataError
 from zoo.likelihoods import Likelihood
 
 
-class SingleLatentConfig(ModelConfig):
-    """One latent vector between an encoder and a decoder, which may be told a condition."""
+class LatentVectorConfig(ModelConfig):
+    """One latent vector between an encoder and a decoder."""
 
     latent_dim: int = Field(20, ge=1, le=4096)
     backbone: Selected[Backbone] = default("mlp")
     likelihood: Selected[Likelihood] = default("bernoulli")
+
+
+class SingleLatentConfig(LatentVectorConfig):
+    """A latent vector of a model that may be told a condition."""
+
     condition: Conditioning | None = None
 
 
@@ -49,12 +55,7 @@ class SingleLatentModel(LatentVariableModel):
             )
         backbone = config.backbone.build()
         self.likelihood = self.likelihood_of(config.likelihood)
-        self.encoder = backbone.encoder(config.input_shape)
-        if not isinstance(getattr(self.encoder, "out_features", None), int):
-            raise ConfigError(
-                f"backbones.{config.backbone.name}: {type(self.encoder).__name__} does not say "
-                "'out_features'; set how many features it makes of an example in its constructor"
-            )
+        self.encoder = encoder_of(backbone, config.backbone.name, config.input_shape)
         # Here: what a seed draws depends on the order.
         self.space = self.build_code(self.encoder.out_features + told)
         output_shape = (self.likelihood.channels, *config.input_shape[1:])
@@ -71,8 +72,7 @@ class SingleLatentModel(LatentVariableModel):
     def features(self, batch: Batch) -> Tensor:
         """What the code is made of, (B, F)."""
         features: Tensor = self.encoder(batch.x)
-        told = self.told(batch.condition, features)
-        return features if told is None else torch.cat([features, told], dim=-1)
+        return beside(features, self.told(batch.condition, features))
 
     def told(self, condition: Tensor | None, like: Tensor) -> Tensor | None:
         """The condition in numbers (B, C), or None for a model that is told nothing."""
@@ -89,14 +89,39 @@ class SingleLatentModel(LatentVariableModel):
     def decoded(self, z: Tensor, condition: Tensor | None) -> Distribution:
         """:meth:`decode` of conditions whose values have been checked."""
         z = as_codes(self, z, self.code_dim)
-        inputs = self.space.standardized(z)
         told = self.told(condition, z)
-        if told is not None:
-            count = z.shape[-2] if z.ndim > 1 else 1
-            if told.shape[0] not in (1, count):
-                raise DataError(f"{count} codes need as many conditions, got {len(told)}")
-            told = told.reshape(-1) if z.ndim == 1 else told.expand(*z.shape[:-1], -1)
-            inputs = torch.cat([inputs, told], dim=-1)  # (..., D + C)
+        return self.decoded_beside(z, None if told is None else for_codes(told, z))
+
+    def decoded_beside(self, z: Tensor, told: Tensor | None) -> Distribution:
+        """p(x|z, c) for codes (..., D), each beside the numbers (..., C) that it is told."""
+        inputs = beside(self.space.standardized(z), told)  # (..., D + C)
         out = self.decoder(inputs.reshape(-1, inputs.shape[-1]))  # (S B, K, ...)
         likelihood: Distribution = self.likelihood(out.view(*z.shape[:-1], *out.shape[1:]))
         return likelihood
+
+
+def encoder_of(backbone: Backbone, name: str, input_shape: tuple[int, ...]) -> Encoder:
+    """The encoder of a backbone. Raises ConfigError for one that does not say its width."""
+    encoder = backbone.encoder(input_shape)
+    if not isinstance(getattr(encoder, "out_features", None), int):
+        raise ConfigError(
+            f"backbones.{name}: {type(encoder).__name__} does not say 'out_features'; "
+            "set how many features it makes of an example in its constructor"
+        )
+    return encoder
+
+
+def beside(features: Tensor, told: Tensor | None) -> Tensor:
+    """Features (..., F) and what is told (..., C), where anything is: (..., F + C)."""
+    return features if told is None else torch.cat([features, told.to(features.dtype)], dim=-1)
+
+
+def for_codes(told: Tensor, z: Tensor) -> Tensor:
+    """What each of the codes (..., B, D) is told, (..., B, C), of numbers (B, C) or (1, C).
+
+    Raises DataError for another number of them.
+    """
+    count = z.shape[-2] if z.ndim > 1 else 1
+    if len(told) not in (1, count):
+        raise DataError(f"{count} codes need as many conditions, got {len(told)}")
+    return told.reshape(-1) if z.ndim == 1 else told.expand(*z.shape[:-1], -1)

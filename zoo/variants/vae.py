@@ -14,7 +14,12 @@ from zoo.core.latent_space import LatentSpace
 from zoo.core.reading import given_codes
 from zoo.posteriors import space_of
 from zoo.priors import Given
-from zoo.variants.single_latent import SingleLatentConfig, SingleLatentModel
+from zoo.variants.single_latent import (
+    SingleLatentConfig,
+    SingleLatentModel,
+    beside,
+    for_codes,
+)
 from zoo.variants.variational import VariationalConfig
 
 
@@ -52,18 +57,36 @@ class VAE(SingleLatentModel):
     def infer(self, batch: Tensor | Batch, samples: int = 1, given: Tensor | None = None) -> Draws:
         batch = self.prepared(batch)
         given = given_codes(self, samples, given, batch.x.shape[0])
-        q, p = self._inferred(batch)
+        shape = samples if given is None else given.shape[0], batch.x.shape[0]
+        return self.answer(batch, self.told(batch.condition, self._like), shape, given)
+
+    def answer(
+        self,
+        batch: Batch,
+        told: Tensor | None,
+        shape: tuple[int, int],
+        given: Tensor | None = None,
+    ) -> Draws:
+        """S draws for each of B examples, ``shape``, of a batch that has been prepared.
+
+        They are told the numbers (B, C), or others in each draw, (S, B, C); ``given`` codes
+        (S, B, D) stand for draws as in :meth:`infer`. Then there is a posterior for each draw.
+        """
+        q, p = self._inferred(batch.x, told)
         if given is None:
-            latent = self.posterior.draw(q, p, (samples, batch.x.shape[0]))
+            latent = self.posterior.draw(q, p, shape)
         else:
-            latent = LatentDraw(given, q, p, (given.shape[0], batch.x.shape[0]))
-        z = latent.z.reshape(*latent.shape, self.code_dim)  # (S, B, D)
-        likelihood = partial(self.decoded, z, batch.condition)
+            each = told is not None and told.ndim == 3  # a posterior for each draw
+            latent = LatentDraw(given.flatten(0, 1) if each else given, q, p, shape)
+        z = latent.z.reshape(*shape, self.code_dim)  # (S, B, D)
+        beside_codes = for_codes(told, z) if told is not None and told.ndim == 2 else told
+        likelihood = partial(self.decoded_beside, z, beside_codes)
         return Draws([latent], likelihood, batch, partial(self.posterior.code, q), z)
 
     def encode(self, batch: Tensor | Batch) -> Tensor:
         """The modes of the posteriors, (B, D). Nothing is drawn."""
-        q, _ = self._inferred(self.prepared(batch))
+        batch = self.prepared(batch)
+        q, _ = self._inferred(batch.x, self.told(batch.condition, self._like))
         return self.posterior.code(q)
 
     def draw_codes(
@@ -73,17 +96,24 @@ class VAE(SingleLatentModel):
         generator: torch.Generator | None,
         condition: Tensor | None,
     ) -> Tensor:
-        return self.prior.sample(n, self._given(condition), temperature, generator)
+        told = self.told(condition, self._like)
+        return self.prior.sample(n, self._given(told), temperature, generator)
 
-    def _inferred(self, batch: Batch) -> tuple[Distribution, Distribution]:
-        """q(z|x, c) and p(z|c)."""
-        p = self.prior(self._given(batch.condition))
-        return self.posterior(self.features(batch), p), p
+    def _inferred(self, x: Tensor, told: Tensor | None) -> tuple[Distribution, Distribution]:
+        """q(z|x, c) and p(z|c) of examples (B, ...) told (B, C), or (S, B, C): then S B of each."""
+        features: Tensor = self.encoder(x)  # (B, F)
+        if told is not None and told.ndim == 3:
+            features = features.expand(told.shape[0], *features.shape).flatten(0, 1)  # (S B, F)
+            told = told.flatten(0, 1)  # (S B, C)
+        p = self.prior(self._given(told))
+        return self.posterior(beside(features, told), p), p
 
-    def _given(self, condition: Tensor | None) -> Given:
-        like = next(self.parameters())
-        told = self.told(condition, like)
-        return Given(like, told, partial(self._posterior_of, told))
+    @property
+    def _like(self) -> Tensor:
+        return next(self.parameters())
+
+    def _given(self, told: Tensor | None) -> Given:
+        return Given(self._like, told, partial(self._posterior_of, told))
 
     def _posterior_of(self, told: Tensor | None, x: Tensor) -> Distribution:
         """q(z|x, c) of examples, for priors made of posteriors, see :class:`Given`.

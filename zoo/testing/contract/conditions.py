@@ -6,13 +6,23 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
+from torch.nn.functional import one_hot
 
+from zoo.core.classes import ClassDraws
 from zoo.errors import DataError, UnsupportedError
 from zoo.testing.cases import CLASSES, Case
-from zoo.testing.contract.rule import Rules, is_told, is_told_nothing
-from zoo.testing.expect import differ, refused, same, seed
+from zoo.testing.contract.rule import (
+    Rules,
+    infers_what_it_is_not_told,
+    is_told,
+    is_told_nothing,
+    must_be_told,
+)
+from zoo.testing.expect import agree, close, differ, refused, same, seed, shaped
 
 rules = Rules()
+MANY = 500
+"""Draws, for what is estimated of them."""
 
 
 @rules.add(is_told)
@@ -40,13 +50,36 @@ def samples_are_told_one_class_or_one_each(case: Case) -> None:
 
 @rules.add(is_told)
 def wrong_conditions_are_refused(case: Case) -> None:
-    """Classes that there are not, another number of them, and none."""
+    """Classes that there are not, and another number of them."""
     model, batch = case.known, case.batch(3)
     for wrong in (CLASSES, -1, [0, 1]):
         refused(lambda c=wrong: model.sample(3, condition=c), DataError)  # type: ignore[misc]
-    refused(lambda: model.sample(3), DataError, "condition")
-    for told in (None, torch.zeros(3), torch.zeros(3, 7)):
+    for told in (torch.zeros(3), torch.zeros(3, 7)):
         refused(lambda c=told: model.infer(batch._replace(condition=c)), DataError, "condition")  # type: ignore[misc]
+
+
+@rules.add(must_be_told)
+def no_condition_is_refused(case: Case) -> None:
+    """Where the model does not infer it."""
+    model, batch = case.known, case.batch(3)
+    refused(lambda: model.sample(3), DataError, "condition")
+    refused(lambda: model.infer(batch._replace(condition=None)), DataError, "condition")
+
+
+@rules.add(infers_what_it_is_not_told)
+def it_may_be_told_or_infer(case: Case) -> None:
+    """Told none it draws classes from q(y|x), and its bound is that of its terms."""
+    model, x = case.known, case.examples(3)
+    probabilities = model.classify(x)  # type: ignore[operator]
+    shaped(probabilities, (3, CLASSES), "q(y|x)")
+    close(probabilities.sum(-1), torch.ones(3), "the sum of q(y|x)")
+    torch.manual_seed(0)
+    with torch.no_grad():
+        draws = model.infer(x, MANY)
+        assert isinstance(draws, ClassDraws)
+        close(draws.elbo, draws.expected_log_likelihood - draws.kl.sum(-1), "the bound")
+    found = one_hot(draws.drawn, CLASSES)  # (S, B, K)
+    agree(found, probabilities.expand_as(found), "the classes drawn and q(y|x)")
 
 
 @rules.add(is_told_nothing, once=True)

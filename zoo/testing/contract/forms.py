@@ -14,6 +14,7 @@ from torch import Tensor
 import zoo
 from zoo.core.batch import Batch
 from zoo.core.component import component_class
+from zoo.core.condition import needed_condition
 from zoo.core.model import LatentVariableModel
 from zoo.errors import DataError
 from zoo.registry import registry
@@ -117,7 +118,7 @@ def values_that_are_none_are_refused(case: Case) -> None:
 def a_bare_tensor_stands_for_a_batch(case: Case) -> None:
     """Where nothing else is told."""
     model = case.model()
-    if model.condition_width is not None:
+    if needed_condition(model) is not None:
         refused(lambda: model.encode(case.examples(2)), DataError, "condition")
         return
     same(model.encode(case.examples(2)), model.encode(Batch(case.examples(2))), "codes")

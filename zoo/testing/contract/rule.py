@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch.distributions import Distribution
 
+from zoo.core.condition import needed_condition
 from zoo.core.draws import closed_form_kl
 from zoo.core.latent_space import Codebook, LatentSpace, Product
 from zoo.errors import UnsupportedError
@@ -70,8 +71,18 @@ def has_exact_kl(case: Case) -> bool:
 
 
 def is_told(case: Case) -> bool:
-    """It is told a condition."""
+    """It is told a condition, or may be."""
     return case.known.condition_width is not None
+
+
+def must_be_told(case: Case) -> bool:
+    """It is told a condition, and answers nothing without."""
+    return needed_condition(case.known) is not None
+
+
+def infers_what_it_is_not_told(case: Case) -> bool:
+    """It infers a class of x, where it is told none."""
+    return case.known.has_classes
 
 
 def is_told_nothing(case: Case) -> bool:
