@@ -12,6 +12,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import zoo
+from zoo.core.batch import Batch
 from zoo.core.component import Selected
 from zoo.errors import ConfigError
 from zoo.objectives import Loss, Objective, Step
@@ -31,21 +32,27 @@ MODELS: dict[str, tuple[str, str]] = {
     "of-text": ("univae", "text-categorical"),
     "codebook": ("vq-vae", "images-bernoulli"),
     "deterministic": ("autoencoder", "images-bernoulli"),
+    "classes": ("m2", "images-bernoulli"),
 }
-SUITED = {"contractive": "deterministic", "vq": "codebook"}
-"""Of objectives that are not for a VAE, a model that they are for."""
 OF_COORDINATES = {"beta-tc", "dip-i", "dip-ii"}
+ALWAYS = {"contractive", "semi-supervised", "vq"}
+"""Of an autoencoder's Jacobian, of a classifier, and of a codebook."""
 REFUSED = {
-    "vae": {"contractive", "vq"},
-    "of-vectors": {"contractive", "vq", "consistency"},
-    "told": {"contractive", "vq"},
-    "sphere": {"contractive", "vq", *OF_COORDINATES},
-    "hierarchy": {"contractive", "vq", "dreg", *OF_COORDINATES},
-    "transformer": {"contractive", "vq", "dreg", *OF_COORDINATES},
-    "of-text": {"contractive", "vq", "consistency", "denoising", "dreg", *OF_COORDINATES},
-    "codebook": {"contractive", "consistency", *OF_COORDINATES},
+    "vae": ALWAYS,
+    "of-vectors": {*ALWAYS, "consistency"},
+    "told": ALWAYS,
+    "sphere": {*ALWAYS, *OF_COORDINATES},
+    "hierarchy": {*ALWAYS, "dreg", *OF_COORDINATES},
+    "transformer": {*ALWAYS, "dreg", *OF_COORDINATES},
+    "of-text": {*ALWAYS, "consistency", "denoising", "dreg", *OF_COORDINATES},
+    "codebook": {"contractive", "semi-supervised", "consistency", *OF_COORDINATES},
     "deterministic": set(OBJECTIVES) - {"elbo", "mmd", "denoising", "contractive"},
+    "classes": set(OBJECTIVES) - {"elbo", "beta", "capacity", "semi-supervised"},
 }
+
+
+ONLY = {"contractive": "deterministic", "semi-supervised": "classes", "vq": "codebook"}
+"""Objectives of one kind of model."""
 
 
 class OnDevice(TorchDispatchMode):
@@ -60,6 +67,11 @@ class OnDevice(TorchDispatchMode):
 def case_of(kind: str) -> Case:
     variant, name = MODELS[kind]
     return next(case for case in cases_of(variant, {}) if case.name == name)
+
+
+def labelled(case: Case) -> Batch:
+    """Six examples, of which half have a label."""
+    return case.batch(6)._replace(labels=torch.tensor([0, -1, 2, -1, 1, -1]))
 
 
 def chosen(name: str, **settings: Any) -> Objective:
@@ -81,11 +93,11 @@ def test_a_step_or_a_refusal(name: str, kind: str) -> None:
             check(objective, name, case)
         return
     check(objective, name, case)
-    model, batch = case.model().train(), case.batch(6)
+    model, batch = case.model().train(), labelled(case)
     objective.loss(objective.draws(model, batch), Step(examples=100))  # what is looked up once
     with OnDevice():
         draws = objective.draws(model, batch)
-        value, logs = objective.loss(draws, Step(torch.tensor(0.5), 100))
+        value, logs = objective.loss(draws, Step(torch.tensor(0.5), 100, 50))
     value.backward()
     assert value.shape == ()
     assert tuple(logs) == objective.logs
@@ -97,8 +109,8 @@ def test_a_step_or_a_refusal(name: str, kind: str) -> None:
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_a_step_is_one_graph(name: str) -> None:
     objective = chosen(name)
-    case = case_of(SUITED.get(name, "vae"))
-    model, batch = case.model().train(), case.batch(6)
+    case = case_of(ONLY.get(name, "vae"))
+    model, batch = case.model().train(), labelled(case)
 
     def step() -> Loss:
         return objective.loss(objective.draws(model, batch), Step(torch.tensor(0.5), 100))

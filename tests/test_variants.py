@@ -46,6 +46,8 @@ COMPOSED: tuple[tuple[str, dict[str, Any]], ...] = (
     ("vamp-vae", {"condition": "labels", "likelihood": "bernoulli"}),
     ("nvae-lite", {"posterior": "iaf", "likelihood": "bernoulli"}),
     ("univae", {"posterior": "mixture", "likelihood": "bernoulli"}),
+    ("m2", {"posterior": "vmf", "likelihood": "bernoulli"}),
+    ("m2", {"prior": "vamp", "likelihood": "bernoulli"}),
 )
 """Parts that the registered variants do not have in these combinations."""
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, get_args
 
 import typer
 
 from zoo.cli.app import app
 from zoo.cli.options import (
+    AllSplitsOption,
     ChannelsOption,
     ConditionOption,
     DatasetOption,
@@ -17,6 +18,7 @@ from zoo.cli.options import (
     RootOption,
     SeedOption,
     SourceArgument,
+    SplitName,
     SplitOption,
 )
 from zoo.cli.output import (
@@ -113,12 +115,15 @@ def reconstruct(
     _say(f"{len(examples)} examples of {split} and their reconstructions", out)
 
 
-@app.command(epilog="Example: zoo encode gaussian-vae-digits --split train --out codes.npz")
+@app.command(
+    epilog="Example: zoo encode gaussian-vae-digits --split train --out codes.npz. With --split "
+    "all, the file is a dataset: zoo train m2 --dataset codes.npz"
+)
 def encode(
     source: SourceArgument,
     out: Annotated[Path, typer.Option(help="A .npz file: codes, and labels if there are any.")],
     dataset: DatasetOption = None,
-    split: SplitOption = "test",
+    split: AllSplitsOption = "test",
     seed: SeedOption = 0,
     data_root: RootOption = None,
     image_channels: ChannelsOption = None,
@@ -128,12 +133,15 @@ def encode(
     import torch
 
     opened = open_source(source)
-    examples = examples_for(opened, dataset, split, seed, data_root, image_channels)
-    with torch.no_grad():
-        batches = examples.batches(batch_size(opened.model), "real")
-        arrays = {"codes": torch.cat([opened.model.encode(batch) for batch in batches])}
-    if examples.labels is not None:
-        arrays["labels"] = examples.labels
+    arrays = {}
+    for part in get_args(SplitName) if split == "all" else (split,):
+        codes, labels = (part, f"{part}_labels") if split == "all" else ("codes", "labels")
+        examples = examples_for(opened, dataset, part, seed, data_root, image_channels)
+        with torch.no_grad():
+            batches = examples.batches(batch_size(opened.model), "real")
+            arrays[codes] = torch.cat([opened.model.encode(batch) for batch in batches])
+        if examples.labels is not None:
+            arrays[labels] = examples.labels
     write_arrays(out, arrays)
     shapes = " and ".join(f"{name} {tuple(array.shape)}" for name, array in arrays.items())
     _say(shapes, out)

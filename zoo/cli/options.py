@@ -63,6 +63,10 @@ DatasetOption = Annotated[
     ),
 ]
 SplitOption = Annotated[SplitName, typer.Option(help="Which part of the dataset.")]
+AllSplitsOption = Annotated[
+    Literal["train", "validation", "test", "all"],
+    typer.Option(help="Which part of the dataset; all of them make one to train on."),
+]
 RootOption = Annotated[
     str | None,
     typer.Option(metavar="FOLDER", help="Where the dataset's files lie.", callback=absolute),

@@ -11,6 +11,7 @@ from torch import Tensor
 from typing_extensions import Self
 
 from zoo.core.checks import described
+from zoo.distributions.one_hot import as_one_hot
 from zoo.errors import DataError, UnsupportedError
 from zoo.settings import Settings
 
@@ -62,8 +63,7 @@ class ConditionConfig(Settings):
         condition = self.check_form(condition)
         if self.classes is None:
             return condition.to(like.dtype)
-        known = torch.arange(self.width, device=condition.device)
-        return (condition[:, None] == known).to(like.dtype)  # (B, classes)
+        return as_one_hot(condition, self.width, like.dtype)
 
     def check_form(self, condition: object) -> Tensor:
         """The condition. Raises DataError where it is none, or is something else."""

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 from torch.distributions import Distribution, constraints, register_kl
-from torch.nn.functional import one_hot
 
 
 class OneHot(Distribution):
@@ -47,7 +46,20 @@ class OneHot(Distribution):
         return (value * self.log_p).where(value > 0, 0).sum(-1)
 
     def _unit_vector(self, scores: Tensor) -> Tensor:
-        return one_hot(scores.argmax(-1), self.log_p.shape[-1]).to(self.log_p.dtype)
+        return as_one_hot(scores.argmax(-1), self.event_shape[0], self.log_p.dtype)
+
+
+def as_one_hot(classes: Tensor, count: int, dtype: torch.dtype = torch.float32) -> Tensor:
+    """Classes (...) as unit vectors (..., K) of a ``count`` K.
+
+    torch's one_hot looks at the classes, for which the host waits.
+
+    >>> as_one_hot(torch.tensor([2, 0]), 3)
+    tensor([[0., 0., 1.],
+            [1., 0., 0.]])
+    """
+    every = torch.arange(count, device=classes.device)
+    return (classes.unsqueeze(-1) == every).to(dtype)
 
 
 @register_kl(OneHot, OneHot)  # type: ignore[no-untyped-call, untyped-decorator]

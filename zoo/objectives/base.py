@@ -58,7 +58,7 @@ class Objective(Component, ABC):
     needs_classes: ClassVar[bool] = False
     """Whether it reads labels and q(y|x), which only models that infer a class have."""
     sums_over_classes: ClassVar[bool] = True
-    """Whether it is right where the draws of such a model stand for those of every class."""
+    """Whether it is right for such a model, whose draws sum over the posteriors of all classes."""
 
     def __init__(self, config: Settings) -> None:
         self.config = config
@@ -124,9 +124,8 @@ class Objective(Component, ABC):
             )
         if variant.model.has_classes and not self.sums_over_classes:
             raise ConfigError(
-                f"the objective {name!r} reads the posterior of each draw, and {variant.name!r} "
-                "sums over the posteriors of all classes; choose the objective 'semi-supervised', "
-                "'elbo' or 'iwae'"
+                f"the objective {name!r} is for draws of one posterior, and {variant.name!r} sums "
+                "over those of all classes; choose the objective 'semi-supervised' or 'elbo'"
             )
 
     def check_data(self, name: str, data: Dataset) -> None:

@@ -30,8 +30,6 @@ class DReG(IWAE):
     draws depend on each other.
     """
 
-    sums_over_classes = False
-
     def loss(self, draws: Draws, step: Step) -> Loss:
         weights = log_weights_without_score(draws)
         share, z = weights.detach().softmax(0), draws.latents[0].z

@@ -24,6 +24,7 @@ class IWAE(Objective):
     logs = ("elbo", "bound")
     needs_evidence = True
     weighs_kl = False
+    sums_over_classes = False  # the weights do not depend on q(y|x), which would learn nothing
 
     class Config(Settings):
         """``samples`` S for each example."""

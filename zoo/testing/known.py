@@ -111,13 +111,18 @@ class LinearGaussian(LatentVariableModel):
 
 
 @torch.no_grad()
-def integrated_evidence(model: LatentVariableModel, x: Tensor) -> Tensor:
-    """log p(x), (B,), of any model with one number for a latent and the prior N(0, 1).
+def integrated_evidence(
+    model: LatentVariableModel, x: Tensor, condition: Tensor | None = None
+) -> Tensor:
+    """log p(x|c), (B,), of any model with one number for a latent and the prior N(0, 1).
 
-    The integral of p(x|z) p(z) over a grid, in double precision where the model is.
+    The integral of p(x|z, c) p(z) over a grid, in double precision where the model is; c is one
+    for all.
     """
     like = next(model.parameters())
     grid = torch.linspace(-REACH, REACH, GRID, dtype=like.dtype, device=like.device)
     log_prior = -0.5 * (grid.square() + math.log(2 * math.pi))
-    log_joint = model.decode(grid[:, None, None]).log_prob(x) + log_prior[:, None]  # (grid, B)
+    log_joint = (
+        model.decode(grid[:, None, None], condition).log_prob(x) + log_prior[:, None]
+    )  # (grid, B)
     return log_joint.logsumexp(0) + math.log(2 * REACH / (GRID - 1))

@@ -20,6 +20,7 @@ from zoo.core.draws import Draws
 from zoo.core.latent_space import Euclidean, Product
 from zoo.core.model import LatentVariableModel
 from zoo.core.reading import as_codes, given_codes
+from zoo.distributions.one_hot import as_one_hot
 from zoo.distributions.precision import full_precision
 from zoo.errors import ConfigError
 from zoo.likelihoods import Likelihood
@@ -71,6 +72,7 @@ class M2(LatentVariableModel):
                 "whole numbers from 0, or say classes=K"
             )
         self.classes = config.classes
+        self._conditioning = InferredClass(classes=config.classes)
         shared = {name: getattr(config, name) for name in M2Config.model_fields}
         shared = {name: shared[name] for name in VAEConfig.model_fields if name in shared}
         self.vae = VAE(VAEConfig(**shared, condition=ConditionConfig(numbers=self.classes)))
@@ -85,7 +87,7 @@ class M2(LatentVariableModel):
 
     @property
     def conditioning(self) -> InferredClass:
-        return InferredClass(classes=self.classes)
+        return self._conditioning
 
     @property
     def group_widths(self) -> tuple[int, ...]:
@@ -143,7 +145,7 @@ class M2(LatentVariableModel):
         of_each = each.code.view(*each.z.shape)  # (S K, B, d)
         likeliest = log_q.argmax(-1)  # (B,)
         z = of_each.take_along_dim(likeliest[None, :, None], 0).squeeze(0)
-        return torch.cat([nn.functional.one_hot(likeliest, self.classes).to(z.dtype), z], dim=-1)
+        return torch.cat([as_one_hot(likeliest, self.classes, z.dtype), z], dim=-1)
 
     def _code_of(self, batch: Batch) -> Tensor:
         return self.infer(Checked(*batch)).code
