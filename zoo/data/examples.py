@@ -30,7 +30,8 @@ CONDITIONS = ("labels", "condition")
 class Examples(ABC):
     """N examples in memory, one a row, from which batches are indexed and prepared for a model.
 
-    ``labels`` are classes int64 (N,) or numbers (N,) or (N, L), for objectives and metrics alone.
+    ``labels`` are classes int64 (N,), -1 where one is not known, or numbers (N,) or (N, L), for
+    objectives and metrics alone.
     ``condition`` is what a model is told: classes int64 (N,) or numbers float32 (N, C).
     ``observed`` is boolean like the rows: False where a value is missing. Raises DataError for
     columns that do not fit the rows.

@@ -52,6 +52,9 @@ class M2(LatentVariableModel):
     :class:`ClassDraws`: the bound U(x), and weights for log p(x), both summed over every class.
     A code is a class as a unit vector, and z; the objective "semi-supervised" reads the labels.
 
+    The paper's M1+M2 is this model on the codes of a trained VAE, M1, which stays as it is: ``zoo
+    encode M1 --split all --out codes.npz`` writes a dataset of vectors with their labels.
+
     >>> model = M2(M2Config(input_shape=(1, 28, 28), latent_dim=5, classes=10))
     >>> x = torch.zeros(3, 1, 28, 28)
     >>> model.classify(x).shape, model.encode(x).shape, model(x).kl.shape
