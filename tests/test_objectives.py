@@ -27,8 +27,12 @@ class Terms(NamedTuple):
     kl: Tensor  # (B, G)
 
     @property
+    def expected_log_likelihood(self) -> Tensor:
+        return self.log_likelihood.mean(0)
+
+    @property
     def elbo(self) -> Tensor:
-        return self.log_likelihood.mean(0) - self.kl.sum(-1)
+        return self.expected_log_likelihood - self.kl.sum(-1)
 
 
 def terms(

@@ -192,7 +192,7 @@ def test_a_lone_code_has_a_finite_discrepancy_and_codes_alike_a_finite_gradient(
     [(8.0, 1.0, 0.0), (4.0, 0.5, 0.0), (10.0, 1.0, 60.0), (6.0, 1.0, 60.0), (1.0, 0.0, 30.0)],
 )
 def test_a_kl_at_its_capacity_costs_nothing(kl: float, weight: float, expected: float) -> None:
-    draws: Any = type("Terms", (), {"log_likelihood": torch.tensor([[-3.0, -5.0]])})()
+    draws: Any = type("Terms", (), {"expected_log_likelihood": torch.tensor([-3.0, -5.0])})()
     draws.kl = torch.tensor([[0.25 * kl, 0.5 * kl], [0.75 * kl, 0.5 * kl]])
     objective = Capacity(Capacity.Config(capacity=8.0, gamma=30.0))
     for given in (weight, torch.tensor(weight)):
