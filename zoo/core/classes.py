@@ -33,7 +33,7 @@ class ClassDraws(Draws):
         self, each: Draws, log_q: Tensor, log_p: Tensor, code: Callable[[], Tensor]
     ) -> None:
         self.each, self.log_class, self.log_prior = each, log_q, log_p
-        y = OneHot(log_q).sample((len(each.z) // len(log_p),))  # (S, B, K)
+        y = OneHot(log_q).sample((each.z.shape[0] // log_p.shape[0],))  # (S, B, K)
         self.drawn = y.argmax(-1)  # (S, B)
         z = torch.cat([y, self._chosen(each.z)], dim=-1)
         latents = [class_latent(y, log_q, log_p), _OfClass(each.latents[0], self)]
@@ -73,7 +73,7 @@ class ClassDraws(Draws):
 
     def _by_class(self, values: Tensor) -> Tensor:
         """(S K, B, ...) -> (S, K, B, ...)."""
-        return torch.unflatten(values, 0, (len(self.drawn), len(self.log_prior)))
+        return torch.unflatten(values, 0, (self.drawn.shape[0], self.log_prior.shape[0]))
 
     def _chosen(self, values: Tensor) -> Tensor:
         """Of values (S K, B, ...) those of the drawn class, (S, B, ...)."""
@@ -84,7 +84,7 @@ class ClassDraws(Draws):
 
 def class_latent(y: Tensor, log_q: Tensor, log_p: Tensor) -> LatentDraw:
     """Draws y (S, B, K), unit vectors, of log q(y|x) (B, K), and log p(y), (K,) or (B, K)."""
-    return LatentDraw(y, OneHot(log_q), OneHot(log_p), (len(y), y.shape[1]))
+    return LatentDraw(y, OneHot(log_q), OneHot(log_p), (y.shape[0], y.shape[1]))
 
 
 class _OfClass(LatentDraw):

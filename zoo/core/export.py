@@ -8,8 +8,9 @@ A program is weights and operations, and runs where zoo is not installed (``torc
   model that is told a condition needs, there is such a program, but no file: it would name zoo.
 
 Export in evaluation mode, of two examples or more where their number is to be dynamic. A program
-does not check values. Models that make x token by token are decoded in none: exporting their
-:class:`Decode` raises UnsupportedError.
+does not check values. A program of ``m2`` is for the number of examples that it was made with. Models
+that make x token by token, or pixel by pixel, are decoded in none: exporting their :class:`Decode`
+raises UnsupportedError.
 """
 
 from __future__ import annotations

@@ -107,17 +107,17 @@ class M2(LatentVariableModel):
 
     def infer(self, batch: Tensor | Batch, samples: int = 1, given: Tensor | None = None) -> Draws:
         batch = self.prepared(batch)
-        given = given_codes(self, samples, given, len(batch.x))
+        given = given_codes(self, samples, given, batch.x.shape[0])
         if batch.condition is not None:
             return self._told(batch, samples, given)
         log_q = self._log_classes(batch)
         log_p = log_q.new_full((self.classes,), -math.log(self.classes))
         if given is None:
             told = self._every_class(batch, samples)  # (S K, B, K)
-            each = self.vae.answer(batch, told, (len(told), len(batch.x)))
+            each = self.vae.answer(batch, told, (told.shape[0], batch.x.shape[0]))
             return ClassDraws(each, log_q, log_p, partial(self._code, log_q, each))
         y, z = self._apart(given)
-        inner = self.vae.answer(batch, y, (len(y), len(batch.x)), z)
+        inner = self.vae.answer(batch, y, (y.shape[0], batch.x.shape[0]), z)
         latents = [class_latent(y, log_q, log_p), *inner.latents]
         code = partial(self._code_of, batch)
         return Draws(latents, lambda: inner.likelihood, batch, code, given)
@@ -127,7 +127,7 @@ class M2(LatentVariableModel):
         own = self.conditioning.numeric(batch.condition, next(self.parameters()))  # (B, K)
         z = None if given is None else self._apart(given)[1]
         inner = self.vae.infer(Checked(*batch._replace(condition=own)), samples, z)
-        y = own.expand(len(inner.z), *own.shape)
+        y = own.expand(inner.z.shape[0], *own.shape)
         certain = own.log().clamp(min=torch.finfo(own.dtype).min)  # log of a point mass
         latents = [class_latent(y, certain, certain), *inner.latents]
         joined = torch.cat([y, inner.z], dim=-1)
@@ -141,7 +141,7 @@ class M2(LatentVariableModel):
     def _every_class(self, batch: Batch, samples: int) -> Tensor:
         """All classes as unit vectors, told to each example, S times: (S K, B, K)."""
         every = torch.eye(self.classes, device=batch.x.device, dtype=next(self.parameters()).dtype)
-        return every.repeat(samples, 1).unsqueeze(1).expand(-1, len(batch.x), -1)
+        return every.repeat(samples, 1).unsqueeze(1).expand(-1, batch.x.shape[0], -1)
 
     def _code(self, log_q: Tensor, each: Draws) -> Tensor:
         """The likeliest class and the code z of it, (B, K + d)."""
@@ -195,7 +195,7 @@ class M2(LatentVariableModel):
         """As a prior of z may be one of each class, z is drawn for the class that stays."""
         y, z = self._apart(codes)
         if 0 in groups:
-            y = self._apart(self.draw_codes(len(codes), 1.0, generator, condition))[0]
+            y = self._apart(self.draw_codes(codes.shape[0], 1.0, generator, condition))[0]
         if 1 in groups:
-            z = self.vae.draw_codes(len(codes), 1.0, generator, y)
+            z = self.vae.draw_codes(codes.shape[0], 1.0, generator, y)
         return torch.cat([y, z], dim=-1)

@@ -122,6 +122,6 @@ def for_codes(told: Tensor, z: Tensor) -> Tensor:
     Raises DataError for another number of them.
     """
     count = z.shape[-2] if z.ndim > 1 else 1
-    if len(told) not in (1, count):
+    if told.shape[0] not in (1, count):
         raise DataError(f"{count} codes need as many conditions, got {len(told)}")
     return told.reshape(-1) if z.ndim == 1 else told.expand(*z.shape[:-1], -1)
