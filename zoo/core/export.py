@@ -8,7 +8,7 @@ A program is weights and operations, and runs where zoo is not installed (``torc
   model that is told a condition needs, there is such a program, but no file: it would name zoo.
 
 Export in evaluation mode, of two examples or more where their number is to be dynamic. A program
-does not check values. A program of ``m2`` is for the number of examples that it was made with. Models
+does not check values. A program of ``m2`` is for the number of examples it was made with. Models
 that make x token by token, or pixel by pixel, are decoded in none: exporting their :class:`Decode`
 raises UnsupportedError.
 """
