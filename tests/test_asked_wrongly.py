@@ -147,8 +147,10 @@ class TestConditions:
 
     def test_of_which_nothing_is_known(self) -> None:
         """The model would be told vectors of no number."""
-        with pytest.raises(ConfigError, match="'labels', of which nothing is known"):
+        with pytest.raises(DataError, match="no labels is given to condition on"):
             zoo.create("cvae", dataset=np.zeros((20, 8, 8), dtype=np.uint8))
+        with pytest.raises(ConfigError, match="'labels', of which nothing is known"):
+            Variant.find("cvae").build({"input_shape": (1, 8, 8), "condition": "labels"})
 
     def test_more_may_be_known(self) -> None:
         assert zoo.create("cvae", condition={"classes": 12}).condition_width == 12

@@ -241,7 +241,7 @@ class TestVamp:
         told = torch.tensor([0, 7]).repeat(10_000)
         with torch.no_grad():
             codes = model.sample_codes(20_000, generator=seed(0), condition=told)
-            p = model.prior(model._given(told[:2]))
+            p = model.prior(model._given(model.told(told[:2], codes)))
         for n in range(2):
             own = codes[n::2]
             agree(own, p.mean[n].expand_as(own), "means")

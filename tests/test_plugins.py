@@ -160,7 +160,7 @@ def test_examples_of_a_row_are_told_what_the_row_is() -> None:
     torch.manual_seed(0)
     model = zoo.create("cvae", prior={"name": "my-vamp", "components": 3}, latent_dim=2)
     x, told = torch.rand(4, 1, 8, 8), torch.tensor([4, 0, 4, 9])
-    posterior = model._given(told).posterior
+    posterior = model._given(model.told(told, x)).posterior
     found = posterior(x[:, None])
     assert found.batch_shape == (4, 1) and posterior(x[:2]).batch_shape == (4, 2)
     every = posterior(x)  # (4, 4), of which the diagonal
