@@ -19,9 +19,6 @@ from zoo.evaluation.representation import Moments
 Progress: TypeAlias = Callable[[int, int], None]
 """Called with the number of decoded examples so far and in all."""
 
-CPU_ROWS = 1024
-"""Examples decoded together on a CPU at the most: the memory of more is given back to the system,
-and cleared by it, after each time, which takes a third of an evaluation with many samples."""
 SMALLEST_BATCH = 4
 """Examples weighted together at the least: encoding fewer at a time is mostly overhead."""
 
@@ -110,8 +107,7 @@ def evidence_pass(
     at_once = min(batch_size, max(SMALLEST_BATCH, batch_size // samples))
     parts = []
     for batch in split.batches(at_once, model.input_kind):
-        at_a_time = min(batch_size, CPU_ROWS) if batch.x.device.type == "cpu" else batch_size
-        parts.append(log_evidence(model, batch, samples, at_a_time))
+        parts.append(log_evidence(model, batch, samples, batch_size))
         steps.advance(len(batch.x) * samples)
     return Evidence(*map(_joined, zip(*parts, strict=True)))
 
