@@ -1,6 +1,6 @@
 # Sourced by scripts/test and scripts/demo: make the checkout's .venv ready, once.
 #
-#   prepare_venv ROOT EXTRA     EXTRA is "dev" or empty
+#   prepare_venv ROOT EXTRA     EXTRA is "dev" or "flows"
 #
 # Installs only when pyproject.toml or constraints.txt changed since the last installation that
 # succeeded: their checksum is kept in a stamp file inside .venv.
@@ -44,7 +44,7 @@ prepare_venv() {
     printf 'installing into %s (the first time takes a few minutes)\n' "$venv" >&2
     rm -f "$venv"/.installed-*
     "$venv/bin/python" -m pip install --quiet --disable-pip-version-check \
-        --constraint "$root/constraints.txt" --editable "$root${extra:+[$extra]}" >&2 ||
+        --constraint "$root/constraints.txt" --editable "$root[$extra]" >&2 ||
         fail "the installation failed; mend the cause shown above and run this again"
     printf '%s\n' "$wanted" >"$venv/.installed-$extra"
 }

@@ -239,7 +239,7 @@ def test_demo_installs_once_and_runs_where_it_is_called(checkout: Checkout, tmp_
         assert done.stdout == f"{checkout.root}/scripts/demo.py --out a b in {tmp_path}\n"
     (command,) = checkout.installations
     assert command.endswith(
-        f"--constraint {checkout.root}/constraints.txt --editable {checkout.root}"
+        f"--constraint {checkout.root}/constraints.txt --editable {checkout.root}[flows]"
     )
 
 
@@ -261,7 +261,7 @@ def test_what_is_installed_follows_the_pins_and_the_place(checkout: Checkout) ->
     assert len(checkout.installations) == 2
     checkout.root = checkout.root.rename(checkout.root.with_name("moved"))
     checkout.run("scripts/demo")
-    assert checkout.installations[-1].endswith("moved")
+    assert checkout.installations[-1].endswith("moved[flows]")
 
 
 def test_a_failed_installation_is_reported_and_tried_again(checkout: Checkout) -> None:
