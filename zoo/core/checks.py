@@ -98,9 +98,7 @@ def check_codes(given: object, dim: int | None = None) -> None:
 
 def check_place(x: Tensor, weight: Tensor | None) -> None:
     """Raise DataError for examples on another device than the model's weights."""
-    if weight is None:
-        return
-    if x.device != weight.device:
+    if weight is not None and x.device != weight.device:
         raise DataError(
             f"the examples are on {x.device}, the model is on {weight.device}; move them there, as "
             f"in x.to({str(weight.device)!r})"

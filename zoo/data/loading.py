@@ -115,7 +115,7 @@ def load_for_model(
     shape, tokenizer = config.input_shape, getattr(config, "tokenizer", None)
     form = None if tokenizer is None else TextFormat(tokenizer, shape[0])
     asked = Conversion.of(image_size, image_channels)
-    is_compared = trained_on is not None and (asked == AS_STORED or _same(asked, shape))
+    is_compared = trained_on is not None and _is_that_of_training(asked, shape)
     wanted = asked.completed(shape, with_channels=is_compared) if len(shape) == 3 else asked
     data = _load(source, _Wanted(root, wanted, form, skip_unreadable=is_compared))
     told = getattr(config, "condition", None)
@@ -133,10 +133,12 @@ def load_for_model(
     return data
 
 
-def _same(asked: Conversion, shape: tuple[int, ...]) -> bool:
-    """Whether a conversion is that of the training, said anew."""
-    of_training = AS_STORED.completed(shape, with_channels=True) if len(shape) == 3 else AS_STORED
-    return len(shape) == 3 and asked.completed(shape, with_channels=True) == of_training
+def _is_that_of_training(asked: Conversion, shape: tuple[int, ...]) -> bool:
+    """Whether nothing is asked for, or what the training did is said anew."""
+    if len(shape) != 3:
+        return asked == AS_STORED
+    said, done = (each.completed(shape, with_channels=True) for each in (asked, AS_STORED))
+    return said == done
 
 
 def is_in_memory(source: object) -> bool:
