@@ -134,6 +134,8 @@ from zoo.modalities.vectors import Vectors
 from zoo.objectives.elbo import ELBO
 from zoo.posteriors.gaussian import Gaussian
 from zoo.priors.standard_normal import StandardNormal
+from zoo.tasks import Baseline as BaseBaseline
+from zoo.tasks import Task as BaseTask
 from zoo.variants.vae import VAE
 
 
@@ -144,6 +146,11 @@ class Backbone(MLP): pass
 class Objective(ELBO): pass
 class Modality(Vectors): pass
 class Variant(VAE): pass
+class Task(BaseTask):
+    def check_model(self, model): pass
+    def try_out(self, model, batch): pass
+class Baseline(BaseBaseline):
+    task = "mine"
 """
 CLASSES = {
     "variants": "Variant",
@@ -153,6 +160,8 @@ CLASSES = {
     "backbones": "Backbone",
     "objectives": "Objective",
     "modalities": "Modality",
+    "tasks": "Task",
+    "baselines": "Baseline",
 }
 USE = """
 import sys
@@ -244,6 +253,8 @@ LEFT_TO_IT: dict[str, set[str]] = {
     "backbones": set(),
     "objectives": {"logs"},
     "modalities": {"name", "parts"},
+    "tasks": set(),
+    "baselines": {"task"},
 }
 """What the base class of each section declares and does not set."""
 

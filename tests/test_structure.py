@@ -25,7 +25,7 @@ LAYERS = (
     ("zoo.data",),
     ("zoo.variants",),
     ("zoo.objectives", "zoo.storage"),
-    ("zoo.evaluation", "zoo.training"),
+    ("zoo.evaluation", "zoo.tasks", "zoo.training"),
     ("zoo.report",),
     ("zoo.api",),
     ("zoo.cli", "zoo.testing"),

@@ -10,6 +10,8 @@ COMPONENTS = (
     "backbones",
     "objectives",
     "modalities",
+    "tasks",
+    "baselines",
 )
 """The sections that hold classes, in the order in which a name is looked for in them."""
 SECTIONS = (*COMPONENTS, "datasets", "benchmarks", "checkpoints")

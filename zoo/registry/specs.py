@@ -113,6 +113,8 @@ class Registry(Settings):
     backbones: dict[str, ComponentSpec] = {}
     objectives: dict[str, ComponentSpec] = {}
     modalities: dict[str, ComponentSpec] = {}
+    tasks: dict[str, ComponentSpec] = {}
+    baselines: dict[str, ComponentSpec] = {}
     datasets: dict[str, DatasetSpec] = {}
     benchmarks: dict[str, BenchmarkSpec] = {}
     checkpoints: dict[str, CheckpointSpec] = {}
