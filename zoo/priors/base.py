@@ -47,6 +47,12 @@ class Prior(Component, nn.Module, ABC):
         super().__init__()
         self.dim = space.dim
 
+    def tell(self, width: int) -> None:
+        """Called once, of a model that is told ``width`` numbers, before it is trained.
+
+        A prior that depends on them makes what it needs for that; others stay p(z).
+        """
+
     @property
     def variance(self) -> float | None:
         """Of each coordinate of a code; None where it is not one known number."""

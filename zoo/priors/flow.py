@@ -2,29 +2,43 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
+
 import torch
 from torch import Tensor
 
-from zoo.core.latent_space import Euclidean
+from zoo.core.latent_space import Euclidean, LatentSpace
 from zoo.distributions.flow import Flow
 from zoo.nn.flows import Autoregressive
 from zoo.posteriors.gaussian import diagonal_normal
 from zoo.priors.base import Given, Prior
+from zoo.settings import Settings
 
 
 class FlowPrior(Prior):
-    """p(z) = N(f(z); 0, I) |det df/dz|, f an invertible map that a subclass makes.
+    """p(z|c) = N(f(z; c); 0, I) |det df/dz|, f an invertible map that a subclass makes.
 
     It starts close to N(0, I).
     """
 
     space = Euclidean
-    flow: Autoregressive
-    """f, of codes to noise."""
+
+    def __init__(self, config: Settings, space: LatentSpace, input_shape: tuple[int, ...]) -> None:
+        super().__init__(config, space, input_shape)
+        self.config = config
+        self.flow = self.make_flow(0)
+
+    @abstractmethod
+    def make_flow(self, context: int) -> Autoregressive:
+        """f, of codes to noise, told so many numbers."""
+
+    def tell(self, width: int) -> None:
+        self.flow = self.make_flow(width)
 
     def forward(self, given: Given) -> Flow:
-        base = diagonal_normal(given.like.new_zeros(self.dim), given.like.new_ones(self.dim))
-        return Flow(base, to_codes=self.flow.inverse(), to_noise=self.flow.map())
+        told, shape = given.condition, (*_places(given.condition), self.dim)
+        base = diagonal_normal(given.like.new_zeros(shape), given.like.new_ones(shape))
+        return Flow(base, to_codes=self.flow.inverse(told), to_noise=self.flow.map(told))
 
     @torch.no_grad()
     def sample(
@@ -36,3 +50,8 @@ class FlowPrior(Prior):
         noise = torch.randn(shape, generator=generator, device=like.device, dtype=like.dtype)
         codes, _ = self.forward(given).to_codes(temperature * noise)
         return codes
+
+
+def _places(condition: Tensor | None) -> tuple[int, ...]:
+    """Those of the examples that are told something."""
+    return () if condition is None else condition.shape[:-1]

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.distributions import Categorical, Distribution, MixtureSameFamily
 
 from zoo.core.latent_space import Euclidean, LatentSpace
+from zoo.distributions.precision import full_precision
 from zoo.posteriors.gaussian import MIN_SCALE, diagonal_normal
 from zoo.priors.base import Given, Prior
 from zoo.settings import Settings
@@ -19,9 +20,10 @@ SPREAD = 0.5
 
 
 class Mixture(Prior):
-    """p(z) = sum_k w_k N(z; mu_k, diag sigma_k^2), all of it learned.
+    """p(z|c) = sum_k w_k(c) N(z; mu_k, diag sigma_k^2), all of it learned.
 
-    At the start the weights are equal and mu_k ~ N(0, 0.5^2 I); sigma_k is such that codes have
+    The weights are softmax(b + A c): what is told chooses among components that all share. At the
+    start the weights are equal and mu_k ~ N(0, 0.5^2 I); sigma_k is such that codes have
     unit variance.
 
     >>> from zoo.core.latent_space import Euclidean
@@ -44,14 +46,26 @@ class Mixture(Prior):
         self.means = nn.Parameter(SPREAD * torch.randn(shape))
         self.log_scales = nn.Parameter(torch.full(shape, 0.5 * math.log(1 - SPREAD**2)))
 
+    def tell(self, width: int) -> None:
+        self.of_condition = nn.Linear(width, len(self.logits), bias=False)
+        nn.init.zeros_(self.of_condition.weight)
+
+    def weights(self, condition: Tensor | None) -> Categorical:
+        """w_k, (K,), or of each example told (B, C), (B, K)."""
+        logits = self.logits
+        if condition is not None:
+            logits = logits + self.of_condition(condition)
+        return Categorical(logits=full_precision(logits), validate_args=False)
+
     @property
     def scales(self) -> Tensor:
         """Standard deviations, (K, D)."""
         return self.log_scales.exp() + MIN_SCALE
 
     def forward(self, given: Given) -> Distribution:
-        weights = Categorical(logits=self.logits, validate_args=False)
-        components = diagonal_normal(self.means, self.scales)
+        weights = self.weights(given.condition)
+        shape = (*weights.batch_shape, *self.means.shape)
+        components = diagonal_normal(self.means.expand(shape), self.scales.expand(shape))
         return MixtureSameFamily(weights, components, validate_args=False)
 
     @torch.no_grad()
@@ -60,8 +74,11 @@ class Mixture(Prior):
     ) -> Tensor:
         """n draws (n, D); ``temperature`` scales the components' deviations alone."""
         at_least = max(n, 1)  # torch draws no fewer
-        weights = self.logits.softmax(0)
-        chosen = weights.multinomial(at_least, replacement=True, generator=generator)[:n]
+        weights = self.weights(given.condition).probs
+        if weights.ndim == 2:
+            chosen = weights.multinomial(1, generator=generator).squeeze(1)
+        else:
+            chosen = weights.multinomial(at_least, replacement=True, generator=generator)[:n]
         means, scales = self.means[chosen], self.scales[chosen]
         noise = torch.randn(
             means.shape, generator=generator, device=means.device, dtype=means.dtype

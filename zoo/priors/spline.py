@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from zoo.core.latent_space import LatentSpace
 from zoo.nn.flows import Autoregressive
 from zoo.priors.flow import FlowPrior
 from zoo.settings import Settings
@@ -34,7 +33,8 @@ class Spline(FlowPrior):
         width: int = Field(128, ge=1, le=8192)
         bins: int = Field(8, ge=2, le=256)
 
-    def __init__(self, config: Config, space: LatentSpace, input_shape: tuple[int, ...]) -> None:
-        super().__init__(config, space, input_shape)
-        sizes = config.transforms, config.width
-        self.flow = Autoregressive(space.dim, 0, *sizes, groups=2, bins=config.bins)
+    config: Config
+
+    def make_flow(self, context: int) -> Autoregressive:
+        sizes = self.config.transforms, self.config.width
+        return Autoregressive(self.dim, context, *sizes, groups=2, bins=self.config.bins)

@@ -48,6 +48,8 @@ class VAE(SingleLatentModel):
         space = space_of(config.posterior, config.latent_dim)
         self.posterior = config.posterior.build(partial(nn.Linear, in_features), config.latent_dim)
         self.prior = config.prior.build(space, config.input_shape)
+        if self.condition_width is not None:
+            self.prior.tell(self.condition_width)
         return space
 
     @property
