@@ -29,6 +29,7 @@ def experiment() -> Experiment:
         train={
             "epochs": 40,
             "ema_decay": 0.95,
+            "ema_snapshot_epochs": 10,
             "schedule": "cosine",
             "warmup_steps": 30,
             "kl_warmup_steps": 50,
@@ -71,6 +72,11 @@ def test_killed_at_random_moments_a_run_ends_bit_identical(tmp_path: Path) -> No
     assert kills >= KILLS - 2, "the run is too short to be killed so often"
     finish(torn)
     assert_same_run(torn, whole)
+    kept = [
+        {path.name: path.read_bytes() for path in (run / "averages").iterdir()}
+        for run in (torn, whole)
+    ]
+    assert len(kept[0]) == 4 and kept[0] == kept[1]
     assert not list(torn.glob("*.tmp")), "what a kill left half-written is cleared away"
     assert zoo.load(torn).sample(1).shape == (1, 1, 8, 8)
 

@@ -26,10 +26,11 @@ from zoo.data import Dataset, load_dataset
 from zoo.data.dataset import Identity
 from zoo.errors import ConfigError, TrainingError
 from zoo.storage.tensors import read_tensors
+from zoo.training.averages import MovingAverage, exponential
 from zoo.training.config import Experiment, TrainingConfig
 from zoo.training.launch import Run, train_experiment
 from zoo.training.loop import Trainer
-from zoo.training.optim import GradientGuard, MovingAverage, build_optimizer, learning_rate
+from zoo.training.optim import GradientGuard, build_optimizer, learning_rate
 from zoo.training.run import RunDirectory
 from zoo.variants.vae import VAE
 
@@ -231,7 +232,7 @@ def test_an_unavailable_device_is_refused_with_what_to_use(tmp_path: Path) -> No
 def test_moving_average_matches_its_definition() -> None:
     model = zoo.create("gaussian-vae", latent_dim=2, backbone=SMALL)
     weight = model.decoder.layers[0].weight
-    average = MovingAverage(model, 0.8)
+    average = MovingAverage(model, exponential(0.8))
     expected = weight.detach().clone()
     for step in range(50):
         with torch.no_grad():

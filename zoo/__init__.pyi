@@ -22,6 +22,7 @@ from zoo.training.config import Experiment as Experiment
 from zoo.training.launch import Run as Run
 from zoo.training.launch import resume as resume
 from zoo.training.launch import train_experiment as train_experiment
+from zoo.training.post_hoc import average as average
 from zoo.variants.univae.decoding import Beam as Beam
 from zoo.variants.univae.decoding import Draw as Draw
 from zoo.variants.univae.decoding import Greedy as Greedy

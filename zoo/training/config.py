@@ -41,6 +41,10 @@ class TrainingConfig(Settings):
     clip_grad_norm: float | None = Field(None, gt=0)
     ema_decay: float | None = Field(None, gt=0, lt=1)
     """Decay of the weights' moving average, which is then what is validated and released."""
+    ema_snapshot_epochs: int | None = Field(None, ge=1)
+    """Every so many epochs two averages are kept, of which ``zoo.average`` makes one of any length.
+
+    A snapshot takes twice the weights' memory on the disk."""
     patience: int | None = Field(None, ge=1)
     """Stop after so many epochs without a better validation ELBO; counted after the KL warm-up."""
     max_skipped_steps: int = Field(100, ge=0)

@@ -56,18 +56,7 @@ def train_experiment(
     """
     objective, variant = experiment.objective, experiment.variant
     objective.build().check(objective.name, variant, experiment.train)
-    dataset = load_dataset(
-        experiment.dataset if data is None else data,
-        root=experiment.data_root,
-        image_size=experiment.image_size,
-        image_channels=experiment.image_channels,
-        text_format=_text_format(experiment),
-        skip_unreadable=experiment.skip_unreadable,
-    )
-    if experiment.labelled is not None:
-        dataset = with_few_labels(dataset, experiment.labelled, experiment.train.seed)
-    dataset = dataset.conditioned(conditioned_on(experiment.model))
-    experiment = complete(experiment, dataset)
+    dataset, experiment = with_data(experiment, data)
     default = f"runs/{variant}-{dataset.name}-s{experiment.train.seed}"
     run = RunDirectory(as_path(directory or default, "directory"))
     choose_device(experiment.train.device)  # before the folder is made
@@ -79,6 +68,22 @@ def train_experiment(
             run.check(experiment)
             model, record = Trainer(experiment, dataset, run, device, progress).run()
         return Run(model, run.path, record)
+
+
+def with_data(experiment: Experiment, data: object | None) -> tuple[Dataset, Experiment]:
+    """The data of an experiment, or what stands for them, and what of it they decide."""
+    dataset = load_dataset(
+        experiment.dataset if data is None else data,
+        root=experiment.data_root,
+        image_size=experiment.image_size,
+        image_channels=experiment.image_channels,
+        text_format=_text_format(experiment),
+        skip_unreadable=experiment.skip_unreadable,
+    )
+    if experiment.labelled is not None:
+        dataset = with_few_labels(dataset, experiment.labelled, experiment.train.seed)
+    dataset = dataset.conditioned(conditioned_on(experiment.model))
+    return dataset, complete(experiment, dataset)
 
 
 def resume(

@@ -73,8 +73,8 @@ class Trainer(Session):
         value.backward()  # type: ignore[no-untyped-call]
         self.guard.check(step, (value.detach(), *self._in_order(logs)))
         self.guard.step(self.optimizer)
-        if self.average is not None:
-            self.average.update(step)
+        for average in self.averages:
+            average.update(step)
         self.position.step += 1
 
     def _in_order(self, logs: Mapping[str, Tensor]) -> list[Tensor]:
@@ -120,10 +120,19 @@ class Trainer(Session):
         self.directory.append_metrics(record)
         self.selection.consider(model, record, self.position)
         self.position.stopped = self.selection.out_of_patience(self.position)
+        self.keep_averages()
         told = self.validation.split.conditions(SAMPLES)
         self.reporter.epoch(record, model, self.config.sample_every_epochs, told)
         if self.done or self.save_is_due():
             self.save()
+
+    def keep_averages(self) -> None:
+        """Write those of which others are made, every so many epochs and at the end."""
+        every = self.config.ema_snapshot_epochs
+        if every is not None and (self.epoch % every == 0 or self.done):
+            self.directory.snapshots.write(
+                self.position.step, {n: a.model.state_dict() for n, a in self.kept.items()}
+            )
 
     def training_record(self) -> dict[str, Any]:
         """The epoch's means over its good steps; reports or refuses skipped ones."""

@@ -1,11 +1,10 @@
-"""Optimisers, schedules, moving averages and the guard against non-finite gradients.
+"""Optimisers, schedules and the guard against non-finite gradients.
 
 Nothing here waits for the device: counters live beside the weights and are read when logged.
 """
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,7 +12,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from zoo.core.model import LatentVariableModel
 from zoo.errors import TrainingError
 from zoo.training.config import TrainingConfig
 
@@ -52,28 +50,6 @@ def kl_weight(config: TrainingConfig, step: int) -> float:
     [0.25, 0.5, 1.0, 1.0]
     """
     return min(1.0, (step + 1) / max(1, config.kl_warmup_steps))
-
-
-class MovingAverage:
-    """A copy of a model that follows it: a <- d a + (1 - d) w after every step.
-
-    d = min(decay, (1 + step) / (10 + step)), so that the first, random weights are soon forgotten.
-    """
-
-    def __init__(self, model: LatentVariableModel, decay: float) -> None:
-        self.model, self.decay = copy.deepcopy(model), decay
-        # Walking the modules for these at every step would take as long as the update itself.
-        self.averages: list[Tensor] = list(self.model.parameters())
-        self.weights: list[Tensor] = list(model.parameters())
-        self.buffers = list(zip(self.model.buffers(), model.buffers(), strict=True))
-
-    @torch.no_grad()
-    def update(self, step: int) -> None:
-        """Follow the model after its optimiser's step number ``step``, from 0."""
-        weight = 1 - min(self.decay, (1 + step) / (10 + step))
-        torch._foreach_lerp_(self.averages, self.weights, weight)
-        for average, buffer in self.buffers:
-            average.copy_(buffer)
 
 
 @dataclass

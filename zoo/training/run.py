@@ -20,6 +20,7 @@ from zoo.files import write_atomically
 from zoo.mappings import differences
 from zoo.settings import shortened
 from zoo.training.config import HARMLESS, Experiment, read_experiment
+from zoo.training.snapshots import Snapshots
 from zoo.yaml_files import dump, read_text
 
 
@@ -32,6 +33,7 @@ class RunDirectory:
         self.metrics = path / "metrics.jsonl"
         self.last = path / "last.safetensors"
         self.best = path / "best.safetensors"
+        self.snapshots = Snapshots(path / "averages")
         self._hardware = path / "hardware.txt"
 
     @contextmanager
@@ -102,7 +104,7 @@ class RunDirectory:
 
     def clear_leftovers(self) -> None:
         """Remove files that a kill left half-written; only for the holder of the lock."""
-        for leftover in self.path.glob(".zoo-*.tmp"):
+        for leftover in self.path.rglob(".zoo-*.tmp"):
             leftover.unlink()
 
     def append_metrics(self, record: dict[str, Any]) -> None:

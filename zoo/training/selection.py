@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -57,8 +58,10 @@ class Selection:
             self.write(*self.unsaved)
             self.unsaved = None
 
-    def write(self, model: LatentVariableModel, record: Mapping[str, Any]) -> None:
-        """Write a model as a checkpoint."""
+    def write(
+        self, model: LatentVariableModel, record: Mapping[str, Any], path: Path | None = None
+    ) -> None:
+        """Write a model as a checkpoint, the run's best one unless another ``path`` is said."""
         stored = self.experiment.model_dump(mode="json")
         training = {
             **record,
@@ -68,7 +71,7 @@ class Selection:
             **{key: stored[key] for key in CONVERSION if stored[key] is not None},
         }
         checkpoint.save(
-            self.run.best,
+            path or self.run.best,
             model,
             variant=self.experiment.variant.name,
             dataset=self.experiment.dataset,

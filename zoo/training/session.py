@@ -17,9 +17,10 @@ from zoo.data.text import vocabulary_warning
 from zoo.devices import hardware
 from zoo.errors import ConfigError
 from zoo.objectives import Step
+from zoo.training.averages import STORED, MovingAverage, exponential, power
 from zoo.training.config import Experiment, TrainingConfig
 from zoo.training.device import autocast, precision_warning
-from zoo.training.optim import GradientGuard, MovingAverage, build_optimizer
+from zoo.training.optim import GradientGuard, build_optimizer
 from zoo.training.progress import Reporter
 from zoo.training.run import RunDirectory
 from zoo.training.selection import Selection
@@ -46,7 +47,9 @@ class Session:
         self.objective.check_model(experiment.objective.name, self.model)
         self.objective.check_data(experiment.objective.name, data)
         decay = self.config.ema_decay
-        self.average = MovingAverage(self.model, decay) if decay is not None else None
+        self.average = None if decay is None else MovingAverage(self.model, exponential(decay))
+        lengths = STORED if self.config.ema_snapshot_epochs else ()
+        self.kept = {length: MovingAverage(self.model, power(length)) for length in lengths}
         self.train_split = data.train.to(device)
         self.batch_size = min(self.config.batch_size, len(data.train))
         self.steps_per_epoch = len(data.train) // self.batch_size
@@ -69,9 +72,11 @@ class Session:
         labelled = labelled_of(data.train)
         self.at = Step(weight, len(data.train), 0 if labelled is None else len(labelled))
         self.position = Position()
-        self.state = RunState(
-            experiment, device, data.identity, self.model, self.average, self.optimizer, self.guard
-        )
+        self.averages = [*self.kept.values(), *([] if self.average is None else [self.average])]
+        models = {"model": self.model, **{f"average-{n}": a.model for n, a in self.kept.items()}}
+        if self.average is not None:
+            models["average"] = self.average.model
+        self.state = RunState(experiment, device, data.identity, models, self.optimizer, self.guard)
         figure = self.objective.selects(self.model)
         self.selection = Selection(directory, experiment, data.identity.digest, figure)
         self.skipped = data.skipped
@@ -101,8 +106,8 @@ class Session:
             self.position.fitted &= self.done  # a longer run fits again at its new end
         elif self.experiment.start_from is not None:
             load_start(self.experiment.start_from, self.model)
-            if self.average is not None:
-                self.average.model.load_state_dict(self.model.state_dict())
+            for average in self.averages:
+                average.model.load_state_dict(self.model.state_dict())
         if self.directory.record_config(self.experiment) and self.position.stopped:
             self.reporter.warn(
                 f"train.patience = {self.config.patience} stopped this run at epoch {self.epoch}; "

@@ -16,7 +16,7 @@ from zoo.data.dataset import Identity
 from zoo.errors import CheckpointError, TrainingError
 from zoo.storage.tensors import read_tensors, write_tensors
 from zoo.training.config import Experiment
-from zoo.training.optim import GradientGuard, MovingAverage
+from zoo.training.optim import GradientGuard
 from zoo.training.run import refuse_difference
 
 LAYOUT = "zoo-run-5"
@@ -37,7 +37,7 @@ class Position:
 
 
 class RunState:
-    """The tensors of a run: weights, moments, averages, counters, random state.
+    """The tensors of a run: weights, averages (both among ``models``), moments, counters, noise.
 
     ``data`` identifies the examples: a run goes on only with those it began with, and with the
     settings it began with.
@@ -48,16 +48,13 @@ class RunState:
         experiment: Experiment,
         device: torch.device,
         data: Identity,
-        model: LatentVariableModel,
-        average: MovingAverage | None,
+        models: Mapping[str, LatentVariableModel],
         optimizer: torch.optim.Optimizer,
         guard: GradientGuard,
     ) -> None:
         self.device, self.data, self.optimizer = device, data, optimizer
         self.decoder_warning: str | None = None
-        self.experiment, self.models = experiment, {"model": model}
-        if average is not None:
-            self.models["average"] = average.model
+        self.experiment, self.models = experiment, models
         # What a run resumed in the middle of an epoch must know to report the whole of it.
         self.counters = {"steps": guard.table, "gradient_norm": guard.norm}
 
