@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 
 import torch
@@ -19,6 +20,9 @@ from zoo.core.model import LatentVariableModel, ModelConfig
 from zoo.core.reading import as_codes
 from zoo.errors import ConfigError, DataError
 from zoo.likelihoods import Likelihood
+
+AT_ONCE, FEWEST = 2**22, 128
+"""Numbers of p(x|z) that are decoded together, and examples at the least."""
 
 
 class LatentVectorConfig(ModelConfig):
@@ -68,6 +72,12 @@ class SingleLatentModel(LatentVariableModel):
     @property
     def conditioning(self) -> ConditionConfig | None:
         return self.config.condition
+
+    @property
+    def decode_batch(self) -> int:
+        """Fewer, the more numbers p(x|z) is made of: far beyond the caches each takes longer."""
+        each = self.likelihood.channels * math.prod(self.config.input_shape[1:])
+        return max(FEWEST, min(super().decode_batch, AT_ONCE // each))
 
     def features(self, batch: Batch) -> Tensor:
         """What the code is made of, (B, F)."""
