@@ -71,7 +71,7 @@ def read_table(table: RawTable, reading: TableReading) -> tuple[TableSplits, Tab
     _refuse_gaps(rows, table.columns)
     numbers, classes = _classes(labels, known)
     splits = _split(rows.x, table, numbers)
-    schema = known or _fit(rows, splits[0], labels, classes)
+    schema = known or _fit(rows, splits[0], labels, classes, table)
     modality_of((rows.x.shape[1],), schema).check_values(torch.from_numpy(rows.x), "columns")
     return splits, schema
 
@@ -164,13 +164,21 @@ def _beside(
 
 
 def _fit(
-    rows: _Rows, train: TableSplit, labels: RawColumn | None, classes: tuple[str, ...]
+    rows: _Rows,
+    train: TableSplit,
+    labels: RawColumn | None,
+    classes: tuple[str, ...],
+    table: RawTable,
 ) -> TableSchema:
     learned = train.rows.numpy()
     columns = tuple(
         fitted(name, asked, values, rows.x[:, place], learned[:, place])
         for place, (name, asked, values) in enumerate(rows.settings)
     )
+    read = {name for name, _, _ in rows.settings}
     return TableSchema(
-        columns=columns, labels=None if labels is None else labels.name, classes=classes
+        columns=columns,
+        labels=None if labels is None else labels.name,
+        classes=classes,
+        left_out=tuple(each.name for each in table.columns if each.name not in read),
     )
