@@ -68,7 +68,7 @@ def read_table(table: RawTable, reading: TableReading) -> tuple[TableSplits, Tab
         rows = _Rows(read_known(table, known, reading.unknown_is_missing))
     else:
         rows = _typed(kinds_of(table, reading.columns))  # type: ignore[arg-type]
-    _refuse_gaps(rows, table.columns)
+    _refuse_gaps(rows)
     numbers, classes = _classes(labels, known)
     splits = _split(rows.x, table, numbers)
     schema = known or _fit(rows, splits[0], labels, classes, table)
@@ -113,7 +113,7 @@ def _typed(kinds: Sequence[tuple[RawColumn, dict[str, Any]]]) -> _Rows:
     return _Rows(np.stack(columns, axis=1), settings)
 
 
-def _refuse_gaps(rows: _Rows, columns: Sequence[RawColumn]) -> None:
+def _refuse_gaps(rows: _Rows) -> None:
     """Raise DataError for a row without any value."""
     if not rows.x.shape[1]:
         raise DataError("there is no column but the labels; give some to learn from")

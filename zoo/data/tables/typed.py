@@ -129,8 +129,13 @@ def _by_name(table: RawTable, schema: TableSchema) -> dict[str, RawColumn]:
     return found
 
 
-def fitted(name: str, settings: dict[str, Any], values: Sequence[str], column: NDArray[np.float32],
-           train: NDArray[np.float32]) -> Column:  # fmt: skip
+def fitted(
+    name: str,
+    settings: dict[str, Any],
+    values: Sequence[str],
+    column: NDArray[np.float32],
+    train: NDArray[np.float32],
+) -> Column:
     """A column's schema, of what the training split has of it, or all where that is one value.
 
     Raises DataError for what its kind cannot be.
@@ -146,6 +151,7 @@ def fitted(name: str, settings: dict[str, Any], values: Sequence[str], column: N
             )
     try:
         found = kind.fit(numbers.astype(np.float64), values).model_dump()
-        return Column.parse({"name": name, "kind": {**found, **settings}}, f"column {name!r}")
+        asked = {key: value for key, value in settings.items() if key != "values"}
+        return Column.parse({"name": name, "kind": {**found, **asked}}, f"column {name!r}")
     except ConfigError as error:
         raise DataError(f"column {name!r}: {error}") from error
