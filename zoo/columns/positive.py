@@ -22,7 +22,8 @@ class _Shifted(Transformed):
     """exp(y) - offset of a normal y, of which draws below 0, as no data are, are 0."""
 
     def sample(self, sample_shape: Any = ()) -> Tensor:
-        return super().sample(sample_shape).clamp(min=0)
+        drawn: Tensor = super().sample(sample_shape)  # type: ignore[no-untyped-call]
+        return drawn.clamp(min=0)
 
 
 class Positive(NumberColumns):
