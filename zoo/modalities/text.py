@@ -11,7 +11,7 @@ from torch import Tensor
 
 from zoo.core.checks import described
 from zoo.errors import DataError
-from zoo.modalities.base import Modality, host_values
+from zoo.modalities.base import Form, Modality, host_values
 from zoo.modalities.tokenizer import END, PAD, Tokenizer
 from zoo.settings import shortened
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 class Text(Modality):
     """Sentences as ids int64 (B, T), each ended and then padded, T at most ``shape[0]``.
 
-    ``tokenizer`` is the JSON of the one that cuts them.
+    ``form`` is the JSON of the tokenizer that cuts them.
 
     >>> text = Text((6,), Tokenizer.learn(["a cat", "a hat"], "characters").json)
     >>> text.write(text.read(["a hat"]))
@@ -34,14 +34,15 @@ class Text(Modality):
     name, parts = "text", "tokens"
     kinds = ("tokens",)
     suffixes = (".txt",)
+    has_squared_error = False
 
     @classmethod
-    def fits(cls, shape: tuple[int, ...], tokenizer: str | None) -> bool:
-        return tokenizer is not None and len(shape) == 1
+    def fits(cls, shape: tuple[int, ...], form: Form) -> bool:
+        return isinstance(form, str) and len(shape) == 1
 
-    def __init__(self, shape: tuple[int, ...], tokenizer: str) -> None:
+    def __init__(self, shape: tuple[int, ...], form: str) -> None:
         super().__init__(shape)
-        self.json = tokenizer
+        self.json = form
 
     @cached_property
     def _tokenizer(self) -> Tokenizer:
