@@ -77,7 +77,6 @@ def mnist(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (REPRODUCE, ["--directory", "runs/{d}-{seed}"], "use {posterior}, {d} and {seed}"),
         (REPRODUCE, ["--directory", "runs/{dim}"], "only {posterior}, {d} and {seed} are known"),
         (REPRODUCE, ["--table", "--markdown"], "not allowed with argument --table"),
-        ("draw_sphere", ["--sphere", "run"], "required: --plane, --output"),
     ],
 )
 def test_nonsense_is_refused(
@@ -95,7 +94,6 @@ NAMES = [
     "benchmark_startup",
     "benchmark_univae",
     "reproduce_hyperspherical",
-    "draw_sphere",
 ]
 
 

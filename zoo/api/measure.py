@@ -9,8 +9,8 @@ from typing import Any, TypeAlias
 import torch
 
 from zoo.api.arguments import whole_number
-from zoo.api.source import Opened, Source, open_all, opened
-from zoo.data import Dataset, Examples, load_for_model
+from zoo.api.source import Opened, Source, dataset_for, open_all, opened
+from zoo.data import Dataset, Examples
 from zoo.data.conversion import Conversion, ImageSize
 from zoo.errors import ConfigError, did_you_mean
 from zoo.evaluation import (
@@ -187,16 +187,6 @@ def _measure(entry: Opened, protocol: _Protocol, progress: Progress | None = Non
 
 
 def _data_for(entry: Opened, protocol: _Protocol) -> Dataset:
-    """The protocol's dataset as the model reads it; its own one must be what it was trained on."""
-    own = protocol.dataset is None
-    dataset = entry.dataset if own else protocol.dataset
-    if dataset is None:
-        raise ConfigError("say which dataset to evaluate on, for example dataset='mnist'")
-    return load_for_model(
-        entry.model.config,
-        dataset,
-        root=protocol.data_root,
-        image_size=protocol.image_size,
-        image_channels=protocol.image_channels,
-        trained_on=entry.metadata.data if own and entry.metadata else None,
-    )
+    """The protocol's dataset as the model reads it."""
+    conversion = (protocol.image_size, protocol.image_channels)
+    return dataset_for(entry, protocol.dataset, protocol.data_root, *conversion)

@@ -13,6 +13,8 @@ from torch import nn
 from zoo.api.load import file_of, load_with_metadata
 from zoo.core.condition import needed_condition
 from zoo.core.model import LatentVariableModel
+from zoo.data import Dataset, load_for_model
+from zoo.data.conversion import ImageSize
 from zoo.devices import existing_device
 from zoo.errors import ConfigError
 from zoo.evaluation import Reader
@@ -95,6 +97,35 @@ def open_all(
     found = [opened(each, device) for each in sources]
     names = _told_apart([each.name for each in found])
     return [each._replace(name=name) for each, name in zip(found, names, strict=True)]
+
+
+def dataset_for(
+    entry: Opened,
+    dataset: object | None,
+    data_root: str | None = None,
+    image_size: ImageSize | None = None,
+    image_channels: int | None = None,
+) -> Dataset:
+    """A dataset as a model reads it, by default the one it was trained on, which must be the same.
+
+    Raises ConfigError where none is named and the model does not say one, DataError for data that
+    do not fit the model.
+    """
+    own = dataset is None
+    dataset = entry.dataset if own else dataset
+    if dataset is None:
+        raise ConfigError(
+            "the model does not say which dataset it was trained on; name one, for example "
+            "dataset='mnist' (--dataset)"
+        )
+    return load_for_model(
+        entry.model.config,
+        dataset,
+        root=data_root,
+        image_size=image_size,
+        image_channels=image_channels,
+        trained_on=entry.metadata.data if own and entry.metadata else None,
+    )
 
 
 def _told_apart(names: Sequence[str]) -> Iterator[str]:

@@ -41,6 +41,11 @@ def write_lines(path: Path, *columns: Sequence[Tensor | list[str]]) -> None:
     _write(path, "".join(f"{line}\n" for line in lines).encode())
 
 
+def say(what: str, path: Path) -> None:
+    """Tell, beside the output, what was written where."""
+    typer.echo(f"wrote {what} to {path}", err=True)
+
+
 def joined(parts: Sequence[Tensor | list[str]]) -> Tensor:
     """Batches of images or vectors in one tensor."""
     import torch

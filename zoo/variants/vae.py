@@ -99,6 +99,9 @@ class VAE(SingleLatentModel):
         told = self.told(condition, self._like)
         return self.prior.sample(n, self._given(told), temperature, generator)
 
+    def quantiles(self, u: Tensor, condition: Tensor | None = None) -> Tensor:
+        return self.prior.quantiles(u, self._given(self.told(condition, self._like)))
+
     def _inferred(self, x: Tensor, told: Tensor | None) -> tuple[Distribution, Distribution]:
         """q(z|x, c) and p(z|c) of examples (B, ...) told (B, C), or (S, B, C): then S B of each."""
         features: Tensor = self.encoder(x)  # (B, F)
