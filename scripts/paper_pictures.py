@@ -5,8 +5,8 @@
 Figure 4 of Kingma & Welling 2014 (arXiv:1312.6114): what a plane of codes, at quantiles of its
 prior, looks like, learned of MNIST and of the Frey faces. Then MNIST under cross-entropy (Bernoulli
 pixels) beside squared error (normal pixels of variance 1/2), one network for both: codes of test
-images, and the manifold. Runs lie in --runs; one that was killed goes on. Of the faces only the
-picture may be published, no weights.
+images, and the manifold, each model a row. Runs lie in --runs; one that was killed goes on. Of the
+faces only the picture may be published, no weights.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ OUTPUT = Path(__file__).parents[1] / "checkpoints" / "images"
 DIGITS: dict[str, Any] = {
     "backbone": {"name": "mlp", "hidden": [256, 128]},
     "latent_dim": 2,
-    "epochs": 12,
+    "epochs": 10,
     "lr": 1e-3,
 }
 FACES: dict[str, Any] = {
-    "backbone": {"name": "mlp", "hidden": [200, 200]},
+    "backbone": {"name": "mlp", "hidden": [200]},
     "latent_dim": 2,
-    "epochs": 400,
+    "epochs": 200,
     "lr": 1e-3,
     "batch_size": 64,
-    "likelihood": {"name": "gaussian", "scale": 0.1, "learned": True},
+    "likelihood": {"name": "gaussian", "scale": 0.1},
 }
 PAPER = (255, 255, 255)
 GAP = 16
@@ -43,17 +43,23 @@ GAP = 16
 def main(arguments: list[str] | None = None) -> int:
     """Train what is missing and write the pictures."""
     options = parse_arguments(arguments)
-    write = options.output / "manifold-frey.png"
     faces = trained("frey", options.frey, options, FACES)
-    save(write, zoo.draw("manifold", faces, n=options.side).picture)
-    models = [
+    digits, squared = (
         trained(f"mnist-{likelihood}", "mnist", options, {**DIGITS, "likelihood": likelihood})
         for likelihood in ("bernoulli", "gaussian")
+    )
+    of_digits, of_faces, of_squared = (
+        zoo.draw("manifold", run, n=options.side).picture for run in (digits, faces, squared)
+    )
+    height = of_digits.height
+    both = in_a_row(scaled(of_digits, height), scaled(of_faces, height))
+    save(options.output / "manifolds.png", both)
+    maps = [
+        zoo.draw("latent-map", run, data_root=options.data_root).picture
+        for run in (digits, squared)
     ]
-    manifolds = [zoo.draw("manifold", model, n=options.side).picture for model in models]
-    maps = [zoo.draw("latent-map", model, data_root=options.data_root).picture for model in models]
-    save(options.output / "manifold-mnist.png", manifolds[0])
-    rows = [in_a_row(*maps), in_a_row(*(as_wide(m, maps[0].width) for m in manifolds))]
+    planes = [scaled(picture, height) for picture in (of_digits, of_squared)]
+    rows = [in_a_row(plane, scaled(each, height)) for plane, each in zip(planes, maps, strict=True)]
     save(options.output / "cross-entropy-and-squared-error.png", in_a_column(*rows))
     return 0
 
@@ -104,9 +110,9 @@ def in_a_column(*pictures: Image.Image) -> Image.Image:
     return in_a_row(*turned).transpose(Image.Transpose.TRANSPOSE)
 
 
-def as_wide(picture: Image.Image, width: int) -> Image.Image:
-    """Scaled to a width."""
-    height = round(picture.height * width / picture.width)
+def scaled(picture: Image.Image, height: int) -> Image.Image:
+    """In colour, and of that height."""
+    width = round(picture.width * height / picture.height)
     return picture.convert("RGB").resize((width, height), Image.Resampling.LANCZOS)
 
 

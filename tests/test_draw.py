@@ -27,6 +27,7 @@ from zoo.testing.cases import cases_of
 TURNED = {
     "manifold": {"principal": True, "n": 2},
     "traverse": {"n": 2, "steps": 3},
+    "interpolate": {"steps": 3},
     "temperatures": {"n": 2, "temperatures": [1.0]},
     "groups": {"n": 3, "draws": 1},
 }
@@ -320,6 +321,8 @@ class TestCalls:
             zoo.draw("latent-map", "gaussian-vae-digits", steps=3)
         with pytest.raises(UnsupportedError, match="token by token"):
             zoo.draw("traverse", "gaussian-vae-digits", decoding=zoo.Greedy())
+        with pytest.raises(ConfigError, match="unknown split 'tests'; did you mean 'test'"):
+            zoo.draw("traverse", "gaussian-vae-digits", split="tests")
         with pytest.raises(ConfigError, match="does not say which dataset"):
             zoo.draw("traverse", zoo.create("gaussian-vae"))
 

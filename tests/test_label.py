@@ -106,7 +106,7 @@ def test_draws_do_not_depend_on_the_codes() -> None:
 def test_a_model_that_infers_classes_has_its_own_accuracy() -> None:
     run = zoo.create("m2", latent_dim=2, hidden=[8])
     data = zoo.load_dataset("digits")
-    found = zoo.label(run, labels=20, draws=2, dataset="digits")
+    found = zoo.label(run, labels=np.int64(20), draws=2, dataset="digits")  # type: ignore[arg-type]
     test = data.test.fixed("binary", 0)
     batch = test.batch(torch.arange(len(test)), kind="real")
     right = (run.classify(batch.x).argmax(1) == batch.labels).double().mean()  # type: ignore[operator]

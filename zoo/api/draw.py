@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import inspect
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
 from zoo.api.arguments import plain, whole_number
-from zoo.api.source import Opened, Source, dataset_for, opened
+from zoo.api.source import Opened, Source, check_split, dataset_for, opened
 from zoo.api.train import Option
 from zoo.core.batch import Batch
 from zoo.core.component import Selected, component_class
@@ -29,7 +29,7 @@ def draw(
     source: Source,
     *,
     dataset: object | None = None,
-    split: Literal["train", "validation", "test"] = "test",
+    split: str = "test",
     decoding: Decoding | None = None,
     seed: int = 0,
     data_root: str | None = None,
@@ -61,6 +61,7 @@ def draw(
     >>> sheet.picture.size, tuple(sheet.shown.shape)
     ((448, 133), (14, 1, 8, 8))
     """
+    check_split(split)
     drawing = _drawing(kind, plain(options))
     entry = opened(source, device)
     model, seed = entry.model, whole_number("seed", seed)

@@ -46,7 +46,8 @@ def label(
     >>> found.accuracies[100]["neighbours"].mean > found.accuracies[50]["neighbours"].mean > 0.4
     True
     """
-    counts = [labels] if isinstance(labels, int) else list(labels)
+    counts = plain(labels)
+    counts = list(counts) if isinstance(counts, Sequence) else [counts]
     options = plain({"labels": counts, "draws": draws, "neighbours": neighbours})
     task: Label = Selected.parse("tasks", {"name": "label", **options}).build()
     entry, seed = opened(source, device), whole_number("seed", seed)

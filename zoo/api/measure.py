@@ -9,10 +9,10 @@ from typing import Any, TypeAlias
 import torch
 
 from zoo.api.arguments import whole_number
-from zoo.api.source import Opened, Source, dataset_for, open_all, opened
+from zoo.api.source import Opened, Source, check_split, dataset_for, open_all, opened
 from zoo.data import Dataset, Examples
 from zoo.data.conversion import Conversion, ImageSize
-from zoo.errors import ConfigError, did_you_mean
+from zoo.errors import ConfigError
 from zoo.evaluation import (
     Comparison,
     Evaluation,
@@ -27,7 +27,6 @@ from zoo.registry import registry
 Progress: TypeAlias = Callable[[int, int], None]
 
 DEFAULT_SAMPLES = 1000
-SPLITS = ("train", "validation", "test")
 
 
 @dataclass(frozen=True)
@@ -44,9 +43,7 @@ class _Protocol:
     image_channels: int | None = None
 
     def __post_init__(self) -> None:
-        if self.split not in SPLITS:
-            guess = did_you_mean(self.split, SPLITS)
-            raise ConfigError(f"unknown split {self.split!r}{guess} Known: {', '.join(SPLITS)}.")
+        check_split(self.split)
         for option in ("samples", "examples", "seed"):
             if (value := getattr(self, option)) is not None or option != "examples":
                 object.__setattr__(self, option, whole_number(option, value))
