@@ -77,7 +77,8 @@ def mnist(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (REPRODUCE, ["--directory", "runs/{d}-{seed}"], "use {posterior}, {d} and {seed}"),
         (REPRODUCE, ["--directory", "runs/{dim}"], "only {posterior}, {d} and {seed} are known"),
         (REPRODUCE, ["--table", "--markdown"], "not allowed with argument --table"),
-        ("draw_sphere", ["--sphere", "run"], "required: --plane, --output"),
+        ("paper_pictures", [], "required: --frey"),
+        ("measure_labels", ["--draws", "0"], "must be at least 1"),
     ],
 )
 def test_nonsense_is_refused(
@@ -95,7 +96,8 @@ NAMES = [
     "benchmark_startup",
     "benchmark_univae",
     "reproduce_hyperspherical",
-    "draw_sphere",
+    "measure_labels",
+    "paper_pictures",
 ]
 
 
@@ -510,3 +512,33 @@ def test_a_training_has_one_fingerprint(script: Any, capsys: pytest.CaptureFixtu
     with pytest.raises(SystemExit):
         main(["autoencodr"])
     assert "did you mean 'autoencoder'" in capsys.readouterr().err
+
+
+def test_labels_are_measured_once_and_shown_beside_the_paper_s(
+    script: Any, mnist: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output, module = tmp_path / "labels.json", script("measure_labels")
+    arguments = ["--models", "gaussian-vae-mnist", "--labels", "100", "--draws", "2"]
+    arguments += ["--data-root", str(mnist), "--output", str(output)]
+    assert module.main(arguments) == 0
+    (record,) = json.loads(output.read_text()).values()
+    found = record["accuracies"]["100"]
+    assert set(found) == {"neighbours", "linear probe"}
+    shown = capsys.readouterr().out
+    assert f"{100 * found['neighbours']['mean']:.1f} ± " in shown
+    assert "| N-VAE, d = 2 (paper) | 72.6 | 80.8 | 81.7 | - | - | - |" in shown
+    before = output.stat().st_mtime_ns
+    assert module.main(arguments) == 0
+    assert output.stat().st_mtime_ns == before
+
+
+def test_the_paper_s_pictures(script: Any, mnist: Path, tmp_path: Path) -> None:
+    faces = tmp_path / "faces.npz"
+    np.savez(faces, images=np.random.default_rng(0).integers(0, 256, (200, 28, 20), np.uint8))
+    arguments = ["--data-root", str(mnist), "--frey", str(faces), "--epochs", "1", "--side", "2"]
+    arguments += ["--runs", str(tmp_path / "runs"), "--output", str(tmp_path / "pictures")]
+    assert script("paper_pictures").main(arguments) == 0
+    names = {"manifolds.png", "cross-entropy-and-squared-error.png"}
+    assert {path.name for path in (tmp_path / "pictures").iterdir()} == names
+    with Image.open(tmp_path / "pictures" / "manifolds.png") as picture:
+        assert picture.format == "PNG"

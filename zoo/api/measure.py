@@ -9,10 +9,10 @@ from typing import Any, TypeAlias
 import torch
 
 from zoo.api.arguments import whole_number
-from zoo.api.source import Opened, Source, open_all, opened
-from zoo.data import Dataset, Examples, load_for_model
+from zoo.api.source import Opened, Source, check_split, dataset_for, open_all, opened
+from zoo.data import Dataset, Examples
 from zoo.data.conversion import Conversion, ImageSize
-from zoo.errors import ConfigError, did_you_mean
+from zoo.errors import ConfigError
 from zoo.evaluation import (
     Comparison,
     Evaluation,
@@ -27,7 +27,6 @@ from zoo.registry import registry
 Progress: TypeAlias = Callable[[int, int], None]
 
 DEFAULT_SAMPLES = 1000
-SPLITS = ("train", "validation", "test")
 
 
 @dataclass(frozen=True)
@@ -45,9 +44,7 @@ class _Protocol:
     unknown_is_missing: bool = False
 
     def __post_init__(self) -> None:
-        if self.split not in SPLITS:
-            guess = did_you_mean(self.split, SPLITS)
-            raise ConfigError(f"unknown split {self.split!r}{guess} Known: {', '.join(SPLITS)}.")
+        check_split(self.split)
         for option in ("samples", "examples", "seed"):
             if (value := getattr(self, option)) is not None or option != "examples":
                 object.__setattr__(self, option, whole_number(option, value))
@@ -190,17 +187,8 @@ def _measure(entry: Opened, protocol: _Protocol, progress: Progress | None = Non
 
 
 def _data_for(entry: Opened, protocol: _Protocol) -> Dataset:
-    """The protocol's dataset as the model reads it; its own one must be what it was trained on."""
-    own = protocol.dataset is None
-    dataset = entry.dataset if own else protocol.dataset
-    if dataset is None:
-        raise ConfigError("say which dataset to evaluate on, for example dataset='mnist'")
-    return load_for_model(
-        entry.model.config,
-        dataset,
-        root=protocol.data_root,
-        image_size=protocol.image_size,
-        image_channels=protocol.image_channels,
-        trained_on=entry.metadata.data if own and entry.metadata else None,
-        unknown_is_missing=protocol.unknown_is_missing,
+    """The protocol's dataset as the model reads it."""
+    conversion = (protocol.image_size, protocol.image_channels)
+    return dataset_for(
+        entry, protocol.dataset, protocol.data_root, *conversion, protocol.unknown_is_missing
     )

@@ -13,8 +13,10 @@ from torch import nn
 from zoo.api.load import file_of, load_with_metadata
 from zoo.core.condition import needed_condition
 from zoo.core.model import LatentVariableModel
+from zoo.data import Dataset, load_for_model
+from zoo.data.conversion import ImageSize
 from zoo.devices import existing_device
-from zoo.errors import ConfigError
+from zoo.errors import ConfigError, did_you_mean
 from zoo.evaluation import Reader
 from zoo.storage import checkpoint
 from zoo.training.launch import Run
@@ -24,6 +26,7 @@ Source: TypeAlias = nn.Module | Run | str | Path
 """A model, also a compiled one or one wrapped for distributed training; the result of a training;
 the name of a released checkpoint, a file, or a run's folder."""
 
+SPLITS = ("train", "validation", "test")
 _WRAPPED_AS = ({"_orig_mod"}, {"module"})
 """The only child of what torch.compile returns, and of what DistributedDataParallel is."""
 
@@ -97,6 +100,44 @@ def open_all(
     found = [opened(each, device) for each in sources]
     names = _told_apart([each.name for each in found])
     return [each._replace(name=name) for each, name in zip(found, names, strict=True)]
+
+
+def check_split(split: str) -> None:
+    """Raise ConfigError for what is no part of a dataset."""
+    if split not in SPLITS:
+        guess = did_you_mean(split, SPLITS)
+        raise ConfigError(f"unknown split {split!r}{guess} Known: {', '.join(SPLITS)}.")
+
+
+def dataset_for(
+    entry: Opened,
+    dataset: object | None,
+    data_root: str | None = None,
+    image_size: ImageSize | None = None,
+    image_channels: int | None = None,
+    unknown_is_missing: bool = False,
+) -> Dataset:
+    """A dataset as a model reads it, by default the one it was trained on, which must be the same.
+
+    Raises ConfigError where none is named and the model does not say one, DataError for data that
+    do not fit the model.
+    """
+    own = dataset is None
+    dataset = entry.dataset if own else dataset
+    if dataset is None:
+        raise ConfigError(
+            "the model does not say which dataset it was trained on; name one, for example "
+            "dataset='mnist' (--dataset)"
+        )
+    return load_for_model(
+        entry.model.config,
+        dataset,
+        root=data_root,
+        image_size=image_size,
+        image_channels=image_channels,
+        trained_on=entry.metadata.data if own and entry.metadata else None,
+        unknown_is_missing=unknown_is_missing,
+    )
 
 
 def _told_apart(names: Sequence[str]) -> Iterator[str]:

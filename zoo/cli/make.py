@@ -24,6 +24,7 @@ from zoo.cli.options import (
 from zoo.cli.output import (
     check_suffix,
     joined,
+    say,
     write_arrays,
     write_lines,
     write_picture,
@@ -76,7 +77,7 @@ def sample(
         write_picture(out, grid(images, math.isqrt(n - 1) + 1, scale=enlargement(images)))
     else:
         write_arrays(out, {model.modality.name: joined(drawn)})
-    _say(f"{n} samples", out)
+    say(f"{n} samples", out)
 
 
 @app.command(epilog="Example: zoo reconstruct gaussian-vae-digits --n 8 --out pairs.png")
@@ -118,7 +119,7 @@ def reconstruct(
             write_picture(out, reconstruction_grid(before, after, columns, scale=scale))
         else:
             write_arrays(out, {"originals": before, "reconstructions": after})
-    _say(f"{len(examples)} examples of {split} and their reconstructions", out)
+    say(f"{len(examples)} examples of {split} and their reconstructions", out)
 
 
 @app.command(
@@ -150,8 +151,4 @@ def encode(
             arrays[labels] = examples.labels
     write_arrays(out, arrays)
     shapes = " and ".join(f"{name} {tuple(array.shape)}" for name, array in arrays.items())
-    _say(shapes, out)
-
-
-def _say(what: str, path: Path) -> None:
-    typer.echo(f"wrote {what} to {path}", err=True)
+    say(shapes, out)

@@ -50,6 +50,11 @@ def write_rows(path: Path, modality: Modality, rows: Tensor) -> None:
     _write(path, "".join(f"{line}\n" for line in lines).encode())
 
 
+def say(what: str, path: Path) -> None:
+    """Tell, beside the output, what was written where."""
+    typer.echo(f"wrote {what} to {path}", err=True)
+
+
 def joined(parts: Sequence[Tensor | list[str]]) -> Tensor:
     """Batches of images or vectors in one tensor."""
     import torch

@@ -85,11 +85,16 @@ def told_by(model: LatentVariableModel, texts: list[str] | None, n: int) -> Tens
         if (needed := needed_condition(model)) is not None:
             raise ConfigError(f"the model is told {needed.wanted}; give --condition")
         return None
-    rows = [[_number(part, text) for part in text.split(",")] for text in texts]
+    rows = [numbers_in(text) for text in texts]
     if model.conditioning is not None and model.conditioning.classes is not None:
         flat = [number for row in rows for number in row]
         return as_condition(model, flat[0] if len(flat) == 1 else flat, n)
     return as_condition(model, rows[0] if len(rows) == 1 else rows, n)
+
+
+def numbers_in(text: str) -> list[int | float]:
+    """The numbers of ``--condition``. Raises ConfigError for what is none."""
+    return [_number(part, text) for part in text.split(",")]
 
 
 def _number(part: str, text: str) -> int | float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor
+from torch.nn.functional import normalize
 
 from zoo.distributions.precision import widen
 from zoo.distributions.sphere import unit_vectors
@@ -26,6 +28,22 @@ class LatentSpace(ABC):
     @abstractmethod
     def dim(self) -> int:
         """D, the width of a code."""
+
+    @property
+    @abstractmethod
+    def manifold_dim(self) -> int:
+        """How many numbers say where in the space a code is; 0 where it holds points alone."""
+
+    @abstractmethod
+    def project(self, points: Tensor) -> Tensor:
+        """The codes nearest to points (..., D), which need not lie in the space."""
+
+    @abstractmethod
+    def reach(self, deviations: Tensor) -> Tensor:
+        """How far codes lie from one another along each axis, (D,): distances, as traversals have.
+
+        ``deviations`` (D,) are those of the codes of examples.
+        """
 
     @abstractmethod
     def interpolate(self, start: Tensor, end: Tensor, steps: int) -> Tensor:
@@ -59,6 +77,17 @@ class Euclidean(LatentSpace):
     def dim(self) -> int:
         return self.d
 
+    @property
+    def manifold_dim(self) -> int:
+        return self.d
+
+    def project(self, points: Tensor) -> Tensor:
+        return points
+
+    def reach(self, deviations: Tensor) -> Tensor:
+        """Three deviations."""
+        return 3 * deviations
+
     def interpolate(self, start: Tensor, end: Tensor, steps: int) -> Tensor:
         return linear_path(start, end, steps)
 
@@ -87,6 +116,17 @@ class Sphere(LatentSpace):
     @property
     def dim(self) -> int:
         return self.m
+
+    @property
+    def manifold_dim(self) -> int:
+        return self.m - 1
+
+    def project(self, points: Tensor) -> Tensor:
+        return normalize(points, dim=-1)
+
+    def reach(self, deviations: Tensor) -> Tensor:
+        """Half a great circle."""
+        return torch.full_like(deviations, math.pi)
 
     def interpolate(self, start: Tensor, end: Tensor, steps: int) -> Tensor:
         return geodesic_path(start, end, steps)
@@ -122,6 +162,18 @@ class Product(LatentSpace):
     @property
     def dim(self) -> int:
         return sum(part.dim for part in self.parts)
+
+    @property
+    def manifold_dim(self) -> int:
+        return sum(part.manifold_dim for part in self.parts)
+
+    def project(self, points: Tensor) -> Tensor:
+        pairs = zip(self.parts, self._apart(points), strict=True)
+        return torch.cat([part.project(each) for part, each in pairs], dim=-1)
+
+    def reach(self, deviations: Tensor) -> Tensor:
+        pairs = zip(self.parts, self._apart(deviations), strict=True)
+        return torch.cat([part.reach(each) for part, each in pairs], dim=-1)
 
     def interpolate(self, start: Tensor, end: Tensor, steps: int) -> Tensor:
         pairs = zip(self.parts, self._apart(start), self._apart(end), strict=True)
@@ -181,6 +233,17 @@ class Codebook(LatentSpace):
     def dim(self) -> int:
         return self.places * self.vectors.shape[1]
 
+    @property
+    def manifold_dim(self) -> int:
+        return 0
+
+    def project(self, points: Tensor) -> Tensor:
+        return self.codes(self.nearest(points))
+
+    def reach(self, deviations: Tensor) -> Tensor:
+        """Three deviations."""
+        return 3 * deviations
+
     def nearest(self, z: Tensor) -> Tensor:
         """The index of the nearest vector at each place of codes (..., T d): (..., T)."""
         points = widen(z.reshape(-1, self.vectors.shape[1]))  # (N, d)
@@ -194,17 +257,17 @@ class Codebook(LatentSpace):
         return self.vectors[indices].flatten(-2)
 
     def interpolate(self, start: Tensor, end: Tensor, steps: int) -> Tensor:
-        return self.codes(self.nearest(linear_path(start, end, steps)))
+        return self.project(linear_path(start, end, steps))
 
     def traverse(self, code: Tensor, direction: Tensor, amounts: Tensor) -> Tensor:
-        return self.codes(self.nearest(straight_line(code, direction, amounts)))
+        return self.project(straight_line(code, direction, amounts))
 
     def standardized(self, z: Tensor) -> Tensor:
         return z
 
     def in_floats(self, z: Tensor, dtype: torch.dtype) -> Tensor:
         """The nearest codes. Their gradient passes straight through to z, as if they were z."""
-        return straight_through(self.codes(self.nearest(z)).to(dtype), z.to(dtype))
+        return straight_through(self.project(z).to(dtype), z.to(dtype))
 
 
 def straight_through(value: Tensor, instead: Tensor) -> Tensor:

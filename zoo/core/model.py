@@ -25,6 +25,7 @@ from zoo.core.component import Component, Selected
 from zoo.core.condition import ConditionConfig, as_condition, check_told
 from zoo.core.draws import Draws
 from zoo.core.latent_space import LatentSpace
+from zoo.core.quantiles import Quantiles
 from zoo.core.reading import as_codes, floats_of, read_batch
 from zoo.errors import ConfigError
 from zoo.likelihoods.base import InputKind, Likelihood, Measure
@@ -49,7 +50,7 @@ class ModelConfig(Settings):
         return shape
 
 
-class LatentVariableModel(Component, nn.Module, ABC):
+class LatentVariableModel(Quantiles, Component, nn.Module, ABC):
     """A prior p(z|c), a posterior q(z|x, c) and a likelihood p(x|z, c) under one interface.
 
     A variant says how to :meth:`infer`, to :meth:`decode` and to draw codes; the rest is written

@@ -8,6 +8,7 @@ from torch.distributions import constraints
 from torch.nn.functional import normalize
 
 from zoo.distributions.precision import full_precision, is_half
+from zoo.errors import UnsupportedError
 
 
 class _Sphere(constraints.Constraint):
@@ -38,6 +39,29 @@ class _Concentration(constraints.Constraint):
 
 sphere = _Sphere()
 concentration = _Concentration()
+
+
+def sphere_quantiles(u: Tensor, width: int) -> Tensor:
+    """Unit vectors (N, m) at places u (N, m - 1) in (0, 1), m = ``width`` being 2 or 3.
+
+    Uniform u make uniform vectors: u is a fraction of the turn, and in R^3 then one of the height,
+    as on Lambert's cylindrical map, whose areas are those of the sphere. Raises UnsupportedError
+    for wider vectors.
+
+    >>> sphere_quantiles(torch.tensor([[0.5, 0.5]]), 3).add(0.0)
+    tensor([[1., 0., 0.]])
+    """
+    if width > 3:
+        raise UnsupportedError(
+            f"quantiles are those of a circle or of a sphere in R^3, and vectors have {width} "
+            "numbers; choose latent_dim=3"
+        )
+    turn = 2 * torch.pi * (u[:, 0] - 0.5)
+    circle = torch.stack([turn.cos(), turn.sin()], dim=1)  # (N, 2)
+    if width == 2:
+        return circle
+    height = 2 * u[:, 1:] - 1  # (N, 1)
+    return torch.cat([(1 - height.square()).sqrt() * circle, height], dim=1)
 
 
 def unit_vectors(x: Tensor) -> Tensor:

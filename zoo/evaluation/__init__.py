@@ -2,7 +2,13 @@
 
 from zoo.evaluation.comparison import Comparison, Reader, refuse_mixed
 from zoo.evaluation.evaluate import evaluate_model
-from zoo.evaluation.representation import Moments, active_units, encode_split, knn_accuracy
+from zoo.evaluation.representation import (
+    Moments,
+    active_units,
+    encode_split,
+    few_label_accuracies,
+    knn_accuracy,
+)
 from zoo.evaluation.results import Estimate, Evaluation
 from zoo.evaluation.verification import Check, Verification, verify_figures
 
@@ -17,6 +23,7 @@ __all__ = [
     "active_units",
     "encode_split",
     "evaluate_model",
+    "few_label_accuracies",
     "knn_accuracy",
     "refuse_mixed",
     "verify_figures",

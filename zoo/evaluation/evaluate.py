@@ -144,13 +144,13 @@ def _measure_model(
     progress: Progress | None,
 ) -> dict[str, Any]:
     keep_freed_memory()
-    device, dims = _device_of(model), math.prod(split.shape)
+    device, dims = device_of(model), math.prod(split.shape)
     split = split.to(device)
     passes = 1 + (1 + samples) * model.has_evidence
     passes += TEXT_PASSES * isinstance(split, TextSplit)
     steps = Steps(progress, len(split) * passes)
     evidence = text = variance = None
-    with torch.no_grad(), _eval_mode(model):
+    with torch.no_grad(), eval_mode(model):
         with seeded(seed, device):
             first = first_pass(model, split, batch_size, steps)
             if model.has_evidence:
@@ -224,12 +224,13 @@ def _bounds(
     }
 
 
-def _device_of(model: LatentVariableModel) -> torch.device:
+def device_of(model: LatentVariableModel) -> torch.device:
+    """Where a model's weights are; the CPU of one without any."""
     return next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
 
 
 @contextmanager
-def _eval_mode(model: torch.nn.Module) -> Iterator[None]:
+def eval_mode(model: torch.nn.Module) -> Iterator[None]:
     """Every module in evaluation mode; afterwards each as it was (some may have been frozen)."""
     modes = {module: module.training for module in model.modules()}
     model.eval()

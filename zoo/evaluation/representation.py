@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import statistics
-from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 import torch
 from torch import Tensor
@@ -120,31 +121,50 @@ def knn_accuracy(
     1.00 ± 0.00
     """
     _check_options(labels, neighbours, repeats, metric)
-    _check_codes(train_codes, train_labels, test_codes, test_labels)
-    train, test = (codes.detach().cpu().double() for codes in (train_codes, test_codes))
-    if metric == "cosine":
-        train, test = normalize(train), normalize(test)
-    generator = torch.Generator().manual_seed(seed)
-    classes, truth = train_labels.cpu(), test_labels.cpu()
-    accuracies = []
-    for _ in range(repeats):
-        drawn = balanced_draw(classes, labels, generator)
-        accuracies.append(_accuracy(train[drawn], classes[drawn], test, truth, neighbours))
-    return Estimate(
-        value=statistics.mean(accuracies), stderr=statistics.stdev(accuracies) / repeats**0.5
-    )
-
-
-def _accuracy(
-    known: Tensor, classes: Tensor, codes: Tensor, labels: Tensor, neighbours: int
-) -> float:
     # Its brute-force search takes matrix products of chunks of bounded size. Imported here, because
     # most uses of this package do without it and it is slow to import.
     from sklearn.neighbors import KNeighborsClassifier
 
-    classifier = KNeighborsClassifier(neighbours, algorithm="brute")
-    classifier.fit(known.numpy(), classes.numpy())
-    return float((classifier.predict(codes.numpy()) == labels.numpy()).mean())
+    codes = (train_codes, test_codes)
+    known, asked = map(normalize, codes) if metric == "cosine" else codes
+    values = few_label_accuracies(
+        lambda: KNeighborsClassifier(neighbours, algorithm="brute"),
+        (known, train_labels),
+        (asked, test_labels),
+        labels=labels,
+        repeats=repeats,
+        seed=seed,
+    )
+    deviation = statistics.stdev(values)
+    return Estimate(value=statistics.mean(values), stderr=deviation / repeats**0.5)
+
+
+def few_label_accuracies(
+    classifier: Callable[[], Any],
+    train: tuple[Tensor, Tensor],
+    test: tuple[Tensor, Tensor],
+    *,
+    labels: int,
+    repeats: int,
+    seed: int = 0,
+) -> list[float]:
+    """The accuracy of a classifier fitted to few labelled codes, for each draw of the labels.
+
+    ``classifier`` makes an unfitted one, as scikit-learn's are; ``train`` and ``test`` are codes
+    (N, D) with their classes (N,). The draws are those of :func:`knn_accuracy`. Raises DataError
+    for codes and labels that do not fit one another or for a class with too few examples.
+    """
+    _check_codes(*train, *test)
+    known, asked = (codes.detach().cpu().double() for codes, _ in (train, test))
+    classes, truth = train[1].cpu(), test[1].cpu()
+    generator = torch.Generator().manual_seed(seed)
+    accuracies = []
+    for _ in range(repeats):
+        drawn = balanced_draw(classes, labels, generator)
+        fitted = classifier().fit(known[drawn].numpy(), classes[drawn].numpy())
+        right = fitted.predict(asked.numpy()) == truth.numpy()
+        accuracies.append(float(right.mean()))
+    return accuracies
 
 
 def _check_options(labels: int, neighbours: int, repeats: int, metric: str) -> None:

@@ -62,6 +62,17 @@ class Prior(Component, nn.Module, ABC):
     def forward(self, given: Given) -> Distribution:
         """p(z|c), batch shape () or (B,)."""
 
+    def quantiles(self, u: Tensor, given: Given) -> Tensor:
+        """The codes (N, D) at quantiles u (N, K) in (0, 1), K the space's ``manifold_dim``.
+
+        Of u drawn uniformly they are draws of the prior. Raises UnsupportedError unless the
+        subclass has them in closed form.
+        """
+        raise UnsupportedError(
+            f"the prior {type(self).__name__} has no quantiles in closed form; choose a model with "
+            "'standard-normal', 'uniform-sphere' or a flow as its prior"
+        )
+
     def sample(
         self, n: int, given: Given, temperature: float, generator: torch.Generator | None
     ) -> Tensor:

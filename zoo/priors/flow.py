@@ -40,6 +40,11 @@ class FlowPrior(Prior):
         base = diagonal_normal(given.like.new_zeros(shape), given.like.new_ones(shape))
         return Flow(base, to_codes=self.flow.inverse(told), to_noise=self.flow.map(told))
 
+    def quantiles(self, u: Tensor, given: Given) -> Tensor:
+        """The codes (N, D) of a standard normal's quantiles."""
+        codes, _ = self.forward(given).to_codes(torch.special.ndtri(u))
+        return codes
+
     @torch.no_grad()
     def sample(
         self, n: int, given: Given, temperature: float, generator: torch.Generator | None

@@ -57,6 +57,11 @@ class StandardNormal(Prior):
         mean, scale = given.like.new_zeros(self.dim), given.like.new_ones(self.dim)
         return StandardGaussian(Normal(mean, scale, validate_args=False), 1, validate_args=False)
 
+    def quantiles(self, u: Tensor, given: Given) -> Tensor:
+        """The inverse of the normal distribution function for each coordinate, (N, D)."""
+        codes: Tensor = torch.special.ndtri(u)
+        return codes
+
     def sample(
         self, n: int, given: Given, temperature: float, generator: torch.Generator | None
     ) -> Tensor:

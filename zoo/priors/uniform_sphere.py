@@ -8,6 +8,7 @@ from torch.distributions import Distribution
 
 from zoo.core.latent_space import Sphere
 from zoo.distributions import HypersphericalUniform
+from zoo.distributions.sphere import sphere_quantiles
 from zoo.errors import UnsupportedError
 from zoo.priors.base import Given, Prior
 
@@ -33,6 +34,10 @@ class UniformSphere(Prior):
         return HypersphericalUniform(
             self.dim - 1, validate_args=False, device=like.device, dtype=like.dtype
         )
+
+    def quantiles(self, u: Tensor, given: Given) -> Tensor:
+        """Of a circle or a sphere in R^3, see :func:`sphere_quantiles`."""
+        return sphere_quantiles(u, self.dim)
 
     def sample(
         self, n: int, given: Given, temperature: float, generator: torch.Generator | None

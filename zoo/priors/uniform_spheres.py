@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import torch
+from torch import Tensor
 from torch.distributions import Distribution
 
 from zoo.core.latent_space import Spheres
 from zoo.distributions import HypersphericalUniform, ProductDistribution
+from zoo.distributions.sphere import sphere_quantiles
 from zoo.priors.base import Given, Prior
 from zoo.settings import Settings
 
@@ -30,6 +33,12 @@ class UniformSpheres(Prior):
     def variance(self) -> float | None:
         """1 / m where all spheres are in R^m."""
         return 1 / self.widths[0] if len(set(self.widths)) == 1 else None
+
+    def quantiles(self, u: Tensor, given: Given) -> Tensor:
+        """Those of each sphere, side by side; see :func:`sphere_quantiles`."""
+        parts = torch.split(u, [m - 1 for m in self.widths], dim=-1)
+        codes = [sphere_quantiles(part, m) for part, m in zip(parts, self.widths, strict=True)]
+        return torch.cat(codes, dim=-1)
 
     def forward(self, given: Given) -> Distribution:
         device, dtype = given.like.device, given.like.dtype

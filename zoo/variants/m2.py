@@ -22,7 +22,7 @@ from zoo.core.model import LatentVariableModel
 from zoo.core.reading import as_codes, given_codes
 from zoo.distributions.one_hot import as_one_hot
 from zoo.distributions.precision import full_precision
-from zoo.errors import ConfigError
+from zoo.errors import ConfigError, UnsupportedError
 from zoo.likelihoods import Likelihood
 from zoo.variants.single_latent import LatentVectorConfig, encoder_of, for_codes
 from zoo.variants.vae import VAE, VAEConfig
@@ -184,6 +184,18 @@ class M2(LatentVariableModel):
             condition = torch.randint(self.classes, shape, generator=generator, device=like.device)
         y = self.conditioning.numeric(condition, like)
         return torch.cat([y, self.vae.draw_codes(n, temperature, generator, y)], dim=-1)
+
+    @property
+    def quantile_dim(self) -> int:
+        """Those of z: a class has none."""
+        return self.vae.quantile_dim
+
+    def quantiles(self, u: Tensor, condition: Tensor | None = None) -> Tensor:
+        """Codes of the class that is told. Raises UnsupportedError where none is."""
+        if condition is None:
+            raise UnsupportedError("a class has no quantiles; say which one, as condition=3")
+        y = self.conditioning.numeric(condition, next(self.parameters()))
+        return torch.cat([y, self.vae.quantiles(u, y)], dim=-1)
 
     def redraw(
         self,

@@ -101,6 +101,9 @@ class VAE(SingleLatentModel):
         told = self.told(condition, self._like)
         return self.prior.sample(n, self._given(told), temperature, generator)
 
+    def quantiles(self, u: Tensor, condition: Tensor | None = None) -> Tensor:
+        return self.prior.quantiles(u, self._given(self.told(condition, self._like)))
+
     def _inferred(self, batch: Batch, told: Tensor | None) -> tuple[Distribution, Distribution]:
         """q(z|x, c) and p(z|c) of B examples told (B, C), or (S, B, C): then S B of each."""
         features = self.encoded(batch)  # (B, F)
