@@ -45,7 +45,7 @@ def read_batch(model: LatentVariableModel, given: Tensor | Batch) -> Batch:
     check_told(model, batch.condition, batch.x.shape[0])
     if batch.observed is not None:  # what stands elsewhere is never read, by no network either
         check_observed(batch.observed, batch.x)
-        batch = batch._replace(x=torch.where(batch.observed, batch.x, 0))
+        batch = batch._replace(x=model.modality.blank(batch.x, batch.observed))
     if not (model.training or torch.compiler.is_compiling() or isinstance(batch, Checked)):
         check_place(batch.x, next(model.parameters(), None))
         model.modality.check_values(batch.x, model.input_kind)

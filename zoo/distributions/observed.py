@@ -49,6 +49,29 @@ def observed_log_prob(distribution: Distribution, value: Tensor, observed: Tenso
     return elementwise.flatten(-dims).sum(-1) if dims else elementwise
 
 
+def factorises(distribution: Distribution) -> bool:
+    """Whether the likelihood of a part of an event is known: see :func:`observed_log_prob`.
+
+    >>> factorises(Independent(torch.distributions.Normal(torch.zeros(2, 3), 1.0), 1))
+    True
+    """
+    return isinstance(distribution, Maskable) or not _elements(distribution)[0].event_shape
+
+
+def draw_given(distribution: Distribution, value: Tensor, observed: Tensor) -> Tensor:
+    """A draw of the elements of ``value`` that are not ``observed``, given those that are: (...).
+
+    Of a distribution that factorises, the missing elements of a draw of all.
+
+    >>> pixels = Independent(torch.distributions.Bernoulli(torch.ones(2, 3)), 1)
+    >>> x = torch.tensor([0.0, 0.5, float("nan")])
+    >>> draw_given(pixels, x, torch.tensor([True, True, False]))
+    tensor([[0.0000, 0.5000, 1.0000],
+            [0.0000, 0.5000, 1.0000]])
+    """
+    return torch.where(observed, value, distribution.sample())
+
+
 def _elements(distribution: Distribution) -> tuple[Any, int]:
     """What lies below any ``Independent``, and how many dimensions these make an event of."""
     elements: Any = distribution

@@ -12,7 +12,7 @@ from torch import Tensor
 from zoo.core.checks import described
 from zoo.errors import DataError
 from zoo.modalities.base import Modality, host_values
-from zoo.modalities.tokenizer import END, PAD, Tokenizer
+from zoo.modalities.tokenizer import END, PAD, UNKNOWN, Tokenizer
 from zoo.settings import shortened
 
 if TYPE_CHECKING:
@@ -87,6 +87,14 @@ class Text(Modality):
                 f"ids must be 0 to {self._vocabulary - 1}, got {low} to {high}; read(sentences) "
                 "makes those of this model's vocabulary"
             )
+
+    def blank(self, x: Tensor, observed: Tensor) -> Tensor:
+        """An unknown token where one is missing."""
+        return torch.where(observed, x, UNKNOWN)
+
+    def best_guess(self, draws: Tensor, means: Tensor) -> Tensor:
+        """The commonest token at each place."""
+        return draws.mode(0).values
 
     def read(self, sentences: Sequence[str]) -> Tensor:
         """The ids int64 (B, T) of sentences.
