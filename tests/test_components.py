@@ -129,6 +129,7 @@ class TestCondition:
 MINE = """
 import zoo
 from zoo.backbones.mlp import MLP
+from zoo.columns.binary import Binary
 from zoo.likelihoods.bernoulli import Bernoulli
 from zoo.modalities.vectors import Vectors
 from zoo.objectives.elbo import ELBO
@@ -145,6 +146,7 @@ class Likelihood(Bernoulli): pass
 class Backbone(MLP): pass
 class Objective(ELBO): pass
 class Modality(Vectors): pass
+class Column(Binary): pass
 class Variant(VAE): pass
 class Task(BaseTask):
     def check_model(self, model): pass
@@ -160,6 +162,7 @@ CLASSES = {
     "backbones": "Backbone",
     "objectives": "Objective",
     "modalities": "Modality",
+    "columns": "Column",
     "tasks": "Task",
     "baselines": "Baseline",
 }
@@ -252,6 +255,7 @@ LEFT_TO_IT: dict[str, set[str]] = {
     "likelihoods": {"reads", "measure"},
     "backbones": set(),
     "objectives": {"logs"},
+    "columns": {"wanted"},
     "modalities": {"name", "parts"},
     "tasks": set(),
     "baselines": {"task"},

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from zoo.core.model import InputKind, ModelConfig
 from zoo.data import Dataset, Split, load_dataset, load_for_model
-from zoo.data.loading import existing_path
 from zoo.data.partition import hold_out, with_held_out
+from zoo.data.paths import existing_path
 from zoo.errors import DataError, UnknownNameError, ZooError
 from zoo.registry import registry
 

@@ -368,8 +368,9 @@ def test_a_frame_of_numbers() -> None:
     assert load_dataset((frame, frame["a"] > 0)).classes == 2
     mixed = frame.assign(e=LABELS, f=LABELS > 3, g=pandas.array(LABELS, dtype="Int64"))
     assert load_dataset(mixed).train.shape == (7,)
+    assert load_dataset(frame.assign(h="red")).modality == "tables"
     with pytest.raises(DataError, match=r"must be numbers, got h .*select_dtypes"):
-        load_dataset(frame.assign(h="red"))
+        load_dataset({"X": frame.assign(h="red")})
     with pytest.raises(DataError, match="column 'id' holds integers beyond"):
         load_dataset(frame.assign(id=2**40 + LABELS))
     with pytest.raises(DataError, match="missing values need an array 'observed'"):

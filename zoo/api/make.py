@@ -29,14 +29,16 @@ def create(
     data_root: str | None = None,
     image_size: ImageSize | None = None,
     image_channels: int | None = None,
+    columns: object = None,
+    labels: str | None = None,
     **overrides: Option,
 ) -> LatentVariableModel:
     """An untrained model of a variant, shaped for a dataset; ``overrides`` are model settings.
 
     A dataset's files are read, from ``data_root`` or where else they are looked for, only where
     its registered facts do not say enough: of text the vocabulary is learned, and the numbers or
-    classes that a model is told may stand in the data alone. ``image_size`` and
-    ``image_channels`` are those of :func:`zoo.load_dataset`.
+    classes that a model is told may stand in the data alone. ``image_size``,
+    ``image_channels``, ``columns`` and ``labels`` are those of :func:`zoo.load_dataset`.
 
     The weights are drawn with torch's global generator. The model is in eval mode, as loaded ones
     are: call ``.train()`` before training it yourself. Raises UnknownNameError, or ConfigError
@@ -52,7 +54,12 @@ def create(
     facts = None if converted else _known_facts(known, found, settings)
     if facts is None:
         data = load_dataset(
-            dataset, root=data_root, image_size=image_size, image_channels=image_channels
+            dataset,
+            root=data_root,
+            image_size=image_size,
+            image_channels=image_channels,
+            columns=found.columns(settings, columns),
+            labels=labels,
         )
         facts = Facts.of(data.conditioned(conditioned_on(settings)))
     return found.build(found.complete(settings, facts)).eval()

@@ -42,6 +42,7 @@ class _Protocol:
     data_root: str | None = None
     image_size: ImageSize | None = None
     image_channels: int | None = None
+    unknown_is_missing: bool = False
 
     def __post_init__(self) -> None:
         if self.split not in SPLITS:
@@ -64,6 +65,7 @@ def evaluate(
     data_root: str | None = None,
     image_size: ImageSize | None = None,
     image_channels: int | None = None,
+    unknown_is_missing: bool = False,
     device: str | torch.device = "cpu",
     progress: Progress | None = None,
 ) -> Evaluation:
@@ -73,9 +75,10 @@ def evaluate(
     loaded to ``device``. ``dataset`` is what :func:`zoo.load_dataset` takes, by default what the
     checkpoint was trained on, converted as for that training; of others the images are resized to
     what the model reads, or to ``image_size``, and have their channels converted to
-    ``image_channels``, both as :func:`zoo.load_dataset` does. ``examples`` takes so many, at even
-    distances. ``progress`` is called with the number of decoded examples so far and in all. Threads
-    that call it measure one after another.
+    ``image_channels``, both as :func:`zoo.load_dataset` does. With ``unknown_is_missing`` a value
+    that a table's column had not in the training counts as missing, and is no error. ``examples``
+    takes so many, at even distances. ``progress`` is called with the number of decoded examples so
+    far and in all. Threads that call it measure one after another.
 
     Raises UnknownNameError, ConfigError, DataError or CheckpointError.
 
@@ -83,8 +86,8 @@ def evaluate(
     >>> score.examples, score.nll.value < -score.elbo.value
     (300, True)
     """
-    conversion = (image_size, image_channels)
-    protocol = _Protocol(dataset, split, samples, examples, seed, data_root, *conversion)
+    reading = (image_size, image_channels, unknown_is_missing)
+    protocol = _Protocol(dataset, split, samples, examples, seed, data_root, *reading)
     return _measure(opened(source, device), protocol, progress)
 
 
@@ -199,4 +202,5 @@ def _data_for(entry: Opened, protocol: _Protocol) -> Dataset:
         image_size=protocol.image_size,
         image_channels=protocol.image_channels,
         trained_on=entry.metadata.data if own and entry.metadata else None,
+        unknown_is_missing=protocol.unknown_is_missing,
     )

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 from zoo.api.arguments import plain
 from zoo.data import Dataset, load_dataset
 from zoo.data.conversion import ImageSize
-from zoo.data.loading import MEMORY, is_in_memory
+from zoo.data.paths import MEMORY, is_in_memory
 from zoo.mappings import differences
 from zoo.registry import registry
 from zoo.training.config import Experiment
@@ -39,6 +39,8 @@ def train(
     image_channels: int | None = None,
     skip_unreadable: bool = False,
     labelled: int | None = None,
+    columns: object = None,
+    labels: str | None = None,
     start_from: str | Path | Run | None = None,
     progress: bool = True,
     **overrides: Option,
@@ -49,7 +51,8 @@ def train(
     passed again to go on with the run. ``image_size`` and ``image_channels`` convert images, and
     are settings of the run. With ``skip_unreadable`` damaged files of a folder of images
     are left out. With ``labelled`` only so many labels of the training split are known, as many of
-    each class, which ``seed`` chooses; the others are -1.
+    each class, which ``seed`` chooses; the others are -1. Of a table, ``columns`` says the kinds of
+    columns, and ``labels`` which column is the label; both as :func:`zoo.load_dataset` takes them.
 
     ``overrides`` are settings of the training (``epochs=20``), the objective (``beta=2.0``) or the
     model (``latent_dim=10``); each is recognised by its name. Called again with the same settings
@@ -72,7 +75,13 @@ def train(
     routed = route(plain(overrides), found)
     data = None
     if is_in_memory(dataset):
-        data = load_dataset(dataset, image_size=image_size, image_channels=image_channels)
+        data = load_dataset(
+            dataset,
+            image_size=image_size,
+            image_channels=image_channels,
+            columns=found.columns(routed["model"], columns),
+            labels=labels,
+        )
     experiment = Experiment.build(
         found,
         str(dataset) if data is None else MEMORY + data.name,
@@ -84,6 +93,8 @@ def train(
         image_channels=image_channels,
         skip_unreadable=skip_unreadable,
         labelled=labelled,
+        columns=columns,
+        labels=labels,
         start_from=start_from.directory if isinstance(start_from, Run) else start_from,
     )
     where = directory or default_directory(experiment, data)

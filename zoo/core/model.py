@@ -28,7 +28,7 @@ from zoo.core.latent_space import LatentSpace
 from zoo.core.reading import as_codes, floats_of, read_batch
 from zoo.errors import ConfigError
 from zoo.likelihoods.base import InputKind, Likelihood, Measure
-from zoo.modalities import modality_of
+from zoo.modalities import Form, modality_of
 from zoo.randomness import noise_of
 from zoo.settings import Settings
 
@@ -70,10 +70,10 @@ class LatentVariableModel(Component, nn.Module, ABC):
     space: LatentSpace
     likelihood: Likelihood
 
-    def __init__(self, config: ModelConfig, tokenizer: str | None = None) -> None:
+    def __init__(self, config: ModelConfig, form: Form = None) -> None:
         super().__init__()
         self.config = config
-        self.modality = modality_of(config.input_shape, tokenizer)
+        self.modality = modality_of(config.input_shape, form)
 
     @abstractmethod
     def infer(self, batch: Tensor | Batch, samples: int = 1, given: Tensor | None = None) -> Draws:
@@ -107,9 +107,9 @@ class LatentVariableModel(Component, nn.Module, ABC):
         if kind not in modality.kinds:
             raise ConfigError(
                 f"the likelihood {chosen.name!r} is one of {kind}, and {modality.name} are read as "
-                f"{', '.join(modality.kinds)}; choose 'gaussian', or leave it out: the data decide"
+                f"{', '.join(modality.kinds)}; leave it out: the data decide"
             )
-        return chosen.build(modality.shape)
+        return chosen.build(*modality.for_likelihood)
 
     @property
     def input_kind(self) -> InputKind:

@@ -43,9 +43,9 @@ def read_batch(model: LatentVariableModel, given: Tensor | Batch) -> Batch:
     batch = Batch.of(given)
     model.modality.check_form(batch.x)
     check_told(model, batch.condition, batch.x.shape[0])
-    if batch.observed is not None:  # what stands elsewhere is never read, by no network either
+    if batch.observed is not None:
         check_observed(batch.observed, batch.x)
-        batch = batch._replace(x=model.modality.blank(batch.x, batch.observed))
+    batch = model.modality.filled(batch)  # what is missing is never read, by no network either
     if not (model.training or torch.compiler.is_compiling() or isinstance(batch, Checked)):
         check_place(batch.x, next(model.parameters(), None))
         model.modality.check_values(batch.x, model.input_kind)

@@ -56,7 +56,7 @@ def split_arrays(arrays: Mapping[str, Array], without_alpha: bool = False) -> Ar
     Raises DataError for what is none of this.
     """
     check_keys(list(arrays))
-    parts = _by_part(arrays)
+    parts = parts_of(arrays)
     is_vectors = _is_vectors(parts["train"]["x"], arrays)
     for part, columns in parts.items():
         _arrange(columns, part, is_vectors, without_alpha)
@@ -67,7 +67,7 @@ def split_arrays(arrays: Mapping[str, Array], without_alpha: bool = False) -> Ar
     pieces = rows.split_with_sizes([len(columns["x"]) for columns in parts.values()])
     kind = VectorSplit if is_vectors else Split
     splits: dict[str, Examples] = {
-        part: kind(piece, *(_column(columns, name, part, len(piece)) for name in COLUMNS))
+        part: kind(piece, *(column_of(columns, name, part, len(piece)) for name in COLUMNS))
         for (part, columns), piece in zip(parts.items(), pieces, strict=True)
     }
     return with_held_out(splits["train"], splits.get("validation"), splits.get("test"))
@@ -95,7 +95,7 @@ def check_keys(keys: list[str]) -> None:
             raise DataError(f"{key} belongs to {key.partition('_')[0]}, which is missing")
 
 
-def _by_part(arrays: Mapping[str, Array]) -> dict[str, dict[str, Array]]:
+def parts_of(arrays: Mapping[str, Array]) -> dict[str, dict[str, Array]]:
     """The arrays of each part: its examples as "x", and its columns."""
     parts: dict[str, dict[str, Array]] = {part: {} for part in PARTS if part in arrays}
     parts = parts or {"train": {}}
@@ -214,12 +214,17 @@ def _real_vectors(array: Array) -> NDArray[np.float32]:
     if not max(-float(low), float(high)) <= FLOAT32_MAX:  # also true for NaN
         raise DataError(
             f"vectors must be finite float32 numbers, got {low:g} to {high:g}; rescale them; "
-            "missing values need an array 'observed' that is False for them"
+            "missing values need an array 'observed' that is False for them, or a model of tables, "
+            "such as 'tabular-vae'"
         )
     return np.ascontiguousarray(array, dtype=np.float32)
 
 
-def _column(columns: Mapping[str, Array], name: str, part: str, count: int) -> Tensor | None:
+def column_of(columns: Mapping[str, Array], name: str, part: str, count: int) -> Tensor | None:
+    """Labels, condition or mask of a part of so many examples, where there are such.
+
+    Raises DataError for others.
+    """
     column = columns.get(name)
     if column is None or name == "observed":
         return None if column is None else torch.from_numpy(np.ascontiguousarray(column))

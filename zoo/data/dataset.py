@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from zoo.columns import TableSchema
 from zoo.data.examples import Examples, are_classes, content
 from zoo.errors import DataError
 
@@ -35,9 +36,10 @@ class Dataset:
     """Three disjoint splits of examples of one shape.
 
     ``likelihood`` is p(x|z) where the model's settings name none: of images "bernoulli",
-    "gaussian" or "discretized-logistic", of vectors "gaussian", of text "categorical".
-    ``tokenizer`` is text's, as JSON. Of files that are decoded, ``source`` is the hash of their
-    bytes, ``decoder`` what has decoded them, and ``skipped`` says which were left out.
+    "gaussian" or "discretized-logistic", of vectors "gaussian", of text "categorical", of tables
+    "columns". ``tokenizer`` is text's, as JSON, ``table`` says what a table's columns are. Of files
+    that are decoded, ``source`` is the hash of their bytes, ``decoder`` what has decoded them, and
+    ``skipped`` says which were left out.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Dataset:
     likelihood: str
     license: str
     tokenizer: str | None = None
+    table: TableSchema | None = None
     source: str | None = None
     decoder: str | None = None
     skipped: tuple[str, ...] = ()
@@ -68,7 +71,7 @@ class Dataset:
 
     @property
     def modality(self) -> str:
-        """What the examples are: "images", "text" or "vectors"."""
+        """What the examples are: "images", "text", "vectors" or "tables"."""
         return self.train.modality
 
     @property

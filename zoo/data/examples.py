@@ -38,7 +38,7 @@ class Examples(ABC):
     """
 
     modality: ClassVar[str]
-    """What the rows are: "images", "text" or "vectors"."""
+    """What the rows are: "images", "text", "vectors" or "tables"."""
 
     rows: Tensor  # (N, ...)
     labels: Tensor | None = None  # (N,) or (N, L)
@@ -106,6 +106,11 @@ class Examples(ABC):
     def shape(self) -> tuple[int, ...]:
         """Of one example: (C, H, W) of an image, (T,) of a sentence, (D,) of a vector."""
         return tuple(self.rows.shape[1:])
+
+    @property
+    def observed_share(self) -> float:
+        """How much of the values is observed, from 0 to 1."""
+        return 1.0 if self.observed is None else self.observed.double().mean().item()
 
     def to(self, device: str | torch.device) -> Self:
         """The same examples held on ``device``."""

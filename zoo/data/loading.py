@@ -8,29 +8,41 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from torch import Tensor
 
-from zoo.data.arrays import load_arrays, split_arrays
+from zoo.columns import TableSchema
+from zoo.data.arrays import check_keys, load_arrays, split_arrays
 from zoo.data.conversion import AS_STORED, Conversion, ImageSize, converted, refuse_other_images
 from zoo.data.dataset import Dataset
 from zoo.data.folder import read_folder
+from zoo.data.numpy_files import read_arrays
 from zoo.data.partition import Splits
+from zoo.data.paths import (
+    ARRAY_SUFFIXES,
+    FILES,
+    TABLE_SUFFIX,
+    TEXT_SUFFIX,
+    meant_path,
+    refuse_what_is_gone,
+)
 from zoo.data.sources import as_arrays
+from zoo.data.tables.csv_file import read_csv
+from zoo.data.tables.load import TableReading, asked_reading, read_table
+from zoo.data.tables.memory import has_texts, table_of, table_of_arrays
+from zoo.data.tables.raw import RawTable
 from zoo.data.text import Corpus, TextFormat, load_text_file
 from zoo.errors import DataError
 from zoo.files import as_path
+from zoo.modalities import modality_of
 from zoo.modalities.tokenizer import Tokenizer
 from zoo.registry import registry, resolve
 
 if TYPE_CHECKING:
     from zoo.core.model import ModelConfig
 
-ARRAY_SUFFIXES = (".npy", ".npz")
-TEXT_SUFFIX = ".txt"
 TEXT_LIKELIHOOD = "categorical"
+TABLE_LIKELIHOOD = "columns"
 UNSTATED = "not stated"
 IN_MEMORY = "array"
 """The name of data in memory, where none is given."""
-MEMORY = "memory:"
-"""What stands before that name where a run or a checkpoint says what it was trained on."""
 
 
 class _Wanted(NamedTuple):
@@ -40,6 +52,7 @@ class _Wanted(NamedTuple):
     conversion: Conversion = AS_STORED
     text_format: TextFormat | None = None
     skip_unreadable: bool = False
+    table: TableReading | None = None
 
 
 def load_dataset(
@@ -51,15 +64,25 @@ def load_dataset(
     text_format: TextFormat | None = None,
     name: str | None = None,
     skip_unreadable: bool = False,
+    columns: object = None,
+    labels: str | None = None,
+    unknown_is_missing: bool = False,
 ) -> Dataset:
     """The dataset registered under a name, what a folder or file holds, or what is in memory.
 
-    A folder holds images, a ``.npy`` or ``.npz`` file arrays, a ``.txt`` file one sentence a line.
+    A folder holds images, a ``.npy`` or ``.npz`` file arrays, a ``.csv`` file a table whose first
+    line names its columns, a ``.txt`` file one sentence a line.
     A registered name wins over a file of that name; write ``./name`` for the file. ``root`` is
     looked at first for the files of a registered dataset, then ZOO_DATA, then the cache folder;
     what is found nowhere is downloaded into the cache folder unless ZOO_OFFLINE is set. In memory
-    may be a NumPy array, a tensor, a tuple (x, labels), a dictionary of arrays, a pandas DataFrame
-    of numbers, a torch Dataset, which is read once, or a :class:`Dataset`, which is used as it is.
+    may be a NumPy array, a tensor, a tuple (x, labels), a dictionary of arrays, a pandas DataFrame,
+    a torch Dataset, which is read once, or a :class:`Dataset`, which is used as it is.
+
+    What each column of a table holds is inferred, see :func:`zoo.data.tables.kinds.inferred`, or
+    said by ``columns``: kinds by names ({"age": "count"}; None leaves a column out), a list of
+    them, or a YAML file. With ``columns``, if only {}, also arrays (N, D) and frames of numbers are
+    tables, in which NaN is missing. ``labels`` names a column that is the label and no part of x.
+    A value that a model's column has not is an error, or with ``unknown_is_missing`` missing.
 
     With ``image_channels`` 1 colours are mixed to grey by their luma (ITU-R BT.601), with 3 grey is
     repeated, and alpha is left out. With ``image_size``, the side of a square or height and width
@@ -72,7 +95,7 @@ def load_dataset(
 
     The likelihood of data that are not registered is "bernoulli" if all pixels are black or white,
     "discretized-logistic" if they are 8-bit levels, "gaussian" if they are other floats, and of
-    vectors; "categorical" of text. See :func:`zoo.data.folder.read_folder`,
+    vectors; "categorical" of text, "columns" of tables. See :func:`zoo.data.folder.read_folder`,
     :func:`zoo.data.arrays.split_arrays` and :func:`zoo.data.text.load_text_file` for what may be
     given.
 
@@ -87,8 +110,11 @@ def load_dataset(
     (3,)
     """
     conversion = Conversion.of(image_size, image_channels)
-    data = _load(source, _Wanted(root, conversion, text_format, skip_unreadable))
+    reading = asked_reading(columns, labels, unknown_is_missing)
+    data = _load(source, _Wanted(root, conversion, text_format, skip_unreadable, reading))
     _refuse_conversion(data, conversion)
+    if data.table is None and (columns or labels):
+        raise DataError(f"{data.name} holds {data.modality}, which has no columns; leave them out")
     return data if name is None else replace(data, name=name)
 
 
@@ -100,6 +126,7 @@ def load_for_model(
     image_size: ImageSize | None = None,
     image_channels: int | None = None,
     trained_on: str | None = None,
+    unknown_is_missing: bool = False,
 ) -> Dataset:
     """:func:`load_dataset` as a model reads it: images at its size, text cut by its tokeniser.
 
@@ -113,14 +140,16 @@ def load_for_model(
     files are left out as the training may have left them out: it tells them apart.
     """
     shape, tokenizer = config.input_shape, getattr(config, "tokenizer", None)
+    table = getattr(config, "table", None)
     form = None if tokenizer is None else TextFormat(tokenizer, shape[0])
+    reading = asked_reading(table, None, unknown_is_missing)
     asked = Conversion.of(image_size, image_channels)
     is_compared = trained_on is not None and _is_that_of_training(asked, shape)
     wanted = asked.completed(shape, with_channels=is_compared) if len(shape) == 3 else asked
-    data = _load(source, _Wanted(root, wanted, form, skip_unreadable=is_compared))
+    data = _load(source, _Wanted(root, wanted, form, is_compared, reading))
     told = getattr(config, "condition", None)
     data = data.conditioned(None if told is None else told.on)
-    _refuse_other_kind(data, shape, tokenizer)
+    _refuse_other_kind(data, shape, tokenizer, table)
     _refuse_conversion(data, asked)
     if data.modality == "images":
         refuse_other_images(shape, data.train.shape, data.name)
@@ -141,27 +170,12 @@ def _is_that_of_training(asked: Conversion, shape: tuple[int, ...]) -> bool:
     return said == done
 
 
-def is_in_memory(source: object) -> bool:
-    """Whether data are given themselves, rather than their name or path."""
-    return not isinstance(source, str | Path)
-
-
 def _load(source: object, wanted: _Wanted) -> Dataset:
     if not isinstance(source, str | Path):
-        return _load_memory(source, wanted.conversion)
-    _refuse_what_is_gone(str(source))
-    path = _as_path(source)
+        return _load_memory(source, wanted)
+    refuse_what_is_gone(str(source))
+    path = meant_path(source)
     return _load_registered(str(source), wanted) if path is None else _load_path(path, wanted)
-
-
-def _refuse_what_is_gone(name: str) -> None:
-    if name.startswith(MEMORY):
-        raise DataError(
-            f"{name.removeprefix(MEMORY)!r} was held in memory by the program that trained on it, "
-            "and cannot be read again; pass the data themselves, as in zoo.resume(directory, "
-            "dataset=x) or zoo.evaluate(run, dataset=x), or write them to a file and name that "
-            "(--dataset)"
-        )
 
 
 def _refuse_conversion(data: Dataset, asked: Conversion) -> None:
@@ -173,8 +187,10 @@ def _refuse_conversion(data: Dataset, asked: Conversion) -> None:
             )
 
 
-def _refuse_other_kind(data: Dataset, shape: tuple[int, ...], tokenizer: str | None) -> None:
-    reads = {1: "vectors" if tokenizer is None else "text", 3: "images"}.get(len(shape))
+def _refuse_other_kind(
+    data: Dataset, shape: tuple[int, ...], tokenizer: str | None, table: TableSchema | None
+) -> None:
+    reads = modality_of(shape, tokenizer or table).name
     if data.modality != reads:
         raise DataError(
             f"{data.name} holds {data.modality}, the model reads {reads}; choose another dataset"
@@ -184,37 +200,11 @@ def _refuse_other_kind(data: Dataset, shape: tuple[int, ...], tokenizer: str | N
             f"{data.name} was cut by another tokenizer than the model's; give the file or name it "
             "was read from"
         )
-
-
-def existing_path(name: str | Path) -> Path | None:
-    """The file or folder of that name, ``~`` expanded, or None where there is none.
-
-    Raises DataError for what no path can be: of a user there is not, or too long.
-    """
-    try:
-        path = Path(name).expanduser()
-        return path if path.exists() else None
-    except (OSError, RuntimeError) as error:  # RuntimeError: "~name" of a user there is not
-        raise DataError(f"{name} cannot be a path: {error}; {_choices()}") from error
-
-
-def _as_path(name_or_path: str | Path) -> Path | None:
-    """The existing path that is meant, or None for a name."""
-    if isinstance(name_or_path, str) and name_or_path in registry().datasets:
-        return None
-    path = existing_path(name_or_path)
-    if path is not None:
-        return path
-    text = str(name_or_path)
-    is_path = isinstance(name_or_path, Path) or "/" in text or "\\" in text
-    if is_path or text.startswith(("~", ".")) or text.endswith((*ARRAY_SUFFIXES, TEXT_SUFFIX)):
-        raise DataError(f"{text} does not exist; {_choices()}")
-    return None
-
-
-def _choices() -> str:
-    names = ", ".join(sorted(registry().datasets))
-    return f"give a folder of images, a .npy, .npz or .txt file, or one of the names {names}"
+    if table is not None and data.table != table:
+        raise DataError(
+            f"{data.name} was read with other columns than the model's; give the file or name it "
+            "was read from, or load it with columns=model.config.table"
+        )
 
 
 def _load_registered(name: str, wanted: _Wanted) -> Dataset:
@@ -240,6 +230,10 @@ def _load_path(path: Path, wanted: _Wanted) -> Dataset:
     try:
         if path.suffix.lower() == TEXT_SUFFIX and path.is_file():
             return _text(name, load_text_file(path), wanted.text_format, UNSTATED)
+        if path.suffix.lower() == TABLE_SUFFIX and path.is_file():
+            return _table(name, read_csv(path), wanted.table or TableReading({}))
+        if path.suffix.lower() in ARRAY_SUFFIXES and wanted.table is not None:
+            return _table(name, table_of_arrays(read_arrays(path, check_keys)), wanted.table)
         data = _read_path(path, name, wanted)
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
@@ -252,14 +246,17 @@ def _read_path(path: Path, name: str, wanted: _Wanted) -> Dataset:
         data = Dataset(name, *found.splits, "", UNSTATED)
         return replace(data, source=found.digest, decoder=found.decoder, skipped=found.skipped)
     if path.suffix.lower() not in ARRAY_SUFFIXES or not path.is_file():
-        raise DataError("expected a folder of images, a .npy, .npz or .txt file")
+        raise DataError(f"expected a folder of images, {FILES}")
     return Dataset(name, *load_arrays(path, wanted.conversion.channels is not None), "", UNSTATED)
 
 
-def _load_memory(source: object, conversion: Conversion) -> Dataset:
+def _load_memory(source: object, wanted: _Wanted) -> Dataset:
+    conversion = wanted.conversion
     if isinstance(source, Dataset):  # read from files, it may have been changed since
         own = source if source.source is None else replace(source, source=None)
         return _converted(own, conversion)
+    if wanted.table is not None or has_texts(source):
+        return _table(IN_MEMORY, table_of(source), wanted.table or TableReading({}))
     splits = split_arrays(as_arrays(source), conversion.channels is not None)
     return _suited(Dataset(IN_MEMORY, *splits, "", UNSTATED), conversion)
 
@@ -273,6 +270,11 @@ def _suited(data: Dataset, conversion: Conversion) -> Dataset:
 def _text(name: str, corpus: Corpus, form: TextFormat | None, license: str) -> Dataset:
     splits, tokenizer = corpus.cut(form)
     return Dataset(name, *splits, TEXT_LIKELIHOOD, license, tokenizer)
+
+
+def _table(name: str, table: RawTable, reading: TableReading) -> Dataset:
+    splits, schema = read_table(table, reading)
+    return Dataset(name, *splits, TABLE_LIKELIHOOD, UNSTATED, table=schema)
 
 
 def _likelihood(data: Dataset) -> str:

@@ -131,7 +131,8 @@ def _describe(
     words = model.modality.describe(len(split), model.input_kind, seed, converted)
     condition = needed_condition(model)
     told = "" if condition is None else f", told {condition.on}"
-    return f"{dataset}/{split_name}, {words}{told}"
+    share = "" if split.observed is None else f", {100 * split.observed_share:.1f} % observed"
+    return f"{dataset}/{split_name}, {words}{share}{told}"
 
 
 def _measure_model(

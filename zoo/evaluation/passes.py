@@ -115,9 +115,9 @@ def evidence_pass(
 def _squared_error(model: LatentVariableModel, batch: Batch, code: Tensor) -> Tensor | None:
     """Of what the code looks like, mean over the pixels that are observed, (B,).
 
-    None of sentences, and where p(x|z) has no mean.
+    None of sentences and of tables, and where p(x|z) has no mean.
     """
-    if not batch.x.is_floating_point():
+    if not model.modality.has_squared_error:
         return None
     try:
         estimate = model.modality.write(model.estimate(code, batch.condition))

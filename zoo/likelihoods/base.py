@@ -12,9 +12,9 @@ from zoo.core.component import Component
 from zoo.errors import UnsupportedError
 from zoo.settings import Settings
 
-InputKind: TypeAlias = Literal["binary", "unit", "real", "tokens"]
+InputKind: TypeAlias = Literal["binary", "unit", "real", "tokens", "columns"]
 """What a model reads: pixels in {0, 1}, drawn with probability x; 8-bit intensities 0, 1/255, ...,
-1; real numbers; or the ids of tokens."""
+1; real numbers; the ids of tokens; or the columns of a table, each of a kind of its own."""
 Measure: TypeAlias = Literal["mass", "density"]
 """Whether exp(log p(x|z)) sums to one over values or integrates to one."""
 
@@ -22,8 +22,9 @@ Measure: TypeAlias = Literal["mass", "density"]
 class Likelihood(Component, nn.Module, ABC):
     """Numbers (..., K, *rest) to p(x|z) over examples of ``shape`` (C, *rest), batch shape (...).
 
-    A subclass is made as ``Likelihood(config, shape)``; images are (C, H, W), vectors (D,). All
-    are normalised: true log-masses or log-densities, constants included, in full precision.
+    A subclass is made as ``Likelihood(config, shape)``; images are (C, H, W), vectors (D,). One of
+    tables is told the columns as well. All are normalised: true log-masses or log-densities,
+    constants included, in full precision.
     """
 
     section = "likelihoods"

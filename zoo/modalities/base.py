@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import torch
 from torch import Tensor
 
+from zoo.columns.schema import TableSchema
+from zoo.core.batch import Batch
 from zoo.core.checks import described
 from zoo.core.component import Component
 from zoo.distributions.precision import is_half
@@ -20,12 +22,15 @@ if TYPE_CHECKING:
     from zoo.likelihoods.base import InputKind
     from zoo.modalities.tokenizer import Tokenizer
 
+Form: TypeAlias = str | TableSchema | None
+"""What there is to know of examples beside their shape: a tokenizer's JSON, a table's columns."""
+
 
 class Modality(Component, ABC):
     """Examples of one ``shape``: what they may hold, how people read them, and what to call them.
 
-    ``shape`` is that of one example: (C, H, W), (D,), or (T,) for sentences of at most T tokens,
-    which have a ``tokenizer``, as JSON.
+    ``shape`` is that of one example: (C, H, W), (D,), or (T,) for sentences of at most T tokens.
+    ``form`` is what else there is to know of text and of tables.
     """
 
     section = "modalities"
@@ -40,13 +45,17 @@ class Modality(Component, ABC):
     """How examples may be read: the likelihoods of a model are of one of these."""
     suffixes: ClassVar[tuple[str, ...]] = (".npy", ".npz")
     """Of the files that examples are written to."""
+    nan_is_missing: ClassVar[bool] = False
+    """Whether NaN stands for a value that is missing, and is not refused."""
+    has_squared_error: ClassVar[bool] = True
+    """Whether the values of an example are on one scale, and their squared errors have a mean."""
 
-    def __init__(self, shape: tuple[int, ...], tokenizer: str | None = None) -> None:
+    def __init__(self, shape: tuple[int, ...], form: Form = None) -> None:
         self.shape = tuple(shape)
 
     @classmethod
     @abstractmethod
-    def fits(cls, shape: tuple[int, ...], tokenizer: str | None) -> bool:
+    def fits(cls, shape: tuple[int, ...], form: Form) -> bool:
         """Whether examples of that shape are of this kind."""
 
     @abstractmethod
@@ -69,14 +78,25 @@ class Modality(Component, ABC):
             return x
         return (x.to(dtype) * 255).round() / 255 if kind == "unit" and is_half(x) else x.to(dtype)
 
+    @property
+    def for_likelihood(self) -> tuple[Any, ...]:
+        """What a likelihood of such examples is made of beside its settings: their shape."""
+        return (self.shape,)
+
+    def filled(self, batch: Batch) -> Batch:
+        """A batch in which a number stands wherever x (B, ...) is not observed: 0."""
+        if batch.observed is None:
+            return batch
+        return batch._replace(x=torch.where(batch.observed, batch.x, 0))
+
     def check(self, x: Tensor, kind: InputKind) -> None:
         """Raise DataError where a model of that kind cannot read x (B, ...)."""
         self.check_form(x)
         self.check_values(x, kind)
 
-    def blank(self, x: Tensor, observed: Tensor) -> Tensor:
-        """x (B, ...) with what stands for nothing where it is not ``observed``: 0."""
-        return torch.where(observed, x, 0)
+    def clamped(self, x: Tensor) -> Tensor:
+        """x (B, ...) with what no example can be cut off."""
+        return x
 
     def best_guess(self, draws: Tensor, means: Tensor) -> Tensor:
         """One example (B, ...) for many draws of it (S, B, ...), or for means of such: the mean."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from zoo.modalities.base import Modality, check_floats
+from zoo.modalities.base import Form, Modality, check_floats
 from zoo.modalities.intensities import check_intensities
 
 if TYPE_CHECKING:
@@ -28,8 +28,8 @@ class Images(Modality):
     suffixes = (".png", *Modality.suffixes)
 
     @classmethod
-    def fits(cls, shape: tuple[int, ...], tokenizer: str | None) -> bool:
-        return tokenizer is None and len(shape) == 3
+    def fits(cls, shape: tuple[int, ...], form: Form) -> bool:
+        return form is None and len(shape) == 3
 
     def check_form(self, x: Tensor) -> None:
         check_floats(x, self.shape, "pixels in [0, 1]")
@@ -39,6 +39,9 @@ class Images(Modality):
 
     def write(self, x: Tensor) -> Tensor:
         """Images (B, C, H, W) with intensities beyond [0, 1] cut off."""
+        return self.clamped(x)
+
+    def clamped(self, x: Tensor) -> Tensor:
         return x.clamp(0, 1)
 
     def log(self, writer: SummaryWriter, shown: Any, step: int) -> None:

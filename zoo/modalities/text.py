@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from zoo.core.batch import Batch
 from zoo.core.checks import described
 from zoo.errors import DataError
-from zoo.modalities.base import Modality, host_values
+from zoo.modalities.base import Form, Modality, host_values
 from zoo.modalities.tokenizer import END, PAD, UNKNOWN, Tokenizer
 from zoo.settings import shortened
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 class Text(Modality):
     """Sentences as ids int64 (B, T), each ended and then padded, T at most ``shape[0]``.
 
-    ``tokenizer`` is the JSON of the one that cuts them.
+    ``form`` is the JSON of the tokenizer that cuts them.
 
     >>> text = Text((6,), Tokenizer.learn(["a cat", "a hat"], "characters").json)
     >>> text.write(text.read(["a hat"]))
@@ -34,14 +35,15 @@ class Text(Modality):
     name, parts = "text", "tokens"
     kinds = ("tokens",)
     suffixes = (".txt",)
+    has_squared_error = False
 
     @classmethod
-    def fits(cls, shape: tuple[int, ...], tokenizer: str | None) -> bool:
-        return tokenizer is not None and len(shape) == 1
+    def fits(cls, shape: tuple[int, ...], form: Form) -> bool:
+        return isinstance(form, str) and len(shape) == 1
 
-    def __init__(self, shape: tuple[int, ...], tokenizer: str) -> None:
+    def __init__(self, shape: tuple[int, ...], form: str) -> None:
         super().__init__(shape)
-        self.json = tokenizer
+        self.json = form
 
     @cached_property
     def _tokenizer(self) -> Tokenizer:
@@ -88,9 +90,11 @@ class Text(Modality):
                 "makes those of this model's vocabulary"
             )
 
-    def blank(self, x: Tensor, observed: Tensor) -> Tensor:
+    def filled(self, batch: Batch) -> Batch:
         """An unknown token where one is missing."""
-        return torch.where(observed, x, UNKNOWN)
+        if batch.observed is None:
+            return batch
+        return batch._replace(x=torch.where(batch.observed, batch.x, UNKNOWN))
 
     def best_guess(self, draws: Tensor, means: Tensor) -> Tensor:
         """The commonest token at each place."""

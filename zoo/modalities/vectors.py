@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from zoo.errors import DataError
-from zoo.modalities.base import Modality, check_floats, host_values
+from zoo.modalities.base import Form, Modality, check_floats, host_values
 from zoo.modalities.intensities import check_intensities
 
 if TYPE_CHECKING:
@@ -30,8 +30,8 @@ class Vectors(Modality):
     name, parts = "vectors", "numbers"
 
     @classmethod
-    def fits(cls, shape: tuple[int, ...], tokenizer: str | None) -> bool:
-        return tokenizer is None and len(shape) == 1
+    def fits(cls, shape: tuple[int, ...], form: Form) -> bool:
+        return form is None and len(shape) == 1
 
     def check_form(self, x: Tensor) -> None:
         check_floats(x, self.shape, "real numbers")

@@ -10,6 +10,7 @@ COMPONENTS = (
     "backbones",
     "objectives",
     "modalities",
+    "columns",
     "tasks",
     "baselines",
 )

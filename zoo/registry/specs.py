@@ -113,6 +113,7 @@ class Registry(Settings):
     backbones: dict[str, ComponentSpec] = {}
     objectives: dict[str, ComponentSpec] = {}
     modalities: dict[str, ComponentSpec] = {}
+    columns: dict[str, ComponentSpec] = {}
     tasks: dict[str, ComponentSpec] = {}
     baselines: dict[str, ComponentSpec] = {}
     datasets: dict[str, DatasetSpec] = {}

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from zoo.columns import TableSchema
 from zoo.core.batch import Batch
 from zoo.core.component import component_class
 from zoo.core.condition import needed_condition
@@ -99,7 +100,8 @@ def _offers(variant: Variant, settings: Mapping[str, Any]) -> Iterator[tuple[str
     for likelihood in names:
         for modality, shape in SHAPES[component_class("likelihoods", likelihood).reads]:
             tokenizer = _tokenizer() if modality == "text" else None
-            facts = Facts(shape, likelihood, tokenizer, CLASSES)
+            table = _table() if modality == "tables" else None
+            facts = Facts(shape, likelihood, tokenizer, CLASSES, table=table)
             yield f"{modality}-{likelihood}", facts
 
 
@@ -110,6 +112,21 @@ def _chooses_likelihood(variant: Variant) -> bool:
 @cache
 def _tokenizer() -> str:
     return Tokenizer.learn(SENTENCES, "characters").json
+
+
+@cache
+def _table() -> TableSchema:
+    """A column of each kind."""
+    kinds: list[dict[str, object]] = [
+        {"name": "real", "mean": 100, "std": 5},
+        {"name": "positive", "mean": 0, "std": 1},
+        {"name": "count", "mean": 1.5, "std": 0.7},
+        {"name": "category", "values": ["red", "green", "blue"]},
+        {"name": "ordinal", "values": ["low", "middle", "high", "top"]},
+        {"name": "binary", "values": ["no", "yes"]},
+    ]
+    columns = [{"name": str(kind["name"]), "kind": kind} for kind in kinds]
+    return TableSchema.parse({"columns": columns}, "the table of the contract")
 
 
 def _images(model: LatentVariableModel, count: int, generator: torch.Generator) -> Tensor:
@@ -127,16 +144,25 @@ def _text(model: LatentVariableModel, count: int, generator: torch.Generator) ->
     return model.modality.read(several[:count]) if count else torch.zeros(0, 1, dtype=torch.int64)
 
 
+def _tables(model: LatentVariableModel, count: int, generator: torch.Generator) -> Tensor:
+    """Every kind of column, each of its values among a few examples."""
+    numbers = torch.randn(count, 2, generator=generator)
+    values = torch.arange(count)[:, None] % torch.tensor([9, 3, 4, 2])
+    return torch.cat([100 + 5 * numbers[:, :1], numbers[:, 1:].exp(), values], dim=1)
+
+
 SHAPES: dict[InputKind, tuple[tuple[str, tuple[int, ...]], ...]] = {
     "binary": (("images", (1, 8, 8)),),
     "unit": (("images", (3, 9, 7)),),
     "real": (("images", (1, 8, 8)), ("vectors", (5,))),
     "tokens": (("text", (16,)),),
+    "columns": (("tables", (6,)),),
 }
 """What of each kind there is, and of which shape; odd and unequal sides among them."""
 EXAMPLES: dict[str, Callable[[LatentVariableModel, int, torch.Generator], Tensor]] = {
     "images": _images,
     "vectors": _vectors,
     "text": _text,
+    "tables": _tables,
 }
 """By modality, how examples are made."""

@@ -11,7 +11,8 @@ from typing_extensions import Self
 
 from zoo.core.component import Selected, default
 from zoo.data.conversion import ImageSize, known_channels, stored_size
-from zoo.data.loading import existing_path
+from zoo.data.paths import existing_path
+from zoo.data.tables.kinds import asked_kinds
 from zoo.errors import ConfigError
 from zoo.files import as_path
 from zoo.mappings import flatten, merge
@@ -75,6 +76,10 @@ class Experiment(Settings):
     skip_unreadable: bool = False
     labelled: int | None = Field(None, ge=1)
     """How many training labels are known, as many of each class; the seed says which."""
+    columns: dict[str, Any] | list[Any] | None = None
+    """The kinds of a table's columns that are asked for."""
+    labels: str | None = None
+    """The column of a table that is its label."""
     start_from: StartingPoint | None = None
 
     @property
@@ -97,6 +102,8 @@ class Experiment(Settings):
         image_channels: int | None = None,
         skip_unreadable: bool = False,
         labelled: int | None = None,
+        columns: object = None,
+        labels: str | None = None,
         start_from: str | Path | None = None,
     ) -> Self:
         """The variant's registered defaults with overrides on top.
@@ -126,6 +133,8 @@ class Experiment(Settings):
             "image_channels": image_channels,
             "skip_unreadable": skip_unreadable,
             "labelled": labelled,
+            "columns": asked_kinds(columns),
+            "labels": labels,
             "start_from": start,
         }
         return cls.parse(settings, f"experiment with {variant.name!r}")

@@ -63,6 +63,8 @@ def train_experiment(
         image_channels=experiment.image_channels,
         text_format=_text_format(experiment),
         skip_unreadable=experiment.skip_unreadable,
+        columns=variant.columns(experiment.model, experiment.columns),
+        labels=experiment.labels,
     )
     if experiment.labelled is not None:
         dataset = with_few_labels(dataset, experiment.labelled, experiment.train.seed)
@@ -120,7 +122,8 @@ def _check_start(experiment: Experiment, source: str, data: Dataset) -> None:
     """Raise ConfigError for data that the checkpoint does not read."""
     shape, tokenizer = data.train.shape, experiment.model.get("tokenizer")
     read = tuple(experiment.model.get("input_shape", shape))
-    reads = modality_of(read, tokenizer).name
+    table = None if experiment.model.get("table") is None else data.table
+    reads = modality_of(read, tokenizer or table).name
     if reads != data.modality:
         raise ConfigError(
             f"{source} reads {reads}, {data.name!r} holds {data.modality}; choose another dataset"

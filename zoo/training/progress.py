@@ -99,6 +99,11 @@ class Reporter:
             return
         model.modality.log(writer, samples, step)
 
+    def state(self, message: str) -> None:
+        """A line on the data, where a run is to be seen."""
+        if self.visible:
+            self._print(message)
+
     def warn(self, message: str) -> None:
         """A line above the bar, or on standard error; never kept quiet."""
         self._print(f"warning: {message}")

@@ -13,6 +13,7 @@ from zoo.core.model import LatentVariableModel
 from zoo.data import Dataset
 from zoo.data.folder import skipped_warning
 from zoo.data.labels import labelled_of
+from zoo.data.stated import stated_of
 from zoo.data.text import vocabulary_warning
 from zoo.devices import hardware
 from zoo.errors import ConfigError
@@ -74,7 +75,7 @@ class Session:
         )
         figure = self.objective.selects(self.model)
         self.selection = Selection(directory, experiment, data.identity.digest, figure)
-        self.skipped = data.skipped
+        self.skipped, self.data = data.skipped, data
         self.reporter = Reporter(directory.path, self.total_steps, self.batch_size, visible)
         self.last_save = time.monotonic()
 
@@ -148,6 +149,8 @@ class Session:
         now = hardware(self.device)
         before = self.directory.note_hardware(now)
         moved = f"the run was on {before} and is on {now}: it will not end bit for bit as there"
+        for stated in stated_of(self.data):
+            self.reporter.state(stated)
         for warning in (
             precision_warning(self.config, self.device),
             vocabulary_warning(self.train_split),

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any, get_args, get_origin
 from pydantic import GetCoreSchemaHandler
 from pydantic_core import core_schema
 
+from zoo.columns import TableSchema
 from zoo.core.component import Selected, component_class, having, options_by_name, options_of
 from zoo.core.model import LatentVariableModel, ModelConfig
 from zoo.errors import ConfigError
 from zoo.mappings import merge
-from zoo.modalities import modality_of
+from zoo.modalities import Form, modality_of
 from zoo.precision import float32_by_default
 from zoo.priors import usual_prior
 from zoo.registry import VariantSpec, registry
@@ -39,6 +40,12 @@ class Facts:
     tokenizer: str | None = None
     classes: int | None = None
     numbers: int | None = None
+    table: TableSchema | None = None
+
+    @property
+    def form(self) -> Form:
+        """What there is to know of examples beside their shape."""
+        return self.tokenizer or self.table
 
     @classmethod
     def of(cls, data: Dataset) -> Facts:
@@ -48,7 +55,8 @@ class Facts:
             columns = [data.train.condition, data.train.labels]
             told = next((column for column in columns if column is not None), None)
             numbers = None if told is None else told[0].numel()
-        return cls(data.train.shape, data.likelihood, data.tokenizer, data.classes, numbers)
+        classes, table = data.classes, data.table
+        return cls(data.train.shape, data.likelihood, data.tokenizer, classes, numbers, table)
 
 
 class Variant:
@@ -82,6 +90,15 @@ class Variant:
         Raises UnknownNameError for a name not registered, ConfigError for one that is no model's.
         """
         return cls(name, registry().variant(name), component_class("variants", name))
+
+    def columns(self, settings: Mapping[str, Any], asked: object) -> object:
+        """The kinds of a table's columns: a model's own, those asked for, or {}, all inferred.
+
+        None for a variant that need not read tables.
+        """
+        if (known := settings.get("table")) is not None:
+            return TableSchema.parse(known, f"model {self.name!r}: table")
+        return {} if asked is None and self.model.reads == ("tables",) else asked
 
     def options(self, given: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
         """Where each option of the model is set: among its own, or within one of its components.
@@ -148,7 +165,7 @@ class Variant:
         fit.
         """
         fields = self.model.Config.model_fields
-        self._refuse_other_modality(modality_of(facts.shape, facts.tokenizer).name)
+        self._refuse_other_modality(modality_of(facts.shape, facts.form).name)
         asked = settings.get("input_shape", facts.shape)
         if not isinstance(asked, Sequence) or tuple(asked) != tuple(facts.shape):
             raise ConfigError(
@@ -159,6 +176,8 @@ class Variant:
         from_data = {key: value for key, value in from_data.items() if key in fields}
         if facts.tokenizer is not None:
             from_data["tokenizer"] = facts.tokenizer
+        if facts.table is not None:
+            from_data["table"] = facts.table.model_dump(mode="json")
         given = merge(from_data, {**settings, "input_shape": facts.shape})
         if given.get("condition") is not None:
             told = {"classes": facts.classes, "numbers": facts.numbers}

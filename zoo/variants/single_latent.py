@@ -19,6 +19,7 @@ from zoo.core.model import LatentVariableModel, ModelConfig
 from zoo.core.reading import as_codes
 from zoo.errors import ConfigError, DataError
 from zoo.likelihoods import Likelihood
+from zoo.modalities import Form
 
 
 class LatentVectorConfig(ModelConfig):
@@ -45,8 +46,8 @@ class SingleLatentModel(LatentVariableModel):
     Config = SingleLatentConfig
     config: SingleLatentConfig
 
-    def __init__(self, config: SingleLatentConfig) -> None:
-        super().__init__(config)
+    def __init__(self, config: SingleLatentConfig, form: Form = None) -> None:
+        super().__init__(config, form)
         told = 0 if config.condition is None else config.condition.width
         if config.condition is not None and not told:
             raise ConfigError(
@@ -55,7 +56,7 @@ class SingleLatentModel(LatentVariableModel):
             )
         backbone = config.backbone.build()
         self.likelihood = self.likelihood_of(config.likelihood)
-        self.encoder = encoder_of(backbone, config.backbone.name, config.input_shape)
+        self.encoder = encoder_of(backbone, config.backbone.name, self.encoder_shape)
         # Here: what a seed draws depends on the order.
         self.space = self.build_code(self.encoder.out_features + told)
         output_shape = (self.likelihood.channels, *config.input_shape[1:])
@@ -66,12 +67,22 @@ class SingleLatentModel(LatentVariableModel):
         """Add the modules that make a code of features (B, F); returns where codes live."""
 
     @property
+    def encoder_shape(self) -> tuple[int, ...]:
+        """Of what the encoder reads of one example."""
+        return self.config.input_shape
+
+    def encoded(self, batch: Batch) -> Tensor:
+        """What the encoder makes of examples, (B, F)."""
+        features: Tensor = self.encoder(batch.x)
+        return features
+
+    @property
     def conditioning(self) -> ConditionConfig | None:
         return self.config.condition
 
     def features(self, batch: Batch) -> Tensor:
         """What the code is made of, (B, F)."""
-        features: Tensor = self.encoder(batch.x)
+        features = self.encoded(batch)
         return beside(features, self.told(batch.condition, features))
 
     def told(self, condition: Tensor | None, like: Tensor) -> Tensor | None:

@@ -47,7 +47,7 @@ class VAE(SingleLatentModel):
         config = self.config
         space = space_of(config.posterior, config.latent_dim)
         self.posterior = config.posterior.build(partial(nn.Linear, in_features), config.latent_dim)
-        self.prior = config.prior.build(space, config.input_shape)
+        self.prior = config.prior.build(space, self.encoder_shape)
         return space
 
     @property
@@ -72,7 +72,7 @@ class VAE(SingleLatentModel):
         They are told the numbers (B, C), or others in each draw, (S, B, C); ``given`` codes
         (S, B, D) stand for draws as in :meth:`infer`. Then there is a posterior for each draw.
         """
-        q, p = self._inferred(batch.x, told)
+        q, p = self._inferred(batch, told)
         if given is None:
             latent = self.posterior.draw(q, p, shape)
         else:
@@ -86,7 +86,7 @@ class VAE(SingleLatentModel):
     def encode(self, batch: Tensor | Batch) -> Tensor:
         """The modes of the posteriors, (B, D). Nothing is drawn."""
         batch = self.prepared(batch)
-        q, _ = self._inferred(batch.x, self.told(batch.condition, self._like))
+        q, _ = self._inferred(batch, self.told(batch.condition, self._like))
         return self.posterior.code(q)
 
     def draw_codes(
@@ -99,9 +99,9 @@ class VAE(SingleLatentModel):
         told = self.told(condition, self._like)
         return self.prior.sample(n, self._given(told), temperature, generator)
 
-    def _inferred(self, x: Tensor, told: Tensor | None) -> tuple[Distribution, Distribution]:
-        """q(z|x, c) and p(z|c) of examples (B, ...) told (B, C), or (S, B, C): then S B of each."""
-        features: Tensor = self.encoder(x)  # (B, F)
+    def _inferred(self, batch: Batch, told: Tensor | None) -> tuple[Distribution, Distribution]:
+        """q(z|x, c) and p(z|c) of B examples told (B, C), or (S, B, C): then S B of each."""
+        features = self.encoded(batch)  # (B, F)
         if told is not None and told.ndim == 3:
             features = features.expand(told.shape[0], *features.shape).flatten(0, 1)  # (S B, F)
             told = told.flatten(0, 1)  # (S B, C)
@@ -116,12 +116,12 @@ class VAE(SingleLatentModel):
         return Given(self._like, told, partial(self._posterior_of, told))
 
     def _posterior_of(self, told: Tensor | None, x: Tensor) -> Distribution:
-        """q(z|x, c) of examples, for priors made of posteriors, see :class:`Given`.
+        """q(z|x, c) of what the encoder reads of examples, for priors of posteriors, see `Given`.
 
         Such a prior is p(z|c), a mixture of q(z|u_k, c) over its own examples u_k: so it can still
         be the mean of the posteriors of one class, which q(z|u_k, c_k) of other classes cannot.
         """
-        size = len(self.config.input_shape)
+        size = len(self.encoder_shape)
         places = x.shape[: x.ndim - size]  # (N,) or (B, N)
         features = self.encoder(x.flatten(0, -1 - size)).unflatten(0, places)  # (..., N, F)
         if told is not None:

@@ -36,7 +36,7 @@ class Chains:
     """
 
     def __init__(self, model: LatentVariableModel, batch: Batch, count: int) -> None:
-        self.model, self.count = model, count
+        self.model, self.count, self.of_examples = model, count, Checked(*batch)
         self.given = Checked(*each(batch, lambda column: repeated(column, count)))
         self.x = self.given.x
         self.z = model.draw_codes(len(self.x), 1.0, None, self.given.condition)
@@ -44,13 +44,13 @@ class Chains:
 
     def warm_up(self) -> None:
         """A sweep without weights."""
-        self.z = self.model.infer(self._filled).z[0]
+        self.z = self.model.infer(self.filled).z[0]
         self._fill()
 
     def sweep(self, proposals: int) -> None:
         """Both steps once."""
-        own = self.model.infer(self._filled, given=self.z[None])
-        new = self.model.infer(self._filled, proposals)
+        own = self.model.infer(self.filled, given=self.z[None])
+        new = self.model.infer(self.filled, proposals)
         weights = torch.cat([weights_of_codes(own), weights_of_codes(new)])  # (S + 1, R)
         self.z = selected(torch.cat([own.z, new.z]), weights)
         self._fill()
@@ -63,8 +63,16 @@ class Chains:
         """(count B, ...) -> (count, B, ...)."""
         return torch.unflatten(rows, 0, (self.count, -1))
 
+    def prior_codes(self, draws: int) -> Tensor:
+        """(draws, B, D)."""
+        x, told = self.of_examples.x, self.of_examples.condition
+        told = None if told is None else repeated(told, draws)
+        codes = self.model.draw_codes(draws * len(x), 1.0, None, told)
+        return torch.unflatten(codes, 0, (draws, -1))
+
     @property
-    def _filled(self) -> Batch:
+    def filled(self) -> Batch:
+        """The examples as they stand, (count B, ...)."""
         return Checked(self.x, self.given.condition)
 
     def _fill(self) -> None:

@@ -20,6 +20,7 @@ from zoo.randomness import noise_of
 from zoo.settings import Settings
 from zoo.tasks.base import Task
 from zoo.tasks.impute.chains import Chains
+from zoo.tasks.impute.evidence import log_evidence_of_observed
 from zoo.tasks.impute.gaps import each, with_mask
 
 BLOCK = 32
@@ -139,7 +140,33 @@ class Impute(Task):
 
         return self._filled(model, batch, (self.config.chains, 1), generator, guess)[0]
 
-    @torch.no_grad()
+    def log_prob(
+        self,
+        model: LatentVariableModel,
+        batch: Batch,
+        draws: int,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        """log p(x_m|x_o) = log p(x) - log p(x_o) of whole examples whose mask hides x_m, (B,).
+
+        Both by importance weights, of ``draws`` for each chain: see
+        :func:`zoo.tasks.impute.evidence.log_evidence_of_observed`. Each is a lower bound, their
+        difference is none. Raises what :meth:`draw` raises.
+        """
+        check_samples(draws)
+        whole = model.prepared(batch._replace(observed=None))
+        log_p = whole.x.new_zeros(len(whole.x)).double()
+
+        def answer(index: Tensor, chains: Chains) -> None:
+            for _ in self._weighed_sweeps(chains):
+                pass
+            rows = each(whole, lambda column: column[index])
+            log_x = model.log_prob(rows, draws * (chains.count + 1))
+            log_p[index] = (log_x - log_evidence_of_observed(chains, draws)).double()
+
+        self._by_block(model, batch, self.config.chains, generator, answer)
+        return log_p
+
     def _filled(
         self,
         model: LatentVariableModel,
@@ -152,22 +179,40 @@ class Impute(Task):
 
         ``counts`` are how many chains an example has, and A.
         """
+        batch, observed = with_mask(given)
+        found = batch.x.repeat(counts[1], *(1 for _ in batch.x.shape))  # (A, B, ...)
+
+        def fill(index: Tensor, chains: Chains) -> None:
+            filled = answer(chains)
+            # Intensities beyond [0, 1], which a density may draw, are cut off.
+            filled = model.modality.clamped(filled.flatten(0, 1)).view(filled.shape)
+            found[:, index] = torch.where(observed[index], found[:, index], filled.to(found.dtype))
+
+        self._by_block(model, batch, counts[0], generator, fill)
+        return found
+
+    @torch.no_grad()
+    def _by_block(
+        self,
+        model: LatentVariableModel,
+        given: Batch,
+        count: int,
+        generator: torch.Generator | None,
+        use: Callable[[Tensor, Chains], None],
+    ) -> None:
+        """``use`` the places of the examples that have gaps, and new chains of each, by blocks."""
         check_generator(generator)
         self.check_model(model)
         batch, observed = with_mask(given)
         readable = model.prepared(batch)
-        found = batch.x.repeat(counts[1], *(1 for _ in batch.x.shape))  # (A, B, ...)
         has_gaps = ~observed.flatten(1).all(1)  # (B,)
-        every = torch.arange(len(observed))
-        for block in torch.split(every, self._block_size(model, counts[0])):
-            with noise_of(generator, found.device):
+        every = torch.arange(len(observed), device=observed.device)
+        for block in torch.split(every, self._block_size(model, count)):
+            with noise_of(generator, observed.device):
                 index = block[has_gaps[block]]
                 if len(index):
                     rows = each(readable, lambda column: column[index])  # noqa: B023 -- used at once
-                    filled = answer(Chains(model, rows, counts[0]))
-                    shown = _shown(model, filled.flatten(0, 1)).view(filled.shape)
-                    found[:, index] = torch.where(observed[index], found[:, index], shown)
-        return found
+                    use(index, Chains(model, rows, count))
 
     def _weighed_sweeps(self, chains: Chains) -> Iterator[None]:
         """Yields after each sweep that is none of the warm-up."""
@@ -181,12 +226,6 @@ class Impute(Task):
         """The largest power of 2 whose chains' proposals are decoded at a time."""
         most = min(MOST_ROWS, model.decode_batch) // (chains * (1 + self.config.proposals))
         return min(BLOCK, 1 << int(math.log2(max(1, most))))
-
-
-def _shown(model: LatentVariableModel, x: Tensor) -> Tensor:
-    """Intensities beyond [0, 1], which a density may draw, cut off; ids as they are."""
-    shown = model.modality.write(x)
-    return shown if isinstance(shown, Tensor) else x
 
 
 def _anything(model: LatentVariableModel) -> Tensor | None:

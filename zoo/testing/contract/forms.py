@@ -107,9 +107,9 @@ def _questions(model: LatentVariableModel) -> list:  # type: ignore[type-arg]
 
 @rules.add(is_numbers)
 def values_that_are_none_are_refused(case: Case) -> None:
-    """What is not a number is never scored."""
+    """What is not a number is never scored; where that is a gap, what is infinite is not."""
     model, batch = case.model(), case.batch(2)
-    batch.x.flatten()[0] = torch.nan
+    batch.x.flatten()[0] = torch.inf if model.modality.nan_is_missing else torch.nan
     for ask in _questions(model):
         refused(lambda ask=ask: ask(batch), DataError)  # type: ignore[misc]
 
