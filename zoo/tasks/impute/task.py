@@ -16,7 +16,7 @@ from zoo.core.latent_space import Codebook
 from zoo.core.model import LatentVariableModel
 from zoo.distributions.observed import factorises
 from zoo.errors import UnsupportedError
-from zoo.randomness import noise_of
+from zoo.randomness import noise_of, seeded
 from zoo.settings import Settings
 from zoo.tasks.base import Task
 from zoo.tasks.impute.chains import Chains
@@ -73,7 +73,8 @@ class Impute(Task):
                 "such as 'gaussian-vae' or 'nvae-lite'"
             )
         told = _anything(model)
-        p = model.decode(model.draw_codes(1, 1.0, None, told), told)
+        with seeded(0, next(model.parameters()).device):  # a check takes none of a caller's noise
+            p = model.decode(model.draw_codes(1, 1.0, None, told), told)
         if not factorises(p):
             raise UnsupportedError(
                 f"p(x|z) of {type(model).__name__} does not factorise over the elements of an "
