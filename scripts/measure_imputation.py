@@ -41,7 +41,7 @@ from zoo.tasks.impute import Impute
 
 OUTPUT = Path(__file__).with_name("results") / "imputation.json"
 PICTURE = Path(__file__).parents[1] / "checkpoints" / "images" / "imputed-mnist.png"
-BASELINES_OF_IMAGES = ("mean", "knn")
+BASELINES_OF_IMAGES = ("mean",)
 
 
 def main(arguments: list[str] | None = None) -> int:
