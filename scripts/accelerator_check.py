@@ -130,7 +130,7 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
         description=summary, epilog=details, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--device", default="cuda")
-    parser.add_argument("--variants", nargs="+", metavar="NAME", help="all that are registered")
+    parser.add_argument("--variants", nargs="+", metavar="NAME", help="all that read images")
     parser.add_argument("--quick", action="store_true", help="at sizes that say nothing")
     parser.add_argument("--json", type=Path, required=True, metavar="FILE")
     options = parser.parse_args(arguments)
@@ -144,11 +144,18 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     if torch.device(options.device).type == "cuda" and not torch.cuda.is_available():
         parser.error("no CUDA device; --device cpu --quick tests this script without one")
     known = zoo.list_variants()
-    options.variants = options.variants or known
+    options.variants = options.variants or [name for name in known if reads_images(name)]
     if unknown := sorted(set(options.variants) - set(known)):
         parser.error(f"unknown variants {', '.join(unknown)}; known are {', '.join(known)}")
     options.sizes = quick(options.device) if options.quick else Sizes(options.device)
     return options
+
+
+def reads_images(variant: str) -> bool:
+    """Whether a variant can be made for the images of the checks."""
+    from zoo.variants import Variant
+
+    return "images" in Variant.find(variant).model.reads
 
 
 def main(arguments: list[str] | None = None) -> int:

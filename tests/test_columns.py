@@ -94,6 +94,19 @@ def test_a_count_is_negative_binomial(count: int) -> None:
     assert p.mean.item() == pytest.approx(mean, rel=1e-6)
 
 
+def test_draws_of_numbers_moved_by_their_zeros_are_at_least_0() -> None:
+    kind = kind_of("positive", {"mean": 0.5, "std": 0.7, "offset": 1.5})
+    p = kind.likelihood(torch.zeros(2))
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        drawn = p.sample(torch.Size([20_000]))
+    below = scipy.stats.lognorm(0.7 * (math.log(2) + 0.01), scale=math.exp(0.5)).cdf(1.5)
+    assert (drawn == 0).double().mean().item() == pytest.approx(below, abs=0.02)
+    assert kind.possible(drawn).all()
+    low = kind.likelihood(torch.tensor([-9.0, 0.0]))
+    assert kind.typical(low).item() == 0
+
+
 def test_ordinals_are_differences_of_cumulative_logits() -> None:
     """With two columns of other sizes beside each other, far in the tails as well."""
     sizes = (4, 2)

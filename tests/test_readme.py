@@ -109,7 +109,7 @@ def test_its_trainings_are_understood(monkeypatch: pytest.MonkeyPatch) -> None:
         result = CliRunner().invoke(app, command)
         assert result.exit_code == 0, (command, result.output)
     tuned = default_directory(given[5])
-    assert len(given) == 8
+    assert len(given) == 9
     assert tuned == default_directory(
         Experiment.build(
             "vmf-vae",

@@ -121,6 +121,11 @@ class TestFiles:
         )
         assert known(data.table, "job") == tuple(order)
 
+    def test_values_may_be_said_as_numbers(self, tmp_path: Path) -> None:
+        asked = {"age": {"name": "ordinal", "values": [58, 44, 31]}}
+        data = zoo.load_dataset(people(tmp_path), columns=asked)
+        assert known(data.table, "age") == ("58", "44", "31")
+
     @pytest.mark.parametrize(
         ("text", "said"),
         [

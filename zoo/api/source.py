@@ -54,11 +54,13 @@ class Opened(NamedTuple):
     def reader(self) -> Reader:
         """How it reads x."""
         told = needed_condition(self.model)
+        table = getattr(self.model.config, "table", None)
         return Reader(
             self.name,
             self.model.input_kind,
             getattr(self.model.config, "tokenizer", None),
             None if told is None else told.on,
+            None if table is None else table.described,
         )
 
 

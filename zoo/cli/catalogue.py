@@ -11,7 +11,7 @@ import zoo
 from zoo.api.catalogue import KINDS, kinds_of
 from zoo.cli.app import app
 from zoo.cli.options import JsonOption, SourceArgument, dataset_names, kind_names, variant_names
-from zoo.cli.output import echo_json, echo_mapping, without_vocabulary
+from zoo.cli.output import echo_json, echo_mapping, readable
 from zoo.cli.sources import open_source
 from zoo.errors import ConfigError
 from zoo.registry import entries
@@ -110,7 +110,7 @@ def load(source: SourceArgument, as_json: JsonOption = False) -> None:
     parameters = sum(parameter.numel() for parameter in opened.model.parameters())
     metadata = opened.metadata.model_dump(mode="json")
     if not as_json:
-        metadata["config"] = without_vocabulary(metadata["config"])
+        metadata["config"] = readable(metadata["config"])
         variant = Variant.find(opened.metadata.variant)
         metadata["variant"] = variant.described(opened.model.config)
     echo_mapping({"path": str(opened.path), "parameters": parameters, **metadata}, as_json)

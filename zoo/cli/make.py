@@ -27,6 +27,7 @@ from zoo.cli.output import (
     write_arrays,
     write_lines,
     write_picture,
+    write_rows,
 )
 from zoo.cli.settings import decoded_by
 from zoo.cli.sources import batch_size, check_writable, examples_for, open_source, told_by
@@ -36,7 +37,10 @@ from zoo.cli.sources import batch_size, check_writable, examples_for, open_sourc
 def sample(
     source: SourceArgument,
     out: Annotated[
-        Path, typer.Option(help="A .png picture, a .npy or .npz array; of sentences a .txt file.")
+        Path,
+        typer.Option(
+            help="A .png picture, a .npy or .npz array; of sentences a .txt file, of tables a .csv."
+        ),
     ],
     n: Annotated[int, typer.Option("--n", min=1, help="How many samples.")] = 64,
     temperature: Annotated[
@@ -46,8 +50,8 @@ def sample(
     decoding: DecodingOption = None,
     seed: SeedOption = 0,
 ) -> None:
-    """Draw images, vectors or sentences from a model's prior."""
-    check_suffix(out, (".png", ".npy", ".npz", ".txt"))
+    """Draw images, vectors, sentences or rows of a table from a model's prior."""
+    check_suffix(out, (".png", ".npy", ".npz", ".txt", ".csv"))
     import torch
 
     from zoo.report.pictures import enlargement, grid
@@ -65,6 +69,8 @@ def sample(
     ]
     if out.suffix == ".txt":
         write_lines(out, drawn)
+    elif out.suffix == ".csv":
+        write_rows(out, model.modality, joined(drawn))
     elif out.suffix == ".png":
         images = joined(drawn)
         write_picture(out, grid(images, math.isqrt(n - 1) + 1, scale=enlargement(images)))
@@ -100,7 +106,7 @@ def reconstruct(
     rebuild = decoded_by(model.reconstruct, decoding)
     examples = examples_for(opened, dataset, split, seed, data_root, image_channels).take(n)
     originals = list(examples.batches(batch_size(model), "real"))
-    shown = [model.modality.write(batch.x) for batch in originals]
+    shown = [model.modality.shown(batch.x) for batch in originals]
     with seeded(seed, torch.device("cpu")):  # of a decoding that draws
         rebuilt = [rebuild(batch) for batch in originals]
     if out.suffix == ".txt":

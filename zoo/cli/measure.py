@@ -22,6 +22,7 @@ from zoo.cli.options import (
     SizeOption,
     SourceArgument,
     SplitOption,
+    UnknownOption,
     benchmark_names,
     dataset_names,
     source_names,
@@ -41,6 +42,7 @@ def evaluate(
     data_root: RootOption = None,
     image_size: SizeOption = None,
     image_channels: ChannelsOption = None,
+    unknown_is_missing: UnknownOption = False,
     device: DeviceOption = "cpu",
     as_json: JsonOption = False,
 ) -> None:
@@ -56,6 +58,7 @@ def evaluate(
             data_root=data_root,
             image_size=image_size,
             image_channels=image_channels,
+            unknown_is_missing=unknown_is_missing,
             device=device,
             progress=progress,
         )

@@ -85,6 +85,17 @@ LabelledOption = Annotated[
     int | None,
     typer.Option(min=1, help="Know only so many training labels, as many of each class."),
 ]
+ColumnsOption = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Kinds of a table's columns, a .yaml file: age: count."),
+]
+LabelsOption = Annotated[
+    str | None, typer.Option(metavar="COLUMN", help="The column of a table that is its label.")
+]
+UnknownOption = Annotated[
+    bool,
+    typer.Option("--unknown-is-missing", help="Count values that a column had not as missing."),
+]
 DeviceOption = Annotated[str, typer.Option(help="For example cuda.")]
 ExamplesOption = Annotated[int | None, typer.Option(min=2, help="Only so many, at even distances.")]
 ConditionOption = Annotated[

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import accumulate
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import typer
 import yaml
@@ -21,6 +21,9 @@ from zoo.files import write_atomically
 if TYPE_CHECKING:
     from PIL.Image import Image
     from torch import Tensor
+
+    from zoo.modalities import Modality
+    from zoo.modalities.tables import Tables
 
 Progress: TypeAlias = Callable[[int, int], None]
 
@@ -38,6 +41,12 @@ def write_lines(path: Path, *columns: Sequence[Tensor | list[str]]) -> None:
     """
     flat = [[str(line) for part in column for line in part] for column in columns]
     lines = [" ".join(line.splitlines()) for row in zip(*flat, strict=True) for line in row]
+    _write(path, "".join(f"{line}\n" for line in lines).encode())
+
+
+def write_rows(path: Path, modality: Modality, rows: Tensor) -> None:
+    """Write rows of a table under the names of its columns; whole or not at all."""
+    lines = [cast("Tables", modality).header, *modality.write(rows)]
     _write(path, "".join(f"{line}\n" for line in lines).encode())
 
 
@@ -77,8 +86,15 @@ def _write(path: Path, content: bytes) -> None:
         raise ConfigError(f"--out {path}: cannot write it: {error.strerror}") from error
 
 
-def without_vocabulary(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A model's settings as a reader wants them: of a tokeniser, pages long, only its size."""
+def readable(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A model's settings as a reader wants them: of a tokeniser, pages long, only its size.
+
+    Of a table's columns their names and kinds.
+    """
+    if (table := config.get("table")) is not None:
+        from zoo.columns import TableSchema
+
+        return {**config, "table": TableSchema.parse(table, "table").described}
     if (tokenizer := config.get("tokenizer")) is None:
         return dict(config)
     from zoo.modalities.tokenizer import Tokenizer

@@ -14,8 +14,10 @@ import zoo
 from zoo.cli.app import app
 from zoo.cli.options import (
     ChannelsOption,
+    ColumnsOption,
     JsonOption,
     LabelledOption,
+    LabelsOption,
     RootOption,
     SizeOption,
     SkipOption,
@@ -67,7 +69,7 @@ def train(
     dataset: Annotated[
         str | None,
         typer.Option(
-            help="A name, folder, .npy, .npz or .txt file.",
+            help="A name, folder, .npy, .npz, .csv or .txt file.",
             show_default="digits",
             autocompletion=dataset_names,
         ),
@@ -94,6 +96,8 @@ def train(
     image_channels: ChannelsOption = None,
     skip_unreadable: SkipOption = False,
     labelled: LabelledOption = None,
+    columns: ColumnsOption = None,
+    labels: LabelsOption = None,
     start_from: Annotated[
         str | None,
         typer.Option(
@@ -116,7 +120,8 @@ def train(
     new = {"VARIANT": variant, "--set": settings, "--seed": seed, "--directory": directory,
            "--data-root": data_root, "--image-size": image_size,
            "--image-channels": image_channels, "--skip-unreadable": skip_unreadable,
-           "--labelled": labelled, "--start-from": start_from}  # fmt: skip
+           "--labelled": labelled, "--columns": columns, "--labels": labels,
+           "--start-from": start_from}  # fmt: skip
     given = [name for name, value in new.items() if value not in (None, [], False)]
     if resume is not None and given:
         raise ConfigError(f"--resume takes its settings from the run; leave out {', '.join(given)}")
@@ -125,7 +130,8 @@ def train(
             run = _resumed(resume, epochs, dataset)
         else:
             short = {"epochs": epochs, "seed": seed}
-            places = (data_root, image_size, image_channels, skip_unreadable, labelled, start_from)
+            images = (image_size, image_channels, skip_unreadable)
+            places = (data_root, *images, labelled, columns, labels, start_from)
             experiment = _experiment(variant, dataset, settings, short, *places)
             from zoo.api.train import default_directory
 
@@ -155,6 +161,8 @@ def _experiment(
     image_channels: int | None,
     skip_unreadable: bool,
     labelled: int | None,
+    columns: Path | None,
+    labels: str | None,
     start_from: str | None,
 ) -> Experiment:
     if variant is None:
@@ -172,5 +180,7 @@ def _experiment(
         image_channels=image_channels,
         skip_unreadable=skip_unreadable,
         labelled=labelled,
+        columns=columns,
+        labels=labels,
         start_from=start_from,
     )

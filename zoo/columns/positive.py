@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -18,12 +18,20 @@ from zoo.errors import ConfigError
 from zoo.settings import Settings
 
 
+class _Shifted(Transformed):
+    """exp(y) - offset of a normal y, of which draws below 0, as no data are, are 0."""
+
+    def sample(self, sample_shape: Any = ()) -> Tensor:
+        drawn: Tensor = super().sample(sample_shape)  # type: ignore[no-untyped-call]
+        return drawn.clamp(min=0)
+
+
 class Positive(NumberColumns):
     """Log-normal values: log(x + offset) is normal, its deviation that of the decoder.
 
     The density is that of x, with the Jacobian 1 / (x + offset). ``offset`` is 0 where all numbers
     are positive, and the least positive number where some are 0: then it grows with the unit, and
-    with it the density changes as any other's.
+    with it the density changes as any other's. Draws below 0 are 0.
 
     >>> column = Positive([Positive.Config(mean=0.0, std=1.0)])
     >>> column.typical(column.likelihood(torch.zeros(2)))
@@ -57,12 +65,12 @@ class Positive(NumberColumns):
     def likelihood(self, numbers: Tensor) -> Distribution:
         normal = Normal(*self.location_and_scale(numbers), validate_args=False)
         shift = AffineTransform(-self.constants("offset", normal.loc), 1.0)
-        return Transformed(normal, [ExpTransform(), shift], validate_args=False)
+        return _Shifted(normal, [ExpTransform(), shift], validate_args=False)
 
     def typical(self, p: Distribution) -> Tensor:
         """The median: a mean hangs on the upper tail, of which data say little."""
         normal = cast("Normal", cast("Transformed", p).base_dist)
-        return normal.loc.exp() - self.constants("offset", normal.loc)
+        return (normal.loc.exp() - self.constants("offset", normal.loc)).clamp(min=0)
 
     def possible(self, x: Tensor) -> Tensor:
         return torch.isfinite(x) & (x > -self.constants("offset", x)) & (x >= 0)

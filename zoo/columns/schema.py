@@ -22,7 +22,7 @@ class TableSchema(Settings):
     """The columns of a table in their order, as a checkpoint holds them.
 
     ``labels`` names the column that is the examples' label and no part of x, and ``classes`` its
-    values where these are words.
+    values where these are words. Columns that were ``left_out`` are not read.
 
     >>> age = Column(name="age", kind={"name": "real", "mean": 40, "std": 9})
     >>> TableSchema(columns=[age]).described
@@ -32,6 +32,7 @@ class TableSchema(Settings):
     columns: tuple[Column, ...] = Field(min_length=1)
     labels: str | None = None
     classes: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
 
     @field_validator("columns")
     @classmethod

@@ -260,7 +260,7 @@ class LatentVariableModel(Component, nn.Module, ABC):
     @torch.no_grad()
     def show(self, z: Tensor, condition: Tensor | None = None) -> Tensor | list[str]:
         """What codes (B, D) look like: of images :meth:`estimate`, (B, C, H, W) in [0, 1]."""
-        return self.modality.write(self.estimate(z, condition))
+        return self.modality.shown(self.estimate(z, condition))
 
     def estimate(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
         """One example for each code (B, D), on which errors are measured: the mean of p(x|z).

@@ -92,12 +92,16 @@ class Comparison(Settings):
 
 
 class Reader(NamedTuple):
-    """A model's name, its kind of input, its tokeniser where it reads text, and what it is told."""
+    """A model's name, its kind of input, and what it is told.
+
+    Its tokeniser where it reads text, of tables the columns and their kinds in words.
+    """
 
     name: str
     kind: InputKind
     tokenizer: str | None = None
     condition: str | None = None
+    columns: str | None = None
 
 
 def refuse_mixed(readers: Sequence[Reader]) -> None:
@@ -114,6 +118,12 @@ def refuse_mixed(readers: Sequence[Reader]) -> None:
                 f"cannot compare {first.name!r} with {other.name!r}: their vocabularies differ, "
                 "and likelihoods of other tokens have no common scale; train both with the same "
                 "tokenizer.json beside the corpus"
+            )
+        if other.columns != first.columns:
+            raise ConfigError(
+                f"cannot compare {first.name!r} with {other.name!r}: their columns differ, "
+                f"{first.columns:.100}... and {other.columns:.100}..., and a density is no mass; "
+                "train both with the same columns (columns=, --columns)"
             )
         if other.condition != first.condition:
             raise ConfigError(

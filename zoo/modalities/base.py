@@ -115,8 +115,12 @@ class Modality(Component, ABC):
         """Examples (B, ...) as people read them: vectors as they are."""
         return x
 
+    def shown(self, x: Tensor) -> Tensor | list[str]:
+        """What a model gives for samples and reconstructions: as :meth:`write` does."""
+        return self.write(x)
+
     def log(self, writer: SummaryWriter, shown: Any, step: int) -> None:
-        """Show in TensorBoard what samples look like, as :meth:`write` gives them: their values."""
+        """Show in TensorBoard what samples look like, as :meth:`shown` gives them: their values."""
         writer.add_histogram("samples", shown, step)
 
     @abstractmethod

@@ -95,6 +95,10 @@ class Tables(Modality):
         """Rows (B, D) as lines of a .csv file: values by name, nothing where one is missing."""
         return [_line(map(_shown, row.values())) for row in self.records(x)]
 
+    def shown(self, x: Tensor) -> Tensor:
+        """Rows as they are, in the units of the data: numbers to go on with."""
+        return x
+
     def records(self, x: Tensor) -> list[dict[str, float | str | None]]:
         """Rows (B, D) by the names of columns and values; None where one is missing.
 

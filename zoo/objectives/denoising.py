@@ -29,7 +29,7 @@ class Denoising(ELBO):
     sums_over_classes = False
 
     class Config(ELBO.Config):
-        """``masking`` zeroes each value with probability ``amount``.
+        """``masking`` zeroes each value with probability ``amount``; of a table it is missing.
 
         ``gaussian`` adds noise of the standard deviation ``amount``.
         """
@@ -40,16 +40,17 @@ class Denoising(ELBO):
     config: Config
 
     def draws(self, model: LatentVariableModel, batch: Batch) -> Draws:
-        draws = super().draws(model, batch._replace(x=self.corrupted(batch.x)))
-        draws.batch = batch  # what is scored
+        nothing = torch.nan if model.modality.nan_is_missing else 0.0
+        draws = super().draws(model, batch._replace(x=self.corrupted(batch.x, nothing)))
+        draws.batch = model.prepared(batch)  # what is scored
         return draws
 
-    def corrupted(self, x: Tensor) -> Tensor:
-        """x (B, ...) with fresh noise."""
+    def corrupted(self, x: Tensor, nothing: float = 0.0) -> Tensor:
+        """x (B, ...) with fresh noise; ``nothing`` stands for what is masked."""
         amount = self.config.amount
         if self.config.noise == "gaussian":
             return x + amount * torch.randn_like(x)
-        return x * (torch.rand_like(x) >= amount)
+        return x.masked_fill(torch.rand_like(x) < amount, nothing)
 
     def check_model(self, name: str, model: LatentVariableModel) -> None:
         if model.modality.name == "text":

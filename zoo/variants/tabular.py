@@ -84,8 +84,3 @@ class TabularVAE(VAE):
         with noise_of(generator, z.device):
             drawn: Tensor = self.decode(z, told).sample()
         return drawn
-
-    @torch.no_grad()
-    def show(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
-        """Of each code (B, D) what is typical of p(x|z), as a row."""
-        return self.estimate(z, condition)

@@ -68,10 +68,10 @@ def read_table(table: RawTable, reading: TableReading) -> tuple[TableSplits, Tab
         rows = _Rows(read_known(table, known, reading.unknown_is_missing))
     else:
         rows = _typed(kinds_of(table, reading.columns))  # type: ignore[arg-type]
-    _refuse_gaps(rows, table.columns)
+    _refuse_gaps(rows)
     numbers, classes = _classes(labels, known)
     splits = _split(rows.x, table, numbers)
-    schema = known or _fit(rows, splits[0], labels, classes)
+    schema = known or _fit(rows, splits[0], labels, classes, table)
     modality_of((rows.x.shape[1],), schema).check_values(torch.from_numpy(rows.x), "columns")
     return splits, schema
 
@@ -113,7 +113,7 @@ def _typed(kinds: Sequence[tuple[RawColumn, dict[str, Any]]]) -> _Rows:
     return _Rows(np.stack(columns, axis=1), settings)
 
 
-def _refuse_gaps(rows: _Rows, columns: Sequence[RawColumn]) -> None:
+def _refuse_gaps(rows: _Rows) -> None:
     """Raise DataError for a row without any value."""
     if not rows.x.shape[1]:
         raise DataError("there is no column but the labels; give some to learn from")
@@ -164,13 +164,21 @@ def _beside(
 
 
 def _fit(
-    rows: _Rows, train: TableSplit, labels: RawColumn | None, classes: tuple[str, ...]
+    rows: _Rows,
+    train: TableSplit,
+    labels: RawColumn | None,
+    classes: tuple[str, ...],
+    table: RawTable,
 ) -> TableSchema:
     learned = train.rows.numpy()
     columns = tuple(
         fitted(name, asked, values, rows.x[:, place], learned[:, place])
         for place, (name, asked, values) in enumerate(rows.settings)
     )
+    read = {name for name, _, _ in rows.settings}
     return TableSchema(
-        columns=columns, labels=None if labels is None else labels.name, classes=classes
+        columns=columns,
+        labels=None if labels is None else labels.name,
+        classes=classes,
+        left_out=tuple(each.name for each in table.columns if each.name not in read),
     )

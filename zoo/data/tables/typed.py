@@ -101,7 +101,7 @@ def read_known(
     table: RawTable, schema: TableSchema, unknown_is_missing: bool
 ) -> NDArray[np.float32]:
     """The rows (N, D) of a table as a schema says. Raises DataError for other columns."""
-    by_name = dict(zip(_names(table, schema), table.columns, strict=True))
+    by_name = _by_name(table, schema)
     columns = []
     for column in schema.columns:
         raw, values = by_name[column.name], values_of(column)
@@ -113,13 +113,12 @@ def read_known(
     return np.stack(columns, axis=1)
 
 
-def _names(table: RawTable, schema: TableSchema) -> list[str]:
-    """The names of a table's columns: of arrays, which have none, those of the schema."""
-    names, wanted = [column.name for column in table.columns], schema.names
-    if not table.has_names:
-        if len(names) != len(wanted):
-            raise DataError(f"there are {len(names)} columns, and the model reads {len(wanted)}")
-        return wanted
+def _by_name(table: RawTable, schema: TableSchema) -> dict[str, RawColumn]:
+    """A table's columns by the names of a schema. Raises DataError for others."""
+    found = {each.name: each for each in table.columns if each.name not in schema.left_out}
+    names, wanted = list(found), schema.names
+    if not table.has_names and len(names) != len(wanted):
+        raise DataError(f"there are {len(names)} columns, and the model reads {len(wanted)}")
     missing, more = ([n for n in a if n not in b] for a, b in ((wanted, names), (names, wanted)))
     if missing or more:
         raise DataError(
@@ -127,11 +126,16 @@ def _names(table: RawTable, schema: TableSchema) -> list[str]:
             f"missing {', '.join(missing) or 'none'}, unknown {', '.join(more) or 'none'}; "
             "name them alike, and leave a column of gaps where one is not known"
         )
-    return names
+    return found
 
 
-def fitted(name: str, settings: dict[str, Any], values: Sequence[str], column: NDArray[np.float32],
-           train: NDArray[np.float32]) -> Column:  # fmt: skip
+def fitted(
+    name: str,
+    settings: dict[str, Any],
+    values: Sequence[str],
+    column: NDArray[np.float32],
+    train: NDArray[np.float32],
+) -> Column:
     """A column's schema, of what the training split has of it, or all where that is one value.
 
     Raises DataError for what its kind cannot be.
@@ -147,6 +151,7 @@ def fitted(name: str, settings: dict[str, Any], values: Sequence[str], column: N
             )
     try:
         found = kind.fit(numbers.astype(np.float64), values).model_dump()
-        return Column.parse({"name": name, "kind": {**found, **settings}}, f"column {name!r}")
+        asked = {key: value for key, value in settings.items() if key != "values"}
+        return Column.parse({"name": name, "kind": {**found, **asked}}, f"column {name!r}")
     except ConfigError as error:
         raise DataError(f"column {name!r}: {error}") from error
