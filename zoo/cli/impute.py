@@ -115,12 +115,13 @@ def _read_mask(path: Path, x: Tensor) -> Tensor:
         mask = _array(path)
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
-    if mask.shape[-x.ndim + 1 :] != x.shape[1:]:
+    try:
+        return ((mask != 0) & ~x.isnan()).expand_as(x)
+    except RuntimeError as error:
         raise ConfigError(
             f"--mask {path} is of shape {tuple(mask.shape)}, the examples are {tuple(x.shape)}; "
             "give one mask for all of them, or one for each"
-        )
-    return ((mask != 0) & ~x.isnan()).expand_as(x)
+        ) from error
 
 
 def _write(path: Path, model: LatentVariableModel, filled: Tensor) -> None:

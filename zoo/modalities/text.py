@@ -94,6 +94,10 @@ class Text(Modality):
         """An unknown token where one is missing."""
         if batch.observed is None:
             return batch
+        if (~batch.observed & ((batch.x == PAD) | (batch.x == END))).any():
+            raise DataError(
+                "the end of a sentence and what follows it cannot be missing; say observed there"
+            )
         return batch._replace(x=torch.where(batch.observed, batch.x, UNKNOWN))
 
     def best_guess(self, draws: Tensor, means: Tensor) -> Tensor:

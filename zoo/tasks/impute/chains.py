@@ -25,7 +25,7 @@ from torch import Tensor
 from zoo.core.batch import Batch, Checked
 from zoo.core.draws import Draws
 from zoo.core.model import LatentVariableModel
-from zoo.distributions.observed import draw_given
+from zoo.distributions.observed import draw_given, factorises, selected
 from zoo.tasks.impute.gaps import each, repeated
 
 
@@ -56,7 +56,9 @@ class Chains:
         self._fill()
 
     def estimate(self) -> Tensor:
-        """The mean of p(x|z), (count, B, ...)."""
+        """The mean of p(x_m|z, x_o), (count, B, ...), or a draw where it is not known."""
+        if not self.factorises:
+            return self.apart(self.x)
         return self.apart(self.model.estimate(self.z, self.given.condition))
 
     def apart(self, rows: Tensor) -> Tensor:
@@ -79,16 +81,10 @@ class Chains:
         """Step 2."""
         assert self.given.observed is not None
         p = self.model.decode(self.z, self.given.condition)
+        self.factorises = factorises(p)
         self.x = draw_given(p, self.x, self.given.observed)
 
 
 def weights_of_codes(draws: Draws) -> Tensor:
     """log p(x, z) - log q(z|x) of the codes themselves, (S, B): no class in them is summed over."""
     return draws.log_likelihood + (draws.log_p - draws.log_q).sum(-1)
-
-
-def selected(values: Tensor, log_weights: Tensor) -> Tensor:
-    """Of values (S, R, ...) one for each of R, in proportion to its weight, (R, ...)."""
-    index = log_weights.softmax(0).T.multinomial(1).T  # (1, R)
-    index = index.view(*index.shape, *(1 for _ in values.shape[2:]))
-    return values.take_along_dim(index, 0).squeeze(0)

@@ -8,14 +8,16 @@ from collections.abc import Callable, Iterator
 import torch
 from pydantic import Field
 from torch import Tensor
+from torch.distributions import Distribution
 
 from zoo.core.batch import Batch
 from zoo.core.checks import check_generator, check_samples
 from zoo.core.condition import needed_condition
 from zoo.core.latent_space import Codebook
 from zoo.core.model import LatentVariableModel
-from zoo.distributions.observed import factorises
+from zoo.distributions.observed import can_draw_given, factorises
 from zoo.errors import UnsupportedError
+from zoo.modalities.tokenizer import END
 from zoo.randomness import noise_of, seeded
 from zoo.settings import Settings
 from zoo.tasks.base import Task
@@ -59,7 +61,6 @@ class Impute(Task):
 
     config: Config
 
-    @torch.no_grad()
     def check_model(self, model: LatentVariableModel) -> None:
         if not model.has_evidence:
             raise UnsupportedError(
@@ -72,14 +73,12 @@ class Impute(Task):
                 "which a chain could never leave; use a variant whose posterior has a density, "
                 "such as 'gaussian-vae' or 'nvae-lite'"
             )
-        told = _anything(model)
-        with seeded(0, next(model.parameters()).device):  # a check takes none of a caller's noise
-            p = model.decode(model.draw_codes(1, 1.0, None, told), told)
-        if not factorises(p):
+        p = _some_likelihood(model)
+        if not can_draw_given(p):
             raise UnsupportedError(
-                f"p(x|z) of {type(model).__name__} does not factorise over the elements of an "
-                "example, so that missing ones cannot be left out of it; use a variant whose "
-                "likelihood does, such as 'gaussian-vae' or 'nvae-lite'"
+                f"p(x|z) of {type(model).__name__} makes pixels in turn, several at once and of "
+                "too many values to be told which fit; use a variant whose pixels do not follow "
+                "each other, such as 'gaussian-vae' or 'nvae-lite', or binary images"
             )
 
     def try_out(self, model: LatentVariableModel, batch: Batch) -> None:
@@ -89,14 +88,19 @@ class Impute(Task):
         observed = torch.ones_like(batch.x, dtype=torch.bool)
         observed[..., ::2] = False
         observed[0] = True
+        if not batch.x.is_floating_point():
+            observed |= batch.x <= END  # how long a sentence is cannot be missing
         masked = batch._replace(observed=observed)
-        draws = self.draw(model, masked, 3, seed(0))
+        few = Impute(
+            self.Config(chains=2, proposals=2, sweeps=4)
+        )  # what holds, holds of any chains
+        draws = few.draw(model, masked, 3, seed(0))
         shaped(draws, (3, *batch.x.shape), "draws")
-        guess = self.best_guess(model, masked, seed(0))
+        guess = few.best_guess(model, masked, seed(0))
         for filled in (*draws, guess):
             same(filled[observed], batch.x[observed], "what is observed")
         expect(guess.isfinite().all(), "a best guess is not finite")
-        same(self.draw(model, masked, 3, seed(0)), draws, "draws of one seed")
+        same(few.draw(model, masked, 3, seed(0)), draws, "draws of one seed")
         differ(draws[0], draws[1], "two draws")
         model.modality.check(draws.flatten(0, 1), model.input_kind)
 
@@ -155,6 +159,11 @@ class Impute(Task):
         difference is none. Raises what :meth:`draw` raises.
         """
         check_samples(draws)
+        if not factorises(_some_likelihood(model)):
+            raise UnsupportedError(
+                f"p(x|z) of {type(model).__name__} does not factorise, so that log p(x_o) is not "
+                "known; use a variant whose likelihood does, such as 'gaussian-vae'"
+            )
         whole = model.prepared(batch._replace(observed=None))
         log_p = whole.x.new_zeros(len(whole.x)).double()
 
@@ -227,6 +236,13 @@ class Impute(Task):
         """The largest power of 2 whose chains' proposals are decoded at a time."""
         most = min(MOST_ROWS, model.decode_batch) // (chains * (1 + self.config.proposals))
         return min(BLOCK, 1 << int(math.log2(max(1, most))))
+
+
+def _some_likelihood(model: LatentVariableModel) -> Distribution:
+    """p(x|z) of some code; takes none of a caller's noise."""
+    told = _anything(model)
+    with torch.no_grad(), seeded(0, next(model.parameters()).device):
+        return model.decode(model.draw_codes(1, 1.0, None, told), told)
 
 
 def _anything(model: LatentVariableModel) -> Tensor | None:
