@@ -254,6 +254,24 @@ class TestTheCommand:
         assert found.shape == (2, 3, 1, 8, 8)
         assert (found[:, :, :, :4] == x[:, :, :4]).all()
 
+    def test_a_table(self, tmp_path: Path) -> None:
+        lines = [f"{n},{'ab'[n % 2]},{n % 3}" for n in range(60)]
+        (tmp_path / "whole.csv").write_text("\n".join(["size,kind,label", *lines]))
+        lines[:4] = [",a,0", "1,,1", "2,a,2", "7,b,0"]
+        (tmp_path / "gaps.csv").write_text("\n".join(["size,kind,label", *lines]))
+        zoo.train(
+            "tabular-vae", dataset=tmp_path / "whole.csv", labels="label", epochs=1,
+            directory=tmp_path / "run", progress=False,
+        )  # fmt: skip
+        done = self.run(tmp_path, "run", "gaps.csv", "out.csv", "--sweeps", "2")
+        assert done.returncode == 0, done.stderr
+        found = [line.split(",") for line in (tmp_path / "out.csv").read_text().splitlines()]
+        assert found[0] == ["size", "kind"]
+        assert float(found[1][0]) >= 0 and found[1][1] == "a"
+        assert found[2][0] == "1" and found[2][1] in "ab"
+        assert found[3:5] == [["2", "a"], ["7", "b"]]
+        assert len(found) == 61
+
     def test_a_mask_that_does_not_fit(self, tmp_path: Path) -> None:
         np.save(tmp_path / "x.npy", np.zeros((1, 1, 8, 8)))
         np.save(tmp_path / "mask.npy", np.zeros((9, 8)))

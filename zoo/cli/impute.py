@@ -82,12 +82,15 @@ def _rows(path: Path, model: LatentVariableModel) -> Tensor:
     import torch
 
     from zoo.data.tables.csv_file import read_csv
+    from zoo.data.tables.raw import RawTable
     from zoo.data.tables.typed import read_known
 
     table = getattr(model.config, "table", None)
     if table is None:
         raise DataError(f"the model reads {model.modality.name}, no tables; give a .npy file")
-    return torch.from_numpy(read_known(read_csv(path), table, unknown_is_missing=False))
+    raw = read_csv(path)
+    own = [column for column in raw.columns if column.name != table.labels]
+    return torch.from_numpy(read_known(RawTable(own), table, unknown_is_missing=False))
 
 
 def _array(path: Path) -> Tensor:

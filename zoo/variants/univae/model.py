@@ -191,7 +191,9 @@ class UniVAE(TokenByToken):
     ) -> tuple[Tensor, Tensor]:
         """See :class:`zoo.distributions.autoregressive.AutoregressiveModel`."""
         given, seen, kept = (self.tokens.split(each).unbind(1) for each in (x, observed, forced))
-        sequences, made, weights = DecoderState(self, z), [], []
+        sequences = DecoderState(self, z)
+        made: list[Tensor] = []
+        weights: list[Tensor] = []
         for token, is_seen, is_kept in zip(given, seen, kept, strict=True):
             if made:
                 sequences.append(made[-1])
