@@ -5,6 +5,7 @@ from zoo.api.catalogue import list_datasets as list_datasets
 from zoo.api.catalogue import list_names as list_names
 from zoo.api.catalogue import list_variants as list_variants
 from zoo.api.draw import draw as draw
+from zoo.api.impute import impute as impute
 from zoo.api.label import label as label
 from zoo.api.load import load as load
 from zoo.api.make import create as create

@@ -68,6 +68,10 @@ class ColumnKind(Component, ABC):
     def typical(self, p: Distribution) -> Tensor:
         """One value (..., d) for each column of p(x|z): its mean, median or mode."""
 
+    def best_guess(self, draws: Tensor, means: Tensor) -> Tensor:
+        """One value (..., d) for many draws of it (S, ..., d), and what is typical of each."""
+        return draws.mode(0).values if self.has_values else means.mean(0)
+
     @abstractmethod
     def possible(self, x: Tensor) -> Tensor:
         """Whether values (..., d) are such as the columns may have."""

@@ -62,5 +62,8 @@ class Count(NumberColumns):
         """The mean, as a whole number."""
         return p.mean.round()
 
+    def best_guess(self, draws: Tensor, means: Tensor) -> Tensor:
+        return super().best_guess(draws, means).round()
+
     def possible(self, x: Tensor) -> Tensor:
         return is_whole(x, 0, MOST)

@@ -89,11 +89,23 @@ class Layout:
         parts = zip(self.groups, product.parts, strict=True)
         return product.joined([kind.typical(part) for (kind, _), part in parts])
 
+    def best_guess(self, draws: Tensor, means: Tensor) -> Tensor:
+        """One row (..., D) for many draws of it (S, ..., D), and what is typical of each."""
+        parts = [
+            kind.best_guess(draws[..., places], means[..., places]) for kind, places in self.groups
+        ]
+        return torch.cat(parts, dim=-1)[..., self._order]
+
     def possible(self, x: Tensor) -> Tensor:
         """Whether each of the values (..., D) is one that its column may have."""
         parts = [kind.possible(x[..., places]) for kind, places in self.groups]
+        return torch.cat(parts, dim=-1)[..., self._order]
+
+    @cached_property
+    def _order(self) -> list[int]:
+        """Where each column stands among those of all groups, one group after the other."""
         order = [place for _, own in self.groups for place in own]
-        return torch.cat(parts, dim=-1)[..., sorted(range(len(order)), key=order.__getitem__)]
+        return sorted(range(len(order)), key=order.__getitem__)
 
     def wanted(self, place: int) -> str:
         """What the values of a column have to be, in words."""

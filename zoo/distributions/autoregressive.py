@@ -23,6 +23,19 @@ class AutoregressiveModel(Protocol):
     def draw(self, z: Tensor) -> Tensor:
         """Draws (N, *event) from p(x|z) for latents (N, G, d)."""
 
+    @property
+    def clamps(self) -> bool:
+        """Whether it can :meth:`draw_clamped`."""
+
+    def draw_clamped(
+        self, z: Tensor, x: Tensor, observed: Tensor, forced: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Examples (N, *event) for latents (N, G, d), with the elements of x where ``forced``.
+
+        Beside each log p(x|z) less the log-probability of drawing its elements that are not
+        ``observed``, (N,), whether these were drawn or forced.
+        """
+
 
 class Autoregressive(Distribution):
     """p(x|z) over an event of ``shape`` for latents (..., G, d), batch shape (...)."""
@@ -48,6 +61,20 @@ class Autoregressive(Distribution):
         return self.model.log_likelihood(x, z.reshape(1, -1, *z.shape[-2:])).view(batch)
 
     @property
+    def clamps(self) -> bool:
+        """Whether draws can be made to go through given elements."""
+        return self.model.clamps
+
+    @torch.no_grad()
+    def clamped(self, value: Tensor, observed: Tensor, draws: int) -> tuple[Tensor, Tensor]:
+        """See :class:`zoo.distributions.observed.Clampable`; of batch shape (R,)."""
+        z, x, seen = (_repeated(each, 1 + draws) for each in (self.z, value, observed))
+        forced = seen.clone()
+        forced[: len(value)] = True
+        found, weights = self.model.draw_clamped(z, x, seen, forced)
+        return torch.unflatten(found, 0, (1 + draws, -1)), weights.view(1 + draws, -1)
+
+    @property
     def mean(self) -> Tensor:
         """Not in closed form."""
         raise UnsupportedError(
@@ -61,6 +88,11 @@ class Autoregressive(Distribution):
         shape = torch.Size(sample_shape) + self.batch_shape
         z = self.z.expand(shape + self.z.shape[-2:]).reshape(-1, *self.z.shape[-2:])
         return self.model.draw(z).view(shape + self.event_shape)
+
+
+def _repeated(x: Tensor, count: int) -> Tensor:
+    """(R, ...) -> (count R, ...)."""
+    return x.repeat(count, *(1 for _ in x.shape[1:]))
 
 
 class AutoregressiveText(Autoregressive):

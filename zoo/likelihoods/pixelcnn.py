@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from zoo.distributions.autoregressive import AutoregressiveMass
+from zoo.distributions.observed import observed_log_prob
 from zoo.errors import ConfigError
 from zoo.likelihoods.base import InputKind, Likelihood
 from zoo.likelihoods.bernoulli import Bernoulli
@@ -104,6 +105,25 @@ class PixelCNN(Likelihood):
     def draw(self, z: Tensor) -> Tensor:
         """Images (N, C, H, W) given maps (N, width, H W)."""
         return self.head.grow(self._maps(z), 1, self._pixel)
+
+    clamps: ClassVar[bool] = True
+
+    def draw_clamped(
+        self, z: Tensor, x: Tensor, observed: Tensor, forced: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """See :class:`zoo.distributions.autoregressive.AutoregressiveModel`."""
+        rows = zip(*(each.flatten(-2).unbind(-1) for each in (x, observed, forced)), strict=True)
+        weights = []
+
+        def pick(numbers: Tensor) -> Tensor:
+            given, seen, kept = next(rows)  # (N, C) each
+            pixel: Distribution = self.pixels(numbers[..., None, None])
+            value = torch.where(kept, given, pixel.sample()[..., 0, 0])
+            weights.append(observed_log_prob(pixel, value[..., None, None], seen[..., None, None]))
+            return value
+
+        found = self.head.grow(self._maps(z), 1, pick)
+        return found, torch.stack(weights).sum(0)
 
     def prepared(self, batch: Tensor) -> Tensor:
         """As they are: the model has looked at them."""

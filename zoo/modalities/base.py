@@ -94,6 +94,14 @@ class Modality(Component, ABC):
         self.check_form(x)
         self.check_values(x, kind)
 
+    def clamped(self, x: Tensor) -> Tensor:
+        """x (B, ...) with what no example can be cut off."""
+        return x
+
+    def best_guess(self, draws: Tensor, means: Tensor) -> Tensor:
+        """One example (B, ...) for many draws of it (S, B, ...), or for means of such: the mean."""
+        return means.mean(0)
+
     @property
     def tokenizer(self) -> Tokenizer:
         """What cuts and joins sentences. Raises UnsupportedError where examples are not text."""

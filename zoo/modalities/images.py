@@ -39,6 +39,9 @@ class Images(Modality):
 
     def write(self, x: Tensor) -> Tensor:
         """Images (B, C, H, W) with intensities beyond [0, 1] cut off."""
+        return self.clamped(x)
+
+    def clamped(self, x: Tensor) -> Tensor:
         return x.clamp(0, 1)
 
     def log(self, writer: SummaryWriter, shown: Any, step: int) -> None:

@@ -82,6 +82,10 @@ class Tables(Modality):
                 "is missing"
             )
 
+    def best_guess(self, draws: Tensor, means: Tensor) -> Tensor:
+        """Of columns with values the commonest, of others the mean."""
+        return self.layout.best_guess(draws, means)
+
     @property
     def header(self) -> str:
         """The names of the columns as a line of a .csv file."""

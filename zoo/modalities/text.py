@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from zoo.core.batch import Batch
 from zoo.core.checks import described
 from zoo.errors import DataError
 from zoo.modalities.base import Form, Modality, host_values
-from zoo.modalities.tokenizer import END, PAD, Tokenizer
+from zoo.modalities.tokenizer import END, PAD, UNKNOWN, Tokenizer
 from zoo.settings import shortened
 
 if TYPE_CHECKING:
@@ -88,6 +89,20 @@ class Text(Modality):
                 f"ids must be 0 to {self._vocabulary - 1}, got {low} to {high}; read(sentences) "
                 "makes those of this model's vocabulary"
             )
+
+    def filled(self, batch: Batch) -> Batch:
+        """An unknown token where one is missing."""
+        if batch.observed is None:
+            return batch
+        if (~batch.observed & ((batch.x == PAD) | (batch.x == END))).any():
+            raise DataError(
+                "the end of a sentence and what follows it cannot be missing; say observed there"
+            )
+        return batch._replace(x=torch.where(batch.observed, batch.x, UNKNOWN))
+
+    def best_guess(self, draws: Tensor, means: Tensor) -> Tensor:
+        """The commonest token at each place."""
+        return draws.mode(0).values
 
     def read(self, sentences: Sequence[str]) -> Tensor:
         """The ids int64 (B, T) of sentences.

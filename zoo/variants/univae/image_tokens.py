@@ -83,6 +83,13 @@ class ImageTokens(Tokens):
     def class_logits(self, state: Tensor) -> Tensor:
         return self.patches.class_logits(state)
 
+    @property
+    def has_classes(self) -> bool:
+        return self.patches.has_classes
+
+    def fitting(self, tokens: Tensor, observed: Tensor) -> Tensor:
+        return self.patches.fitting(tokens, observed)
+
     def from_classes(self, classes: Tensor) -> Tensor:
         return self.patches.from_classes(classes)
 

@@ -181,6 +181,29 @@ class UniVAE(TokenByToken):
         """Draws (N, ...) from p(x|z) for latents (N, G, d)."""
         return self.generate(z.flatten(1), DRAW)
 
+    @property
+    def clamps(self) -> bool:
+        """Where tokens have classes, of which those that fit can be told."""
+        return self.tokens.has_classes
+
+    def draw_clamped(
+        self, z: Tensor, x: Tensor, observed: Tensor, forced: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """See :class:`zoo.distributions.autoregressive.AutoregressiveModel`."""
+        given, seen, kept = (self.tokens.split(each).unbind(1) for each in (x, observed, forced))
+        sequences = DecoderState(self, z)
+        made: list[Tensor] = []
+        weights: list[Tensor] = []
+        for token, is_seen, is_kept in zip(given, seen, kept, strict=True):
+            if made:
+                sequences.append(made[-1])
+            log_p = self.tokens.class_logits(sequences.state).log_softmax(-1)  # (N, V)
+            fitting = log_p.masked_fill(~self.tokens.fitting(token, is_seen), -torch.inf)
+            drawn = self.tokens.from_classes(fitting.softmax(-1).multinomial(1).squeeze(-1))
+            made.append(torch.where(is_kept, token, drawn))
+            weights.append(fitting.logsumexp(-1))
+        return self.tokens.join(torch.stack(made, dim=1)), torch.stack(weights).sum(0)
+
     # -- what both passes are made of
 
     @property

@@ -54,6 +54,13 @@ class Patches(nn.Module, ABC):
         """
         raise _without_classes()
 
+    has_classes = False
+    """Whether there are finitely many patches."""
+
+    def fitting(self, patches: Tensor, observed: Tensor) -> Tensor:
+        """Which classes (N, V) have the ``observed`` pixels of patches (N, K)."""
+        raise _without_classes()
+
     def from_classes(self, classes: Tensor) -> Tensor:
         """The patches (..., K) of classes (...)."""
         raise _without_classes()
@@ -77,6 +84,8 @@ class BinaryPatches(Patches):
     torch.Size([5, 9])
     """
 
+    has_classes = True
+
     def __init__(self, likelihood: Likelihood, width: int) -> None:
         super().__init__(likelihood)
         self.embedding = nn.Embedding(2**self.pixels, width)
@@ -97,6 +106,11 @@ class BinaryPatches(Patches):
     def class_logits(self, state: Tensor) -> Tensor:
         """Of all 2^K patches, (..., 2^K), given states (..., W)."""
         return full_precision(self.logits(state))
+
+    def fitting(self, patches: Tensor, observed: Tensor) -> Tensor:
+        every = self.from_classes(torch.arange(2**self.pixels, device=patches.device))  # (V, K)
+        agrees = (every == patches.round()[:, None]) | ~observed[:, None]  # (N, V, K)
+        return agrees.all(-1)
 
     def from_classes(self, classes: Tensor) -> Tensor:
         bits = classes[..., None].bitwise_and(self._bit_values(classes)) != 0  # (..., K)

@@ -94,6 +94,18 @@ class TextTokens(Tokens):
         """(..., V) given states (..., W); padding has probability 0."""
         return full_precision(linear(state, self.table, self._bias))
 
+    @property
+    def has_classes(self) -> bool:
+        return True
+
+    def fitting(self, tokens: Tensor, observed: Tensor) -> Tensor:
+        """Where a token is missing, any that is no end: how long sentences are is known."""
+        every = torch.arange(self.vocabulary, device=tokens.device)
+        itself = every == tokens[:, None]
+        inner = (every != PAD) & (every != END)
+        is_padding = (tokens == PAD)[:, None]
+        return torch.where(observed[:, None], itself, inner) | is_padding
+
     def from_classes(self, classes: Tensor) -> Tensor:
         """The ids themselves."""
         return classes

@@ -78,6 +78,18 @@ class Tokens(nn.Module, ABC):
         Raises UnsupportedError where tokens have no classes.
         """
 
+    @property
+    @abstractmethod
+    def has_classes(self) -> bool:
+        """Whether there are finitely many tokens, and :meth:`class_logits` of them."""
+
+    @abstractmethod
+    def fitting(self, tokens: Tensor, observed: Tensor) -> Tensor:
+        """Which classes (N, V) could be tokens (N, ...) of which a part is ``observed``, (N, ...).
+
+        All of them at padding.
+        """
+
     @abstractmethod
     def from_classes(self, classes: Tensor) -> Tensor:
         """The tokens (..., ...) of classes (...)."""
