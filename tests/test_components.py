@@ -136,6 +136,7 @@ from zoo.posteriors.gaussian import Gaussian
 from zoo.priors.standard_normal import StandardNormal
 from zoo.tasks import Baseline as BaseBaseline
 from zoo.tasks import Task as BaseTask
+from zoo.tasks.anomaly import Score as BaseScore
 from zoo.variants.vae import VAE
 
 
@@ -149,6 +150,8 @@ class Variant(VAE): pass
 class Task(BaseTask):
     def check_model(self, model): pass
     def try_out(self, model, batch): pass
+class Score(BaseScore):
+    def __call__(self, model, batch): pass
 class Baseline(BaseBaseline):
     task = "mine"
 """
@@ -161,6 +164,7 @@ CLASSES = {
     "objectives": "Objective",
     "modalities": "Modality",
     "tasks": "Task",
+    "scores": "Score",
     "baselines": "Baseline",
 }
 USE = """
@@ -254,6 +258,7 @@ LEFT_TO_IT: dict[str, set[str]] = {
     "objectives": {"logs"},
     "modalities": {"name", "parts"},
     "tasks": set(),
+    "scores": set(),
     "baselines": {"task"},
 }
 """What the base class of each section declares and does not set."""

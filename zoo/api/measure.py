@@ -12,7 +12,8 @@ from zoo.api.arguments import whole_number
 from zoo.api.source import Opened, Source, open_all, opened
 from zoo.data import Dataset, Examples, load_for_model
 from zoo.data.conversion import Conversion, ImageSize
-from zoo.errors import ConfigError, did_you_mean
+from zoo.data.partition import check_split
+from zoo.errors import ConfigError
 from zoo.evaluation import (
     Comparison,
     Evaluation,
@@ -27,7 +28,6 @@ from zoo.registry import registry
 Progress: TypeAlias = Callable[[int, int], None]
 
 DEFAULT_SAMPLES = 1000
-SPLITS = ("train", "validation", "test")
 
 
 @dataclass(frozen=True)
@@ -44,9 +44,7 @@ class _Protocol:
     image_channels: int | None = None
 
     def __post_init__(self) -> None:
-        if self.split not in SPLITS:
-            guess = did_you_mean(self.split, SPLITS)
-            raise ConfigError(f"unknown split {self.split!r}{guess} Known: {', '.join(SPLITS)}.")
+        check_split(self.split)
         for option in ("samples", "examples", "seed"):
             if (value := getattr(self, option)) is not None or option != "examples":
                 object.__setattr__(self, option, whole_number(option, value))

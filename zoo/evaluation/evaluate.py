@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -12,6 +10,7 @@ import torch
 from zoo.core.bounds import Evidence
 from zoo.core.condition import needed_condition
 from zoo.core.model import LatentVariableModel
+from zoo.core.modes import device_of, evaluation_mode
 from zoo.data.conversion import refuse_other_images, said
 from zoo.data.text import TextSplit
 from zoo.errors import ConfigError, DataError
@@ -143,13 +142,13 @@ def _measure_model(
     progress: Progress | None,
 ) -> dict[str, Any]:
     keep_freed_memory()
-    device, dims = _device_of(model), math.prod(split.shape)
+    device, dims = device_of(model), math.prod(split.shape)
     split = split.to(device)
     passes = 1 + (1 + samples) * model.has_evidence
     passes += TEXT_PASSES * isinstance(split, TextSplit)
     steps = Steps(progress, len(split) * passes)
     evidence = text = variance = None
-    with torch.no_grad(), _eval_mode(model):
+    with torch.no_grad(), evaluation_mode(model):
         with seeded(seed, device):
             first = first_pass(model, split, batch_size, steps)
             if model.has_evidence:
@@ -221,19 +220,3 @@ def _bounds(
         "elbo": mean_of("ELBO", terms.log_likelihood - kl, variance.log_likelihood + of_kl),
         "kl": mean_of("KL", kl, of_kl),
     }
-
-
-def _device_of(model: LatentVariableModel) -> torch.device:
-    return next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
-
-
-@contextmanager
-def _eval_mode(model: torch.nn.Module) -> Iterator[None]:
-    """Every module in evaluation mode; afterwards each as it was (some may have been frozen)."""
-    modes = {module: module.training for module in model.modules()}
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, mode in modes.items():
-            module.training = mode

@@ -11,6 +11,7 @@ COMPONENTS = (
     "objectives",
     "modalities",
     "tasks",
+    "scores",
     "baselines",
 )
 """The sections that hold classes, in the order in which a name is looked for in them."""

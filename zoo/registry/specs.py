@@ -114,6 +114,7 @@ class Registry(Settings):
     objectives: dict[str, ComponentSpec] = {}
     modalities: dict[str, ComponentSpec] = {}
     tasks: dict[str, ComponentSpec] = {}
+    scores: dict[str, ComponentSpec] = {}
     baselines: dict[str, ComponentSpec] = {}
     datasets: dict[str, DatasetSpec] = {}
     benchmarks: dict[str, BenchmarkSpec] = {}
