@@ -66,17 +66,18 @@ TRAINING: dict[str, Any] = {
     "progress": False,
 }
 SCORE = {"name": "likelihood", "samples": 16}
-IMAGES = 1000
-"""Of Fashion-MNIST and of MNIST, at even distances."""
-CALIBRATION = 500
+IMAGES, CALIBRATION = 500, 250
+"""Of Fashion-MNIST and of MNIST, and of what calibrates, at even distances."""
 METHODS = ("vae", "isolation-forest", "lof", "pca", "ecod")
 FASHION = "nvae-lite-fashion-mnist"
 FASHION_SCORES: dict[str, dict[str, Any]] = {
-    "likelihood": {"name": "likelihood", "samples": 8},
-    "complexity": {"name": "complexity", "samples": 8},
+    "likelihood": {"name": "likelihood", "samples": 4},
+    "likelihood-ratio": {"name": "likelihood-ratio", "samples": 16, "fine": 5},
+    "complexity": {"name": "complexity", "samples": 4},
     "reconstruction": {"name": "reconstruction"},
-    "likelihood-ratio": {"name": "likelihood-ratio", "samples": 8},
 }
+"""The coarse groups of the ratio are the first that carry half of the nats on the model's card:
+8.77 + 0.73 + 3.91 of 25.29."""
 
 Vectors = NDArray[np.float64]
 
@@ -123,8 +124,8 @@ def record(output: Path, part: str, key: str, found: dict[str, Any]) -> None:
 
 def vectors(options: argparse.Namespace) -> Iterator[tuple[str, Any]]:
     """A set and a seed each."""
-    for name in options.sets:
-        for seed in range(options.seeds):
+    for seed in range(options.seeds):
+        for name in options.sets:
             yield f"{name}/{seed}", lambda name=name, seed=seed: detect(options, name, seed)
 
 
