@@ -33,7 +33,10 @@ class LikelihoodRatio(Score):
     """
 
     class Config(Settings):
-        """``fine`` is k, by default all groups but the first; ``samples`` is for either bound."""
+        """``fine`` is k, by default half of the groups; ``samples`` are those of either bound.
+
+        The coarse groups are best those that carry about half of the KL, as a model's card says.
+        """
 
         fine: int | None = Field(None, ge=1)
         samples: int = Field(32, ge=1, le=100_000)
@@ -65,12 +68,12 @@ class LikelihoodRatio(Score):
         coarse = len(model.group_widths) - self._fine(model)
         draws = model.infer(batch, self.config.samples)
         codes = _with_fine_groups_drawn(model, batch, draws.z, coarse)
-        again = model.infer(batch, given=codes)  # (S, B) codes
-        kept = (again.log_p - again.log_q)[..., :coarse].sum(-1)  # (S, B)
-        return draws.log_evidence - (again.log_likelihood + kept).mean(0)
+        log_likelihood = model.infer(batch, given=codes).log_likelihood  # (S, B)
+        of_coarse = (draws.log_p - draws.log_q)[..., :coarse].sum(-1)  # (S, B)
+        return draws.log_evidence - (log_likelihood + of_coarse).mean(0)
 
     def _fine(self, model: LatentVariableModel) -> int:
-        return self.config.fine or len(model.group_widths) - 1
+        return self.config.fine or len(model.group_widths) // 2
 
 
 def _with_fine_groups_drawn(
