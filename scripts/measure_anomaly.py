@@ -53,11 +53,16 @@ Columns that hold few values would have a density without bound.
 HELD_OUT = 5
 """One in so many of the normal examples of the training validates, and calibrates."""
 DIGIT_MODEL: dict[str, Any] = {
-    "latent_dim": 16,
-    "hidden": [256],
+    "latent_dim": 32,
+    "hidden": [512],
     "likelihood": {"name": "gaussian", "learned": True, "scale": 0.3},
 }
-DIGIT_TRAINING: dict[str, Any] = {"lr": 1e-3, "batch_size": 128, "epochs": 20}
+DIGIT_TRAINING: dict[str, Any] = {
+    "lr": 1e-3,
+    "schedule": "cosine",
+    "batch_size": 128,
+    "epochs": 40,
+}
 TRAINING: dict[str, Any] = {
     "precision": "float32",
     "device": "cpu",
