@@ -6,9 +6,9 @@
 Three parts, or those that are named. "vectors": the sets of DIR/anomaly, a model trained on half of
 the normal examples, the other half and the anomalies judged. "digits": a model of each digit of
 MNIST, all test images judged. "fashion": the released hierarchy of Fashion-MNIST, its test images
-and those of MNIST judged by several scores. What is recorded in scripts/results/anomaly.json is not
-measured again, and several processes may share the work. No label of an anomaly is used in training,
-but the recipe of vectors was chosen among a dozen by the figures of seed 0.
+and those of MNIST judged by several scores. What scripts/results/anomaly.json holds is not measured
+again, and several processes may share the work. No label of an anomaly is used in training, but the
+recipe of vectors was chosen among a dozen by the figures of seed 0.
 """
 
 from __future__ import annotations
