@@ -137,6 +137,7 @@ from zoo.posteriors.gaussian import Gaussian
 from zoo.priors.standard_normal import StandardNormal
 from zoo.tasks import Baseline as BaseBaseline
 from zoo.tasks import Task as BaseTask
+from zoo.tasks.anomaly import Score as BaseScore
 from zoo.variants.vae import VAE
 
 
@@ -151,6 +152,8 @@ class Variant(VAE): pass
 class Task(BaseTask):
     def check_model(self, model): pass
     def try_out(self, model, batch): pass
+class Score(BaseScore):
+    def __call__(self, model, batch): pass
 class Baseline(BaseBaseline):
     task = "mine"
 """
@@ -164,6 +167,7 @@ CLASSES = {
     "modalities": "Modality",
     "columns": "Column",
     "tasks": "Task",
+    "scores": "Score",
     "baselines": "Baseline",
 }
 USE = """
@@ -258,6 +262,7 @@ LEFT_TO_IT: dict[str, set[str]] = {
     "columns": {"wanted"},
     "modalities": {"name", "parts"},
     "tasks": set(),
+    "scores": set(),
     "baselines": {"task"},
 }
 """What the base class of each section declares and does not set."""

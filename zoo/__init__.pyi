@@ -1,3 +1,4 @@
+from zoo.api.anomaly import anomaly as anomaly
 from zoo.api.catalogue import info as info
 from zoo.api.catalogue import list_benchmarks as list_benchmarks
 from zoo.api.catalogue import list_checkpoints as list_checkpoints

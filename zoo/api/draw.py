@@ -9,13 +9,14 @@ from typing import Any
 import torch
 
 from zoo.api.arguments import plain, whole_number
-from zoo.api.source import Opened, Source, check_split, dataset_for, opened
+from zoo.api.source import Opened, Source, dataset_for, opened
 from zoo.api.train import Option
 from zoo.core.batch import Batch
 from zoo.core.component import Selected, component_class
 from zoo.core.model import LatentVariableModel
+from zoo.core.modes import device_of, evaluation_mode
+from zoo.data.partition import check_split
 from zoo.errors import UnknownNameError, UnsupportedError
-from zoo.evaluation.evaluate import device_of, eval_mode
 from zoo.randomness import seeded
 from zoo.registry import registry
 from zoo.report.code_map import CodeMap
@@ -66,7 +67,7 @@ def draw(
     entry = opened(source, device)
     model, seed = entry.model, whole_number("seed", seed)
     show = _show(model, decoding)
-    with torch.no_grad(), eval_mode(model), seeded(seed, device_of(model)):
+    with torch.no_grad(), evaluation_mode(model), seeded(seed, device_of(model)):
         drawing.check_model(model)
         batch = None
         if drawing.examples:

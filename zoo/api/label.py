@@ -11,11 +11,11 @@ from zoo.api.arguments import plain, whole_number
 from zoo.api.source import Source, dataset_for, opened
 from zoo.core.component import Selected
 from zoo.core.model import LatentVariableModel
+from zoo.core.modes import device_of, evaluation_mode
 from zoo.data import Dataset, Examples
 from zoo.data.labels import labelled_of
 from zoo.errors import DataError
 from zoo.evaluation import encode_split
-from zoo.evaluation.evaluate import device_of, eval_mode
 from zoo.tasks.label import Label, Labelled, Labelling
 
 
@@ -54,7 +54,7 @@ def label(
     task.check_model(entry.model)
     data = dataset_for(entry, dataset, data_root, image_channels=image_channels)
     train, test = (labelled(data, split) for split in ("train", "test"))
-    with torch.no_grad(), eval_mode(entry.model):
+    with torch.no_grad(), evaluation_mode(entry.model):
         known, asked = (codes_of(entry.model, split, seed) for split in (train, test))
         own = own_accuracy(entry.model, test, seed) if entry.model.has_classes else None
     return Labelling(entry.name, len(test), draws, task.measure(known, asked, seed, own))

@@ -9,9 +9,10 @@ from typing import Any, TypeAlias
 import torch
 
 from zoo.api.arguments import whole_number
-from zoo.api.source import Opened, Source, check_split, dataset_for, open_all, opened
+from zoo.api.source import Opened, Source, dataset_for, open_all, opened
 from zoo.data import Dataset, Examples
 from zoo.data.conversion import Conversion, ImageSize
+from zoo.data.partition import check_split
 from zoo.errors import ConfigError
 from zoo.evaluation import (
     Comparison,

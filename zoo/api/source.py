@@ -16,7 +16,7 @@ from zoo.core.model import LatentVariableModel
 from zoo.data import Dataset, load_for_model
 from zoo.data.conversion import ImageSize
 from zoo.devices import existing_device
-from zoo.errors import ConfigError, did_you_mean
+from zoo.errors import ConfigError
 from zoo.evaluation import Reader
 from zoo.storage import checkpoint
 from zoo.training.launch import Run
@@ -26,7 +26,6 @@ Source: TypeAlias = nn.Module | Run | str | Path
 """A model, also a compiled one or one wrapped for distributed training; the result of a training;
 the name of a released checkpoint, a file, or a run's folder."""
 
-SPLITS = ("train", "validation", "test")
 _WRAPPED_AS = ({"_orig_mod"}, {"module"})
 """The only child of what torch.compile returns, and of what DistributedDataParallel is."""
 
@@ -100,13 +99,6 @@ def open_all(
     found = [opened(each, device) for each in sources]
     names = _told_apart([each.name for each in found])
     return [each._replace(name=name) for each, name in zip(found, names, strict=True)]
-
-
-def check_split(split: str) -> None:
-    """Raise ConfigError for what is no part of a dataset."""
-    if split not in SPLITS:
-        guess = did_you_mean(split, SPLITS)
-        raise ConfigError(f"unknown split {split!r}{guess} Known: {', '.join(SPLITS)}.")
 
 
 def dataset_for(

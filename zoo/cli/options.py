@@ -37,6 +37,11 @@ def benchmark_names(incomplete: str) -> Iterator[str]:
     return (name for name in zoo.list_benchmarks() if name.startswith(incomplete))
 
 
+def score_names(incomplete: str) -> Iterator[str]:
+    """What the shell completes a score's name to."""
+    return (name for name in zoo.list_names("scores") if name.startswith(incomplete))
+
+
 def source_names(incomplete: str) -> Iterator[str]:
     """What the shell completes a checkpoint's name to: released names, files and folders."""
     yield from (name for name in zoo.list_checkpoints() if name.startswith(incomplete))

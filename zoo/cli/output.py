@@ -83,6 +83,13 @@ def write_arrays(path: Path, arrays: Mapping[str, Tensor]) -> None:
     _write(path, buffer.getvalue())
 
 
+def write_table(path: Path, columns: Mapping[str, Tensor]) -> None:
+    """Write columns (N,) by name to a .csv file, every digit of them."""
+    rows = zip(*(column.tolist() for column in columns.values()), strict=True)
+    lines = [",".join(columns), *(",".join(map(str, row)) for row in rows)]
+    _write(path, "".join(f"{line}\n" for line in lines).encode())
+
+
 def _write(path: Path, content: bytes) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

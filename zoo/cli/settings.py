@@ -84,6 +84,22 @@ def _parse_value(value: str, text: str) -> Any:
         raise ConfigError(f"--set {text}: the value is not YAML: {reason}") from error
 
 
+def parse_part(option: str, text: str) -> str | dict[str, Any]:
+    """A part by its name, or in YAML with its settings.
+
+    >>> parse_part("--score", "{name: likelihood, samples: 100}")
+    {'name': 'likelihood', 'samples': 100}
+    """
+    if not text.lstrip().startswith("{"):
+        return text
+    try:
+        found: dict[str, Any] = yaml.load(text, _Value)
+    except (yaml.YAMLError, ValueError) as error:
+        reason = getattr(error, "problem", None) or str(error)
+        raise ConfigError(f"{option} {text}: it is not YAML: {reason}") from error
+    return found
+
+
 def _assign(settings: dict[str, Any], keys: list[str], value: Any, text: str) -> None:
     *parents, last = keys
     for key in parents:

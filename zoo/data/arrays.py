@@ -34,20 +34,22 @@ _ALPHA_HINT = "; image_channels=1 or 3 (--image-channels) leaves alpha out"
 ArraySplits: TypeAlias = tuple[Examples, Examples, Examples]
 
 
-def load_arrays(path: Path, without_alpha: bool = False) -> ArraySplits:
+def load_arrays(path: Path, without_alpha: bool = False, whole: bool = False) -> ArraySplits:
     """The splits of a ``.npy`` or ``.npz`` file; see :func:`split_arrays`. Raises DataError."""
-    return split_arrays(read_arrays(path, check_keys), without_alpha)
+    return split_arrays(read_arrays(path, check_keys), without_alpha, whole)
 
 
-def split_arrays(arrays: Mapping[str, Array], without_alpha: bool = False) -> ArraySplits:
+def split_arrays(
+    arrays: Mapping[str, Array], without_alpha: bool = False, whole: bool = False
+) -> ArraySplits:
     """Splits of arrays by name: ``train``, and perhaps ``validation`` and ``test``; or all in one.
 
     All are called ``images``, ``vectors`` or ``X``; what is missing is held out of the training
-    examples, a tenth of them. Three or four axes are images, (N, H, W), (N, H, W, C) or
-    (N, C, H, W) with C 1 or 3, or 2 or 4 where ``without_alpha`` leaves out the last: uint8 in
-    0..255, booleans, or floats in [0, 1], which are kept as float32 unless they are 8-bit levels;
-    uint8 zeros and ones alone count as black and white. Two axes are vectors (N, D) of any real
-    numbers, kept as float32.
+    examples, a tenth of them. Where all are in one and to stay ``whole``, each split is all. Three
+    or four axes are images, (N, H, W), (N, H, W, C) or (N, C, H, W) with C 1 or 3, or 2 or 4 where
+    ``without_alpha`` leaves out the last: uint8 in 0..255, booleans, or floats in [0, 1], which are
+    kept as float32 unless they are 8-bit levels; uint8 zeros and ones alone count as black and
+    white. Two axes are vectors (N, D) of any real numbers, kept as float32.
 
     Beside them ``labels`` (or ``y``) and ``condition`` number classes, (N,) integers, or are
     numbers, (N,) or (N, L) floats; ``observed`` is False where a value is missing, which may
@@ -70,7 +72,7 @@ def split_arrays(arrays: Mapping[str, Array], without_alpha: bool = False) -> Ar
         part: kind(piece, *(column_of(columns, name, part, len(piece)) for name in COLUMNS))
         for (part, columns), piece in zip(parts.items(), pieces, strict=True)
     }
-    return with_held_out(splits["train"], splits.get("validation"), splits.get("test"))
+    return with_held_out(splits["train"], splits.get("validation"), splits.get("test"), whole)
 
 
 def check_keys(keys: list[str]) -> None:

@@ -48,13 +48,17 @@ class _Picture(NamedTuple):
 
 
 def read_folder(
-    folder: Path, conversion: Conversion = AS_STORED, skip_unreadable: bool = False
+    folder: Path,
+    conversion: Conversion = AS_STORED,
+    skip_unreadable: bool = False,
+    whole: bool = False,
 ) -> FolderContents:
     """All images below ``folder``, sorted by path; the names of subfolders become labels.
 
     If there is a subfolder ``train`` (or ``training``), it and ``validation`` (or ``valid``,
     ``val``, ``dev``, ``eval``) and ``test`` (or ``testing``), in any case, are the splits; what is
-    missing is held out of the training images, a tenth each. A split has labels where each of its
+    missing is held out of the training images, a tenth each. Without subfolders that are splits,
+    and to stay ``whole``, each split is all images. A split has labels where each of its
     images is in a subfolder and there are several names of such; a name is the same number in
     every split. Images are greyscale if all files are, else RGB, and converted as is asked.
 
@@ -71,7 +75,7 @@ def read_folder(
     empty = {file.part for file in files} - {picture.file.part for picture in read}
     if empty or (failed and not skip_unreadable):
         raise DataError(_unusable(failed))
-    return FolderContents(_splits(read), _digest(read), decoder_versions(), failed)
+    return FolderContents(_splits(read, whole), _digest(read), decoder_versions(), failed)
 
 
 def _read(file: ImageFile, folder: Path, conversion: Conversion) -> _Picture:
@@ -126,7 +130,7 @@ def _digest(pictures: Iterable[_Picture]) -> str:
     return digest.hexdigest()
 
 
-def _splits(pictures: Sequence[_Picture]) -> Splits:
+def _splits(pictures: Sequence[_Picture], whole: bool) -> Splits:
     images = _stack(pictures)
     names = sorted({picture.file.label for picture in pictures} - {""})
     splits = {}
@@ -135,7 +139,7 @@ def _splits(pictures: Sequence[_Picture]) -> Splits:
         if rows:  # they stand together
             labels = _labels([pictures[row].file.label for row in rows], names)
             splits[part] = Split(images[rows[0] : rows[-1] + 1], labels)
-    return with_held_out(splits["train"], splits.get("validation"), splits.get("test"))
+    return with_held_out(splits["train"], splits.get("validation"), splits.get("test"), whole)
 
 
 def _labels(subfolders: Sequence[str], names: Sequence[str]) -> Tensor | None:

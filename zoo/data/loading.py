@@ -53,6 +53,7 @@ class _Wanted(NamedTuple):
     text_format: TextFormat | None = None
     skip_unreadable: bool = False
     table: TableReading | None = None
+    whole: bool = False
 
 
 def load_dataset(
@@ -127,12 +128,14 @@ def load_for_model(
     image_channels: int | None = None,
     trained_on: str | None = None,
     unknown_is_missing: bool = False,
+    whole: bool = False,
 ) -> Dataset:
     """:func:`load_dataset` as a model reads it: images at its size, text cut by its tokeniser.
 
     A model may have been trained on resized images: these are resized alike, unless an
     ``image_size`` is given. Channels are converted as ``image_channels`` says; without it those of
-    the data ``trained_on`` are, as they may have been for the training, and other data's are not.
+    the data ``trained_on`` are, as they may have been then, and others are not. Data without splits
+    that are to stay ``whole`` are each of them, in their order.
 
     Raises DataError as well for data of another kind or shape than the model reads, and when they
     are not those of the digest ``trained_on``: of a folder or file that has grown other examples
@@ -146,9 +149,8 @@ def load_for_model(
     asked = Conversion.of(image_size, image_channels)
     is_compared = trained_on is not None and _is_that_of_training(asked, shape)
     wanted = asked.completed(shape, with_channels=is_compared) if len(shape) == 3 else asked
-    data = _load(source, _Wanted(root, wanted, form, is_compared, reading))
-    told = getattr(config, "condition", None)
-    data = data.conditioned(None if told is None else told.on)
+    data = _load(source, _Wanted(root, wanted, form, is_compared, reading, whole))
+    data = data.conditioned(getattr(getattr(config, "condition", None), "on", None))
     _refuse_other_kind(data, shape, tokenizer, table)
     _refuse_conversion(data, asked)
     if data.modality == "images":
@@ -214,7 +216,7 @@ def _load_registered(name: str, wanted: _Wanted) -> Dataset:
     try:
         loaded: Splits | Corpus = loader(spec, root)
         if isinstance(loaded, Corpus):
-            return _text(name, loaded, wanted.text_format, spec.license)
+            return _text(name, loaded, wanted, spec.license)
     except DataError as error:
         raise DataError(f"{name}: {error}") from error
     dataset = Dataset(name, *loaded, likelihood=spec.likelihood, license=spec.license)
@@ -229,11 +231,11 @@ def _load_path(path: Path, wanted: _Wanted) -> Dataset:
     name = path.resolve().name if path.is_dir() else path.stem
     try:
         if path.suffix.lower() == TEXT_SUFFIX and path.is_file():
-            return _text(name, load_text_file(path), wanted.text_format, UNSTATED)
+            return _text(name, load_text_file(path), wanted, UNSTATED)
         if path.suffix.lower() == TABLE_SUFFIX and path.is_file():
-            return _table(name, read_csv(path), wanted.table or TableReading({}))
+            return _table(name, read_csv(path), wanted)
         if path.suffix.lower() in ARRAY_SUFFIXES and wanted.table is not None:
-            return _table(name, table_of_arrays(read_arrays(path, check_keys)), wanted.table)
+            return _table(name, table_of_arrays(read_arrays(path, check_keys)), wanted)
         data = _read_path(path, name, wanted)
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
@@ -242,23 +244,23 @@ def _load_path(path: Path, wanted: _Wanted) -> Dataset:
 
 def _read_path(path: Path, name: str, wanted: _Wanted) -> Dataset:
     if path.is_dir():
-        found = read_folder(path, wanted.conversion, wanted.skip_unreadable)
+        found = read_folder(path, wanted.conversion, wanted.skip_unreadable, wanted.whole)
         data = Dataset(name, *found.splits, "", UNSTATED)
         return replace(data, source=found.digest, decoder=found.decoder, skipped=found.skipped)
     if path.suffix.lower() not in ARRAY_SUFFIXES or not path.is_file():
         raise DataError(f"expected a folder of images, {FILES}")
-    return Dataset(name, *load_arrays(path, wanted.conversion.channels is not None), "", UNSTATED)
+    without_alpha = wanted.conversion.channels is not None
+    return Dataset(name, *load_arrays(path, without_alpha, wanted.whole), "", UNSTATED)
 
 
 def _load_memory(source: object, wanted: _Wanted) -> Dataset:
-    conversion = wanted.conversion
     if isinstance(source, Dataset):  # read from files, it may have been changed since
         own = source if source.source is None else replace(source, source=None)
-        return _converted(own, conversion)
+        return _converted(own, wanted.conversion)
     if wanted.table is not None or has_texts(source):
-        return _table(IN_MEMORY, table_of(source), wanted.table or TableReading({}))
-    splits = split_arrays(as_arrays(source), conversion.channels is not None)
-    return _suited(Dataset(IN_MEMORY, *splits, "", UNSTATED), conversion)
+        return _table(IN_MEMORY, table_of(source), wanted)
+    splits = split_arrays(as_arrays(source), wanted.conversion.channels is not None, wanted.whole)
+    return _suited(Dataset(IN_MEMORY, *splits, "", UNSTATED), wanted.conversion)
 
 
 def _suited(data: Dataset, conversion: Conversion) -> Dataset:
@@ -267,13 +269,13 @@ def _suited(data: Dataset, conversion: Conversion) -> Dataset:
     return replace(converted, likelihood=_likelihood(converted))
 
 
-def _text(name: str, corpus: Corpus, form: TextFormat | None, license: str) -> Dataset:
-    splits, tokenizer = corpus.cut(form)
+def _text(name: str, corpus: Corpus, wanted: _Wanted, license: str) -> Dataset:
+    splits, tokenizer = corpus.cut(wanted.text_format, wanted.whole)
     return Dataset(name, *splits, TEXT_LIKELIHOOD, license, tokenizer)
 
 
-def _table(name: str, table: RawTable, reading: TableReading) -> Dataset:
-    splits, schema = read_table(table, reading)
+def _table(name: str, table: RawTable, wanted: _Wanted) -> Dataset:
+    splits, schema = read_table(table, wanted.table or TableReading({}), wanted.whole)
     return Dataset(name, *splits, TABLE_LIKELIHOOD, UNSTATED, table=schema)
 
 

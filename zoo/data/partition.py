@@ -8,13 +8,21 @@ import torch
 
 from zoo.data.examples import Examples
 from zoo.data.split import Split
-from zoo.errors import DataError
+from zoo.errors import ConfigError, DataError, did_you_mean
 
 Splits: TypeAlias = tuple[Split, Split, Split]
 """Train, validation, test."""
 E = TypeVar("E", bound=Examples)
 
 SPLIT_SEED = 0
+SPLITS = ("train", "validation", "test")
+
+
+def check_split(name: str) -> None:
+    """Raise ConfigError, with the nearest, for a name that is no split's."""
+    if name not in SPLITS:
+        guess = did_you_mean(name, SPLITS)
+        raise ConfigError(f"unknown split {name!r}{guess} Known: {', '.join(SPLITS)}.")
 
 
 def hold_out(split: E, count: int) -> tuple[E, E]:
@@ -34,8 +42,15 @@ def hold_out(split: E, count: int) -> tuple[E, E]:
     return split.select(rest), split.select(held)
 
 
-def with_held_out(train: E, validation: E | None, test: E | None) -> tuple[E, E, E]:
-    """The splits with those that are missing held out of ``train``: a tenth of it each."""
+def with_held_out(
+    train: E, validation: E | None, test: E | None, whole: bool = False
+) -> tuple[E, E, E]:
+    """The splits with those that are missing held out of ``train``: a tenth of it each.
+
+    Where there is only ``train`` and it is to be ``whole``, each of them is all of it.
+    """
+    if whole and validation is None and test is None:
+        return train, train, train
     needed = 1 + (validation is None) + (test is None)
     if len(train) < needed:
         raise DataError(

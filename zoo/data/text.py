@@ -155,10 +155,13 @@ class Corpus(NamedTuple):
     kind: Kind
     tokenizer: Path | None = None
 
-    def cut(self, form: TextFormat | None) -> tuple[tuple[TextSplit, TextSplit, TextSplit], str]:
+    def cut(
+        self, form: TextFormat | None, whole: bool = False
+    ) -> tuple[tuple[TextSplit, TextSplit, TextSplit], str]:
         """The three splits and the tokeniser: a given form's, the corpus's own, or a learned one.
 
-        Of one file a tenth each is held out. The vocabulary is learned of the training sentences
+        Of one file a tenth each is held out, or each split is all of it where it is to stay
+        ``whole``. The vocabulary is learned of the training sentences
         alone. Without a form all splits are as wide as the longest sentence.
 
         Raises DataError for a sentence that is too long for the form, naming its line: whichever
@@ -176,7 +179,8 @@ class Corpus(NamedTuple):
         if form is None and several:  # each alone is checked where it is cut
             refuse_waste([((row != PAD).sum(1) - 1).tolist() for row in rows], places)
         splits = [TextSplit(pad(row, (0, width - row.shape[1]), value=PAD).int()) for row in rows]
-        train, validation, test = splits if several else with_held_out(splits[0], None, None)
+        made = splits if several else with_held_out(splits[0], None, None, whole)
+        train, validation, test = made
         return (train, validation, test), tokenizer.json
 
     def _own(self) -> Tokenizer:

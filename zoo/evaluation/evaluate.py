@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -12,6 +10,7 @@ import torch
 from zoo.core.bounds import Evidence
 from zoo.core.condition import needed_condition
 from zoo.core.model import LatentVariableModel
+from zoo.core.modes import device_of, evaluation_mode
 from zoo.data.conversion import refuse_other_images, said
 from zoo.data.text import TextSplit
 from zoo.errors import ConfigError, DataError
@@ -150,7 +149,7 @@ def _measure_model(
     passes += TEXT_PASSES * isinstance(split, TextSplit)
     steps = Steps(progress, len(split) * passes)
     evidence = text = variance = None
-    with torch.no_grad(), eval_mode(model):
+    with torch.no_grad(), evaluation_mode(model):
         with seeded(seed, device):
             first = first_pass(model, split, batch_size, steps)
             if model.has_evidence:
@@ -222,20 +221,3 @@ def _bounds(
         "elbo": mean_of("ELBO", terms.log_likelihood - kl, variance.log_likelihood + of_kl),
         "kl": mean_of("KL", kl, of_kl),
     }
-
-
-def device_of(model: LatentVariableModel) -> torch.device:
-    """Where a model's weights are; the CPU of one without any."""
-    return next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
-
-
-@contextmanager
-def eval_mode(model: torch.nn.Module) -> Iterator[None]:
-    """Every module in evaluation mode; afterwards each as it was (some may have been frozen)."""
-    modes = {module: module.training for module in model.modules()}
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, mode in modes.items():
-            module.training = mode

@@ -12,6 +12,7 @@ COMPONENTS = (
     "modalities",
     "columns",
     "tasks",
+    "scores",
     "baselines",
 )
 """The sections that hold classes, in the order in which a name is looked for in them."""

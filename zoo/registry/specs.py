@@ -115,6 +115,7 @@ class Registry(Settings):
     modalities: dict[str, ComponentSpec] = {}
     columns: dict[str, ComponentSpec] = {}
     tasks: dict[str, ComponentSpec] = {}
+    scores: dict[str, ComponentSpec] = {}
     baselines: dict[str, ComponentSpec] = {}
     datasets: dict[str, DatasetSpec] = {}
     benchmarks: dict[str, BenchmarkSpec] = {}

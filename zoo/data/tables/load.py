@@ -53,9 +53,12 @@ class _Rows(NamedTuple):
     settings: Sequence[tuple[str, dict[str, Any], Sequence[str]]] = ()
 
 
-def read_table(table: RawTable, reading: TableReading) -> tuple[TableSplits, TableSchema]:
+def read_table(
+    table: RawTable, reading: TableReading, whole: bool = False
+) -> tuple[TableSplits, TableSchema]:
     """Train, validation and test, what is missing of these held out of train, and the columns.
 
+    A table without splits that is to stay ``whole`` is each of them.
     Of a table read anew means and deviations are those of the training split. Raises DataError,
     naming row and column, for what the columns cannot hold, and for rows and columns without any
     value.
@@ -70,7 +73,7 @@ def read_table(table: RawTable, reading: TableReading) -> tuple[TableSplits, Tab
         rows = _typed(kinds_of(table, reading.columns))  # type: ignore[arg-type]
     _refuse_gaps(rows)
     numbers, classes = _classes(labels, known)
-    splits = _split(rows.x, table, numbers)
+    splits = _split(rows.x, table, numbers, whole)
     schema = known or _fit(rows, splits[0], labels, classes, table)
     modality_of((rows.x.shape[1],), schema).check_values(torch.from_numpy(rows.x), "columns")
     return splits, schema
@@ -142,7 +145,9 @@ def _classes(
     return torch.from_numpy(numbers.astype(np.float32)), ()
 
 
-def _split(x: NDArray[np.float32], table: RawTable, labels: Tensor | None) -> TableSplits:
+def _split(
+    x: NDArray[np.float32], table: RawTable, labels: Tensor | None, whole: bool
+) -> TableSplits:
     sizes = table.sizes or {"train": len(x)}
     rows = torch.from_numpy(x).split_with_sizes(list(sizes.values()))
     told = [None] * len(sizes) if labels is None else labels.split_with_sizes([*sizes.values()])
@@ -150,7 +155,7 @@ def _split(x: NDArray[np.float32], table: RawTable, labels: Tensor | None) -> Ta
         part: TableSplit(piece, **_beside(table.beside.get(part, {}), part, len(piece), own))
         for (part, piece, own) in zip(sizes, rows, told, strict=True)
     }
-    return with_held_out(splits["train"], splits.get("validation"), splits.get("test"))
+    return with_held_out(splits["train"], splits.get("validation"), splits.get("test"), whole)
 
 
 def _beside(
