@@ -8,7 +8,7 @@ here imports torch before a command needs it, so that ``zoo list`` answers at on
 from zoo.startup import collector_paused
 
 with collector_paused():
-    from zoo.cli import catalogue, make, measure, train  # noqa: F401  (their commands join the app)
+    from zoo.cli import catalogue, compress, make, measure, train  # noqa: F401  (their commands join the app)
     from zoo.cli.app import app, main
 
 __all__ = ["app", "main"]

@@ -69,6 +69,11 @@ def write_arrays(path: Path, arrays: Mapping[str, Tensor]) -> None:
     _write(path, buffer.getvalue())
 
 
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file, whole or not at all."""
+    _write(path, content)
+
+
 def _write(path: Path, content: bytes) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
