@@ -21,15 +21,15 @@ def compress(model: Source, x: Tensor | NDArray[Any]) -> bytes:
 
     By bits back (Townsend et al. 2019, arXiv:1901.04866) they take about -ELBO / log 2 bits each,
     and a few hundred bytes to begin with. ``x`` holds what the model reads, floats of 0 and 1 or of
-    whole multiples of 1/255, or the same as 0 and 1 or 0 to 255 in ``uint8``; it comes back as it
-    was, on a machine with the same torch and vector instructions.
+    whole multiples of 1/255, or whole numbers, 0 and 1 (also booleans) or 0 to 255. It comes back
+    as it was, on a machine with the same torch and vector instructions.
 
     Raises UnsupportedError for models that cannot do it: they need normal posteriors and priors,
     and binary or 8-bit examples. DataError for examples that the model cannot read, ConfigError
     without the library constriction (extra ``compress``).
 
     >>> import torch, zoo
-    >>> x = zoo.load_dataset("digits").test.fixed("binary", 0).take(100).images
+    >>> x = zoo.load_dataset("digits").test.fixed("binary", 0).images > 127
     >>> data = compress("gaussian-vae-digits", x)
     >>> torch.equal(decompress("gaussian-vae-digits", data), x)
     True

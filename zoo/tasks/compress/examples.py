@@ -44,9 +44,11 @@ def symbols_of(model: LatentVariableModel, x: object) -> Tensor:
         symbols = x.to(torch.uint8)
     differs = (examples_of(model, symbols, x.dtype) != x) | (symbols > highest)
     if differs.any():
+        mend = "x > 127" if highest == 1 else "x as uint8"
         raise DataError(
-            f"a value of {x[differs][0].item()!r} would not come back as it is; what comes back is "
-            f"whole numbers from 0 to {highest}, or these divided by {highest}: give x as uint8"
+            f"a value of {x[differs][0].item()!r} would not come back as it is; allowed are whole "
+            f"numbers from 0 to {highest}, and floats that are these divided by {highest}: give "
+            f"{mend}"
         )
     return symbols.contiguous()
 

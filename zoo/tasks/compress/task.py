@@ -16,6 +16,7 @@ from zoo.core.reading import floats_of
 from zoo.distributions.in_steps import steps_of
 from zoo.errors import DataError, UnsupportedError, ZooError
 from zoo.likelihoods.base import HIGHEST
+from zoo.randomness import seeded
 from zoo.tasks.base import Task
 from zoo.tasks.compress.codec import Codec
 from zoo.tasks.compress.container import (
@@ -54,7 +55,7 @@ class Compress(Task):
                 "taken in one order; call model.eval().cpu()"
             )
         try:
-            with same_floats():
+            with same_floats(), seeded(0, torch.device("cpu")):
                 _try_parts(model)
         except UnsupportedError as error:
             raise UnsupportedError(f"it cannot compress: {error}; {FITTING}") from error
@@ -151,7 +152,12 @@ def _try_parts(model: LatentVariableModel) -> None:
 
     x = torch.zeros(1, *model.modality.shape, dtype=floats_of(model))
     likelihood = cast("Descending", model).descend(1, choose, Batch(x))
-    steps_of(likelihood, HIGHEST[model.input_kind])
+    step = next(steps_of(likelihood, HIGHEST[model.input_kind]))
+    if not step.masses.isfinite().all():
+        raise UnsupportedError(
+            "its probabilities are not finite, as of a training that diverged; choose another "
+            "checkpoint"
+        )
 
 
 def _coded(codec: Codec, symbols: Tensor) -> Block:
