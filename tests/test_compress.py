@@ -425,7 +425,7 @@ def test_programs_compress_the_same_images(digits: Tensor) -> None:
 
 
 def test_pictures_hold_every_pixel() -> None:
-    """Random bits cannot be compressed, so as many must be there; in colour, in several pictures."""
+    """Random bits cannot be compressed, so as many must be there; also in colour."""
     noise = np.random.default_rng(0)
     for form, count in (("png", 2100), ("webp", 100)):
         rival = Pictures(Pictures.Config(form=form))  # type: ignore[arg-type]
