@@ -5,6 +5,8 @@ from zoo.api.catalogue import list_checkpoints as list_checkpoints
 from zoo.api.catalogue import list_datasets as list_datasets
 from zoo.api.catalogue import list_names as list_names
 from zoo.api.catalogue import list_variants as list_variants
+from zoo.api.compress import compress as compress
+from zoo.api.compress import decompress as decompress
 from zoo.api.draw import draw as draw
 from zoo.api.impute import impute as impute
 from zoo.api.label import label as label

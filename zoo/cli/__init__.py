@@ -8,7 +8,18 @@ here imports torch before a command needs it, so that ``zoo list`` answers at on
 from zoo.startup import collector_paused
 
 with collector_paused():
-    from zoo.cli import anomaly, average, catalogue, draw, impute, label, make, measure, train  # noqa: F401  (their commands join the app)
+    from zoo.cli import (  # noqa: F401  (their commands join the app)
+        anomaly,
+        average,
+        catalogue,
+        compress,
+        draw,
+        impute,
+        label,
+        make,
+        measure,
+        train,
+    )
     from zoo.cli.app import app, main
 
 __all__ = ["app", "main"]

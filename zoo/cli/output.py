@@ -90,6 +90,11 @@ def write_table(path: Path, columns: Mapping[str, Tensor]) -> None:
     _write(path, "".join(f"{line}\n" for line in lines).encode())
 
 
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file, whole or not at all."""
+    _write(path, content)
+
+
 def _write(path: Path, content: bytes) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

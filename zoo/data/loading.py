@@ -72,11 +72,10 @@ def load_dataset(
     """The dataset registered under a name, what a folder or file holds, or what is in memory.
 
     A folder holds images, a ``.npy`` or ``.npz`` file arrays, a ``.csv`` file a table whose first
-    line names its columns, a ``.txt`` file one sentence a line.
-    A registered name wins over a file of that name; write ``./name`` for the file. ``root`` is
-    looked at first for the files of a registered dataset, then ZOO_DATA, then the cache folder;
-    what is found nowhere is downloaded into the cache folder unless ZOO_OFFLINE is set. In memory
-    may be a NumPy array, a tensor, a tuple (x, labels), a dictionary of arrays, a pandas DataFrame,
+    line names its columns, a ``.txt`` file one sentence a line. A registered name wins over a file
+    of that name; write ``./name`` for the file. ``root`` is looked at first for the files of a
+    registered dataset, then ZOO_DATA, then the cache folder; what is found nowhere is downloaded
+    there unless ZOO_OFFLINE is set. In memory may be a NumPy array, a tensor, a tuple (x, labels), a dictionary of arrays, a pandas DataFrame,
     a torch Dataset, which is read once, or a :class:`Dataset`, which is used as it is.
 
     What each column of a table holds is inferred, see :func:`zoo.data.tables.kinds.inferred`, or
@@ -229,12 +228,13 @@ def _load_registered(name: str, wanted: _Wanted) -> Dataset:
 
 def _load_path(path: Path, wanted: _Wanted) -> Dataset:
     name = path.resolve().name if path.is_dir() else path.stem
+    suffix = path.suffix.lower() if path.is_file() else ""
     try:
-        if path.suffix.lower() == TEXT_SUFFIX and path.is_file():
+        if suffix == TEXT_SUFFIX:
             return _text(name, load_text_file(path), wanted, UNSTATED)
-        if path.suffix.lower() == TABLE_SUFFIX and path.is_file():
+        if suffix == TABLE_SUFFIX:
             return _table(name, read_csv(path), wanted)
-        if path.suffix.lower() in ARRAY_SUFFIXES and wanted.table is not None:
+        if suffix in ARRAY_SUFFIXES and wanted.table is not None:
             return _table(name, table_of_arrays(read_arrays(path, check_keys)), wanted)
         data = _read_path(path, name, wanted)
     except DataError as error:
@@ -249,8 +249,8 @@ def _read_path(path: Path, name: str, wanted: _Wanted) -> Dataset:
         return replace(data, source=found.digest, decoder=found.decoder, skipped=found.skipped)
     if path.suffix.lower() not in ARRAY_SUFFIXES or not path.is_file():
         raise DataError(f"expected a folder of images, {FILES}")
-    without_alpha = wanted.conversion.channels is not None
-    return Dataset(name, *load_arrays(path, without_alpha, wanted.whole), "", UNSTATED)
+    arrays = load_arrays(path, wanted.conversion.channels is not None, wanted.whole)
+    return Dataset(name, *arrays, "", UNSTATED)
 
 
 def _load_memory(source: object, wanted: _Wanted) -> Dataset:

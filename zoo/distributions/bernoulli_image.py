@@ -9,6 +9,8 @@ from torch import Tensor
 from torch.distributions import Distribution, constraints
 from torch.nn.functional import binary_cross_entropy_with_logits, softplus
 
+from zoo.distributions.in_steps import Step, Steps
+
 EVENT_DIMS = 3  # channels, height, width
 
 
@@ -68,6 +70,12 @@ class BernoulliImage(Distribution):
         x, logits = torch.broadcast_tensors(x.to(self.logits.dtype), self.logits)  # type: ignore[no-untyped-call]
         losses = binary_cross_entropy_with_logits(logits, x, reduction="none")
         return -torch.where(observed, losses, 0).flatten(-EVENT_DIMS).sum(-1)
+
+    def in_steps(self) -> Steps:
+        """All pixels at once: see :class:`zoo.distributions.in_steps.InSteps`."""
+        logits = self.logits.double()
+        masses = torch.stack([torch.sigmoid(-logits), torch.sigmoid(logits)], dim=-1)
+        yield Step(masses, (..., *EVENT_DIMS * (slice(None),)))
 
     def entropy(self) -> Tensor:
         """Summed over pixels: shape (...)."""

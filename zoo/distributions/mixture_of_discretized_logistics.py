@@ -12,7 +12,8 @@ from torch.distributions import Categorical, Distribution, constraints
 from torch.quasirandom import SobolEngine
 
 from zoo.distributions.constants import constant_in_graphs, constants
-from zoo.distributions.discretized_logistic import DiscretizedLogistic, nearest_level
+from zoo.distributions.discretized_logistic import LEVELS, DiscretizedLogistic, nearest_level
+from zoo.distributions.in_steps import Step, Steps
 from zoo.errors import UnsupportedError
 
 EVENT_DIMS = 3  # channels, height, width
@@ -132,6 +133,21 @@ class MixtureOfDiscretizedLogistics(Distribution):
         channels = _conditional(value, self.loc, self.log_scale, self.coefficients).log_prob(value)
         return (self.logits.log_softmax(-3) + channels.sum(-3)).logsumexp(-3)
 
+    def in_steps(self) -> Steps:
+        """Channel after channel, each given those before it: the weights follow them.
+
+        See :class:`zoo.distributions.in_steps.InSteps`.
+        """
+        x = self.loc.new_zeros(self._extended_shape())  # (..., C, H, W)
+        weights = self.logits.log_softmax(-3)  # (..., K, H, W)
+        for channel in range(self.event_shape[0]):
+            where = (..., channel, slice(None), slice(None))
+            every = _conditional(x.unsqueeze(-4), self.loc, self.log_scale, self.coefficients)
+            given = DiscretizedLogistic(every.loc[where], every.log_scale[where])  # (..., K, H, W)
+            symbols = yield Step(_mixed_masses(weights, given), where)
+            x[where] = symbols.to(x.dtype) / (LEVELS - 1)
+            weights = (weights + given.log_prob(x[where].unsqueeze(-3))).log_softmax(-3)
+
     @torch.no_grad()
     def sample(self, sample_shape: torch.Size | list[int] | tuple[int, ...] = ()) -> Tensor:
         """Images of 0, 1/255, ..., 1: a component for each pixel, then its channels in turn."""
@@ -168,6 +184,21 @@ def _conditional(
     rows = coefficients.split_with_sizes(list(range(loc.shape[-3])), -3)
     shifts = [(row * (x[..., :c, :, :] - 0.5)).sum(-3) for c, row in enumerate(rows)]
     return DiscretizedLogistic(loc + torch.stack(shifts, -3), log_scale, validate_args=False)
+
+
+def _mixed_masses(weights: Tensor, pixels: DiscretizedLogistic) -> Tensor:
+    """Of every level, (..., H, W, 256), for log-weights (..., K, H, W) of components.
+
+    Image by image: the levels of all components at once take much memory.
+    """
+    shape = weights.shape[-3:]
+    levels = torch.arange(LEVELS, dtype=weights.dtype)[:, None, None, None] / (LEVELS - 1)
+    parts = (weights, pixels.loc, pixels.log_scale)
+    masses = [
+        (w + DiscretizedLogistic(loc, scale, validate_args=False).log_prob(levels)).exp().sum(1)
+        for w, loc, scale in zip(*(part.reshape(-1, *shape) for part in parts), strict=True)
+    ]  # (256, H, W) each
+    return torch.stack(masses).movedim(1, -1).view(*weights.shape[:-3], *shape[1:], LEVELS)
 
 
 def _check_shapes(logits: Tensor, loc: Tensor, log_scale: Tensor, coefficients: Tensor) -> None:

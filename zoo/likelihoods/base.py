@@ -15,6 +15,8 @@ from zoo.settings import Settings
 InputKind: TypeAlias = Literal["binary", "unit", "real", "tokens", "columns"]
 """What a model reads: pixels in {0, 1}, drawn with probability x; 8-bit intensities 0, 1/255, ...,
 1; real numbers; the ids of tokens; or the columns of a table, each of a kind of its own."""
+HIGHEST: dict[InputKind, int] = {"binary": 1, "unit": 255}
+"""Of values that are symbols: those of a value are 0 to this one, as it goes from 0 to 1."""
 Measure: TypeAlias = Literal["mass", "density"]
 """Whether exp(log p(x|z)) sums to one over values or integrates to one."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from itertools import product
 from typing import Annotated, ClassVar, cast
 
 import torch
@@ -10,9 +12,10 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from zoo.distributions.autoregressive import AutoregressiveMass
+from zoo.distributions.in_steps import Step, Steps, following, steps_of
 from zoo.distributions.observed import observed_log_prob
 from zoo.errors import ConfigError
-from zoo.likelihoods.base import InputKind, Likelihood
+from zoo.likelihoods.base import HIGHEST, InputKind, Likelihood
 from zoo.likelihoods.bernoulli import Bernoulli
 from zoo.nn.causal import CausalHead
 from zoo.randomness import seeded
@@ -81,7 +84,7 @@ class PixelCNN(Likelihood):
         return self.width
 
     def forward(self, parameters: Tensor) -> Distribution:
-        return AutoregressiveMass(self, parameters.flatten(-2), self.shape)
+        return PixelMass(self, parameters.flatten(-2), self.shape)
 
     def estimate(self, p: Distribution) -> Tensor:
         """The mean of p(x|z) by a few draws, whose noise is the same at every call.
@@ -125,6 +128,23 @@ class PixelCNN(Likelihood):
         found = self.head.grow(self._maps(z), 1, pick)
         return found, torch.stack(weights).sum(0)
 
+    def in_steps(self, z: Tensor) -> Steps:
+        """Pixel by pixel, given maps (N, width, H W), a step for each of the pixel's own."""
+        pixels, highest = self.head.steps(self._maps(z)), HIGHEST[self.reads]
+        numbers = next(pixels)  # (N, n)
+        for row, column in product(*map(range, self.shape[1:])):
+            x = numbers.new_zeros(len(z), self.shape[0], 1, 1)
+            steps = steps_of(self.pixels(numbers[..., None, None]), highest)
+            step = next(steps, None)
+            while step is not None:
+                masses, (*where, _, _) = step
+                symbols = yield Step(masses[..., 0, 0, :], (*where, row, column))
+                symbols = symbols[..., None, None]
+                x[step.where] = symbols.to(x.dtype) / highest
+                step = following(steps, symbols)
+            with suppress(StopIteration):
+                numbers = pixels.send(x[..., 0, 0])
+
     def prepared(self, batch: Tensor) -> Tensor:
         """As they are: the model has looked at them."""
         return batch
@@ -136,3 +156,13 @@ class PixelCNN(Likelihood):
         """A draw of one pixel (N, C), of its numbers (N, n)."""
         pixel: Distribution = self.pixels(numbers[..., None, None])
         return pixel.sample()[..., 0, 0]
+
+
+class PixelMass(AutoregressiveMass):
+    """Of pixels that can be decided one after the other."""
+
+    model: PixelCNN
+
+    def in_steps(self) -> Steps:
+        """See :class:`zoo.distributions.in_steps.InSteps`."""
+        return self.model.in_steps(self.z)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from itertools import product
 from typing import cast
 
@@ -104,9 +104,23 @@ class CausalHead(nn.Module):
     def grow(self, maps: Tensor, draws: int, pick: Callable[[Tensor], Tensor]) -> Tensor:
         """``draws`` images (N draws, C, H, W) of each of the maps (N, width, H, W), pixel by pixel.
 
-        ``pick`` makes pixels (N draws, C) of their numbers (N draws, n). Each layer keeps the rows
-        that it still sees, so that a pixel costs one place of each and no more. Raises
-        UnsupportedError within torch.export.
+        ``pick`` makes pixels (N draws, C) of their numbers (N draws, n). Raises UnsupportedError
+        within torch.export.
+        """
+        steps = self.steps(maps, draws)
+        pixels = pick(next(steps))
+        while True:
+            try:
+                pixels = pick(steps.send(pixels))
+            except StopIteration as end:
+                grown: Tensor = end.value
+                return grown
+
+    def steps(self, maps: Tensor, draws: int = 1) -> Generator[Tensor, Tensor, Tensor]:
+        """As :meth:`grow`: yields the numbers of each pixel in turn, and is sent the pixels.
+
+        Each layer keeps the rows that it still sees, so that a pixel costs one place of each and no
+        more.
         """
         if torch.compiler.is_exporting():
             raise UnsupportedError(
@@ -116,15 +130,15 @@ class CausalHead(nn.Module):
         count, (height, width) = draws * len(maps), maps.shape[-2:]
         caches = [Rows(layer, count, width, maps) for layer in self._layers]
         places = maps.permute(2, 3, 0, 1).contiguous()  # (H, W, N, width)
-        picked = []
+        pixels = []
         for row, column in product(range(height), range(width)):
             if column == 0:
                 for cache in caches:
                     cache.advance()
             place = places[row, column].repeat_interleave(draws, 0)
-            picked.append(pick(self._numbers(place, caches, column)))
-            caches[0].put(column, _marked(picked[-1]))
-        return torch.unflatten(torch.stack(picked, dim=-1), -1, (height, width))
+            pixels.append((yield self._numbers(place, caches, column)))
+            caches[0].put(column, _marked(pixels[-1]))
+        return torch.unflatten(torch.stack(pixels, dim=-1), -1, (height, width))
 
     def _numbers(self, place: Tensor, caches: Sequence[Rows], column: int) -> Tensor:
         """(N, n) of the next pixel, whose maps are ``place`` (N, width)."""

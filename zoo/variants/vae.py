@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from zoo.core.batch import Batch
+from zoo.core.descent import Choice
 from zoo.core.draws import Draws, LatentDraw
 from zoo.core.latent_space import LatentSpace
 from zoo.core.reading import given_codes
@@ -90,6 +91,14 @@ class VAE(SingleLatentModel):
         batch = self.prepared(batch)
         q, _ = self._inferred(batch, self.told(batch.condition, self._like))
         return self.posterior.code(q)
+
+    def descend(self, n: int, choose: Choice, batch: Batch | None = None) -> Distribution:
+        """See :class:`zoo.core.descent.Descending`."""
+        if batch is None:
+            return self.decode(choose(self.prior(self._given(None)), None))
+        batch = self.prepared(batch)
+        q, p = self._inferred(batch, self.told(batch.condition, self._like))
+        return self.decode(choose(p, q), batch.condition)
 
     def draw_codes(
         self,

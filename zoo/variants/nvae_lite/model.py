@@ -13,6 +13,7 @@ from torch.nn.functional import silu
 
 from zoo.core.batch import Batch
 from zoo.core.condition import check_told
+from zoo.core.descent import Choice
 from zoo.core.draws import Draws, LatentDraw
 from zoo.core.latent_space import Euclidean
 from zoo.core.model import LatentVariableModel
@@ -28,7 +29,7 @@ from zoo.variants.nvae_lite.groups import Group, each_scale, flatten, latent_gro
 from zoo.variants.nvae_lite.networks import Encoder, Output, decoder_cells
 from zoo.variants.nvae_lite.spectral import SpectralNorms
 
-Choice: TypeAlias = Callable[["TopDownStep", Tensor, DiagonalNormal], Tensor]
+AtStep: TypeAlias = Callable[["TopDownStep", Tensor, DiagonalNormal], Tensor]
 """Of a step, the path there and p(z_g | z_<g): the latents, (N, L H W)."""
 
 
@@ -108,6 +109,17 @@ class NVAELite(LatentVariableModel):
         _, path = self.generate(z[None].flatten(0, -2), missing(self.groups, width))
         return self._likelihood(path, batch)
 
+    def descend(self, n: int, choose: Choice, batch: Batch | None = None) -> Distribution:
+        """See :class:`zoo.core.descent.Descending`; distributions are of maps, channels last."""
+        features = None if batch is None else self.encoder(self.prepared(batch).x)
+
+        def asked(step: TopDownStep, path: Tensor, prior: DiagonalNormal) -> Tensor:
+            of_x = None if features is None else features[step.group.number]
+            q = None if of_x is None else step.inferred(path, prior, of_x, (1, n))
+            return flatten(choose(prior, q))
+
+        return self._likelihood(self._top_down(n, asked)[1], (n,))
+
     def check_temperature(self, temperature: float | Sequence[float]) -> None:
         each_scale(temperature, len(self.config.scales))
 
@@ -169,7 +181,7 @@ class NVAELite(LatentVariableModel):
 
         return self._top_down(features[0].shape[0], choose)[0]
 
-    def _top_down(self, count: int, choose: Choice) -> tuple[Tensor, Tensor]:
+    def _top_down(self, count: int, choose: AtStep) -> tuple[Tensor, Tensor]:
         """Codes (N, D) of the latents that ``choose`` gives on the way down, and the path's end."""
         path, parts = channels_last(self.top.expand(count, -1, -1, -1)), []  # (N, C, H, W)
         for step in cast("list[TopDownStep]", list(self.steps)):
@@ -231,6 +243,13 @@ class TopDownStep(nn.Module):
         if given is not None:
             return LatentDraw(given, self.flows.posterior(q, context), prior, shape)
         return self.flows.draw(self.posterior.draw(q, prior, shape), context)
+
+    def inferred(
+        self, path: Tensor, prior: DiagonalNormal, features: Tensor, shape: tuple[int, int]
+    ) -> Distribution:
+        """q(z_g | z_<g, x) for each of S B paths. Nothing is drawn."""
+        context = self._context(path, features, shape)
+        return self.flows.posterior(self.posterior(context, prior), context)
 
     def code(self, path: Tensor, prior: DiagonalNormal, features: Tensor) -> Tensor:
         """The deterministic latents (B, H, W, L) of B paths."""

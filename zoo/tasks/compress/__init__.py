@@ -1,0 +1,5 @@
+"""Lossless coding of examples with a trained model, by bits back."""
+
+from zoo.tasks.compress.task import Compress
+
+__all__ = ["Compress"]
