@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from zoo.core.model import ModelConfig
 
 TEXT_LIKELIHOOD = "categorical"
-TABLE_LIKELIHOOD = "columns"
 UNSTATED = "not stated"
 IN_MEMORY = "array"
 """The name of data in memory, where none is given."""
@@ -75,8 +74,9 @@ def load_dataset(
     line names its columns, a ``.txt`` file one sentence a line. A registered name wins over a file
     of that name; write ``./name`` for the file. ``root`` is looked at first for the files of a
     registered dataset, then ZOO_DATA, then the cache folder; what is found nowhere is downloaded
-    there unless ZOO_OFFLINE is set. In memory may be a NumPy array, a tensor, a tuple (x, labels), a dictionary of arrays, a pandas DataFrame,
-    a torch Dataset, which is read once, or a :class:`Dataset`, which is used as it is.
+    there unless ZOO_OFFLINE is set. In memory may be a NumPy array, a tensor, a tuple (x, labels),
+    a dictionary of arrays, a pandas DataFrame, a torch Dataset, which is read once, or a
+    :class:`Dataset`, which is used as it is.
 
     What each column of a table holds is inferred, see :func:`zoo.data.tables.kinds.inferred`, or
     said by ``columns``: kinds by names ({"age": "count"}; None leaves a column out), a list of
@@ -96,8 +96,7 @@ def load_dataset(
     The likelihood of data that are not registered is "bernoulli" if all pixels are black or white,
     "discretized-logistic" if they are 8-bit levels, "gaussian" if they are other floats, and of
     vectors; "categorical" of text, "columns" of tables. See :func:`zoo.data.folder.read_folder`,
-    :func:`zoo.data.arrays.split_arrays` and :func:`zoo.data.text.load_text_file` for what may be
-    given.
+    :func:`zoo.data.arrays.split_arrays` and :func:`zoo.data.text.load_text_file`.
 
     Raises UnknownNameError for an unknown name, DataError for data that is missing or unfit, and
     for an ``image_size`` or ``image_channels`` of what are no images.
@@ -167,8 +166,8 @@ def _is_that_of_training(asked: Conversion, shape: tuple[int, ...]) -> bool:
     """Whether nothing is asked for, or what the training did is said anew."""
     if len(shape) != 3:
         return asked == AS_STORED
-    said, done = (each.completed(shape, with_channels=True) for each in (asked, AS_STORED))
-    return said == done
+    said = asked.completed(shape, with_channels=True)
+    return said == AS_STORED.completed(shape, with_channels=True)
 
 
 def _load(source: object, wanted: _Wanted) -> Dataset:
@@ -276,7 +275,7 @@ def _text(name: str, corpus: Corpus, wanted: _Wanted, license: str) -> Dataset:
 
 def _table(name: str, table: RawTable, wanted: _Wanted) -> Dataset:
     splits, schema = read_table(table, wanted.table or TableReading({}), wanted.whole)
-    return Dataset(name, *splits, TABLE_LIKELIHOOD, UNSTATED, table=schema)
+    return Dataset(name, *splits, "columns", UNSTATED, table=schema)
 
 
 def _likelihood(data: Dataset) -> str:
