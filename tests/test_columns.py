@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from zoo.columns import Column, ColumnKind, Layout, TableSchema
+from zoo.columns.numbers import MIN_SCALE
 from zoo.core.component import component_class
 from zoo.errors import ConfigError
 from zoo.registry import registry
@@ -69,7 +70,7 @@ def test_densities_integrate_to_one(name: str) -> None:
 
 def test_a_real_column_is_normal_in_its_own_units() -> None:
     p = kind_of("real").likelihood(torch.zeros(2))
-    scale = 2 * (math.log(2) + 0.01)  # softplus(0), and the least deviation
+    scale = 2 * (math.log(2) + MIN_SCALE)  # softplus(0), and the least deviation
     expected = scipy.stats.norm(3, scale).logpdf(4.2)
     assert p.log_prob(torch.tensor([4.2])).item() == pytest.approx(expected, rel=1e-5)
 
@@ -78,7 +79,7 @@ def test_a_real_column_is_normal_in_its_own_units() -> None:
 def test_a_positive_column_is_log_normal(offset: float) -> None:
     kind = kind_of("positive", {"mean": 0.5, "std": 0.7, "offset": offset})
     p = kind.likelihood(torch.zeros(2))
-    scale = 0.7 * (math.log(2) + 0.01)
+    scale = 0.7 * (math.log(2) + MIN_SCALE)
     expected = scipy.stats.lognorm(scale, loc=-offset, scale=math.exp(0.5)).logpdf(2.3)
     assert p.log_prob(torch.tensor([2.3])).item() == pytest.approx(expected, rel=1e-5)
     assert kind.typical(p).item() == pytest.approx(math.exp(0.5) - offset, rel=1e-5)
@@ -100,7 +101,7 @@ def test_draws_of_numbers_moved_by_their_zeros_are_at_least_0() -> None:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         drawn = p.sample(torch.Size([20_000]))
-    below = scipy.stats.lognorm(0.7 * (math.log(2) + 0.01), scale=math.exp(0.5)).cdf(1.5)
+    below = scipy.stats.lognorm(0.7 * (math.log(2) + MIN_SCALE), scale=math.exp(0.5)).cdf(1.5)
     assert (drawn == 0).double().mean().item() == pytest.approx(below, abs=0.02)
     assert kind.possible(drawn).all()
     low = kind.likelihood(torch.tensor([-9.0, 0.0]))
