@@ -79,7 +79,7 @@ class Positive(NumberColumns):
 
     def likelihood(self, numbers: Tensor) -> Distribution:
         sizes = [2 * len(self.columns), len(self.with_zeros)]
-        of_normal, logits = torch.split(numbers, sizes, dim=-1)  # type: ignore[no-untyped-call]
+        of_normal, logits = torch.split(numbers, sizes, dim=-1)
         loc, scale = self.location_and_scale(of_normal)
         never = torch.full_like(loc[..., :1], NEVER)
         ranks = {place: rank for rank, place in enumerate(self.with_zeros)}
