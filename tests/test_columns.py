@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from zoo.columns import Column, ColumnKind, Layout, TableSchema
+from zoo.columns.numbers import MIN_SCALE
 from zoo.core.component import component_class
 from zoo.errors import ConfigError
 from zoo.registry import registry
@@ -69,19 +70,24 @@ def test_densities_integrate_to_one(name: str) -> None:
 
 def test_a_real_column_is_normal_in_its_own_units() -> None:
     p = kind_of("real").likelihood(torch.zeros(2))
-    scale = 2 * (math.log(2) + 0.01)  # softplus(0), and the least deviation
+    scale = 2 * (math.log(2) + MIN_SCALE)  # softplus(0), and the least deviation
     expected = scipy.stats.norm(3, scale).logpdf(4.2)
     assert p.log_prob(torch.tensor([4.2])).item() == pytest.approx(expected, rel=1e-5)
 
 
-@pytest.mark.parametrize("offset", [0.0, 1.5])
-def test_a_positive_column_is_log_normal(offset: float) -> None:
-    kind = kind_of("positive", {"mean": 0.5, "std": 0.7, "offset": offset})
-    p = kind.likelihood(torch.zeros(2))
-    scale = 0.7 * (math.log(2) + 0.01)
-    expected = scipy.stats.lognorm(scale, loc=-offset, scale=math.exp(0.5)).logpdf(2.3)
+@pytest.mark.parametrize("zeros", [False, True])
+def test_a_positive_column_is_log_normal(zeros: bool) -> None:
+    """Where some are 0, with the probability that is left of their mass."""
+    kind = kind_of("positive", {"mean": 0.5, "std": 0.7, "zeros": zeros})
+    p = kind.likelihood(torch.tensor([0.0, 0.0, -0.4][: kind.numbers]))
+    zero = 1 / (1 + math.exp(0.4)) if zeros else 0.0
+    normal = scipy.stats.lognorm(0.7 * (math.log(2) + MIN_SCALE), scale=math.exp(0.5))
+    expected = math.log(1 - zero) + normal.logpdf(2.3)
     assert p.log_prob(torch.tensor([2.3])).item() == pytest.approx(expected, rel=1e-5)
-    assert kind.typical(p).item() == pytest.approx(math.exp(0.5) - offset, rel=1e-5)
+    if zeros:
+        assert p.log_prob(torch.zeros(1)).exp().item() == pytest.approx(zero, rel=1e-5)
+    median = normal.ppf((0.5 - zero) / (1 - zero))
+    assert kind.typical(p).item() == pytest.approx(median, rel=1e-4)
 
 
 @pytest.mark.parametrize("count", [0, 3, 4000])
@@ -94,17 +100,20 @@ def test_a_count_is_negative_binomial(count: int) -> None:
     assert p.mean.item() == pytest.approx(mean, rel=1e-6)
 
 
-def test_draws_of_numbers_moved_by_their_zeros_are_at_least_0() -> None:
-    kind = kind_of("positive", {"mean": 0.5, "std": 0.7, "offset": 1.5})
-    p = kind.likelihood(torch.zeros(2))
+def test_a_column_with_zeros_beside_one_without() -> None:
+    """Each finds its own logit; networks see which values are 0."""
+    without = {"mean": 0.5, "std": 0.7}
+    kind = kind_of("positive", without, {**without, "zeros": True})
+    assert (kind.numbers, kind.owners) == (5, [0, 1, 1])
+    p = kind.likelihood(torch.tensor([0.0, 0.0, 0.0, 0.0, 2.0]))
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        drawn = p.sample(torch.Size([20_000]))
-    below = scipy.stats.lognorm(0.7 * (math.log(2) + 0.01), scale=math.exp(0.5)).cdf(1.5)
-    assert (drawn == 0).double().mean().item() == pytest.approx(below, abs=0.02)
-    assert kind.possible(drawn).all()
-    low = kind.likelihood(torch.tensor([-9.0, 0.0]))
-    assert kind.typical(low).item() == 0
+        shares = (p.sample(torch.Size([20_000])) == 0).double().mean(0)
+    assert shares[0] == 0 and shares[1].item() == pytest.approx(0.881, abs=0.01)
+    assert kind.typical(p)[1] == 0
+    x = torch.tensor([[math.exp(0.5), 0.0]])
+    torch.testing.assert_close(kind.features(x), torch.tensor([[0.0, 0.0, 1.0]]))
+    assert kind.possible(x.flip(1)).tolist() == [[False, True]]
 
 
 def test_ordinals_are_differences_of_cumulative_logits() -> None:
@@ -173,12 +182,12 @@ def test_ordinals_are_seen_as_a_thermometer() -> None:
     assert seen.tolist() == [[0, 0, 0], [1, 1, 0], [1, 1, 1]]
 
 
-def test_zeros_move_positive_numbers_by_the_least_of_them() -> None:
+def test_zeros_of_positive_numbers_are_learned_apart() -> None:
     kind = component_class("columns", "positive")
-    found = kind.fit(np.array([0.0, 114.0, 2000.0]), ())
-    assert found.offset == 114.0
-    assert kind.fit(np.array([0.5, 2.0]), ()).offset == 0
-    with pytest.raises(ConfigError, match="at least 0, got -1; choose the kind 'real'"):
+    found = kind.fit(np.array([0.0, math.e, math.e**3]), ())
+    assert (found.zeros, found.mean, found.std) == (True, pytest.approx(2), pytest.approx(1))
+    assert not kind.fit(np.array([0.5, 2.0]), ()).zeros
+    with pytest.raises(ConfigError, match="at least 0, .* got -1 to 2; choose the kind 'real'"):
         kind.fit(np.array([-1.0, 2.0]), ())
 
 
@@ -262,13 +271,14 @@ def test_another_unit_adds_its_logarithm_and_nothing_else(unit: float) -> None:
             for name, column in zip(names, columns, strict=True)
         }))  # fmt: skip
 
-    numbers = torch.randn(400, 4, generator=torch.Generator().manual_seed(0))
+    numbers = torch.randn(400, 5, generator=torch.Generator().manual_seed(0))
     scores, seen = [], []
     for scaled in (x, unit * x):
         layout, values = layout_of(scaled), torch.from_numpy(scaled).float()
         scores.append(layout.likelihood(numbers).log_prob_by_column(values))
         seen.append(layout.features(values, torch.ones(400, 2, dtype=torch.bool)))
     difference = torch.full((400, 2), math.log(unit))
+    difference[::7, 1] = 0  # a mass has no unit
     torch.testing.assert_close(scores[0] - scores[1], difference, rtol=0, atol=2e-3)
     torch.testing.assert_close(*seen, rtol=0, atol=1e-4)
 

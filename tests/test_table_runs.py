@@ -81,6 +81,7 @@ def test_figures_say_how_much_was_observed(run: zoo.Run) -> None:
     found = zoo.evaluate(run, samples=5)
     assert "% observed" in found.test_set and found.parts == "columns"
     assert (found.mse_per_pixel, found.bits_per_dim) == (None, None)
+    assert "columns have no one scale" in str(found)
     assert found.nll is not None and "people/test, 30 rows" in str(found)
     assert zoo.compare([run], samples=5).rows[0].nll == found.nll
 

@@ -15,7 +15,7 @@ from zoo.columns.base import ColumnKind
 from zoo.distributions.precision import full_precision
 from zoo.settings import Settings
 
-MIN_SCALE = 0.01
+MIN_SCALE = 0.03
 """The least deviation, in the column's own: values that repeat would else be infinitely dense."""
 FARTHEST = 10.0
 """How many deviations from the column's mean a mean may be: what keeps exponentials finite."""

@@ -8,69 +8,121 @@ from typing import Any, cast
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import Field
 from torch import Tensor
-from torch.distributions import AffineTransform, Distribution, ExpTransform, Normal
-from torch.distributions import TransformedDistribution as Transformed
+from torch.distributions import Distribution, LogNormal, Normal, constraints
+from torch.nn.functional import logsigmoid
 
+from zoo.columns.base import constant
 from zoo.columns.numbers import NumberColumns, Scaled, scaled
+from zoo.distributions.directional import as_size
 from zoo.errors import ConfigError
 from zoo.settings import Settings
 
-
-class _Shifted(Transformed):
-    """exp(y) - offset of a normal y, of which draws below 0, as no data are, are 0."""
-
-    def sample(self, sample_shape: Any = ()) -> Tensor:
-        drawn: Tensor = super().sample(sample_shape)  # type: ignore[no-untyped-call]
-        return drawn.clamp(min=0)
+NEVER = -1e4
+"""The logit of what does not happen."""
 
 
 class Positive(NumberColumns):
-    """Log-normal values: log(x + offset) is normal, its deviation that of the decoder.
+    """Log-normal values: log x is normal, and its density that of x, with the Jacobian 1 / x.
 
-    The density is that of x, with the Jacobian 1 / (x + offset). ``offset`` is 0 where all numbers
-    are positive, and the least positive number where some are 0: then it grows with the unit, and
-    with it the density changes as any other's. Draws below 0 are 0.
+    Of a column in which some are 0 these have a mass of their own: p(0) = sigmoid(logit(z)), and
+    the log-normal counts (1 - p(0)) times. A normal that is to meet them, as well as numbers far
+    off, would become a spike whose gradients drown all others.
 
-    >>> column = Positive([Positive.Config(mean=0.0, std=1.0)])
-    >>> column.typical(column.likelihood(torch.zeros(2)))
-    tensor([1.])
+    >>> column = Positive([Positive.Config(mean=0.0, std=1.0, zeros=True)])
+    >>> column.likelihood(torch.zeros(3)).log_prob(torch.tensor([0.0])).exp()
+    tensor([0.5000])
     """
 
-    wanted = "finite numbers of at least 0, and above 0 where the training has no 0"
+    wanted = "finite numbers above 0, or 0 where the training has 0"
 
     class Config(Scaled):
-        """Mean and deviation of log(x + offset)."""
+        """Mean and deviation of log x, and whether some x are 0."""
 
-        offset: float = Field(0.0, ge=0)
+        zeros: bool = False
 
     @classmethod
     def fit(cls, numbers: NDArray[np.float64], values: Sequence[str]) -> Settings:
         positive = numbers[numbers > 0]
-        if not len(positive) or numbers.min() < 0:
+        if len(np.unique(positive)) < 2 or numbers.min() < 0:
             raise ConfigError(
-                f"positive numbers are at least 0, got {numbers.min():g}; choose the kind 'real'"
+                f"positive numbers are at least 0, and differ where they are not, got "
+                f"{numbers.min():g} to {numbers.max():g}; choose the kind 'real'"
             )
-        offset = 0.0 if numbers.min() > 0 else float(positive.min())
-        return cls.Config.parse({**scaled(np.log(numbers + offset)), "offset": offset}, "positive")
+        found = {**scaled(np.log(positive)), "zeros": len(positive) < len(numbers)}
+        return cls.Config.parse(found, "positive")
+
+    @property
+    def with_zeros(self) -> list[int]:
+        """The columns that have zeros."""
+        return [place for place, column in enumerate(self.columns) if column.zeros]
+
+    @property
+    def numbers(self) -> int:
+        return super().numbers + len(self.with_zeros)
+
+    @property
+    def owners(self) -> list[int]:
+        return [*super().owners, *self.with_zeros]
 
     @property
     def fill(self) -> list[float]:
-        return [float(np.exp(column.mean) - column.offset) for column in self.columns]
+        return [float(np.exp(column.mean)) for column in self.columns]
 
     def on_scale(self, x: Tensor) -> Tensor:
-        return (x + self.constants("offset", x)).log()
+        return torch.where(x > 0, x, constant(self.fill, x)).log()
+
+    def features(self, x: Tensor) -> Tensor:
+        """Numbers of unit scale, 0 for a 0; and of columns that have such, whether x is one."""
+        zeros = (x[..., self.with_zeros] == 0).to(x.dtype)
+        return torch.cat([super().features(x), zeros], dim=-1)
 
     def likelihood(self, numbers: Tensor) -> Distribution:
-        normal = Normal(*self.location_and_scale(numbers), validate_args=False)
-        shift = AffineTransform(-self.constants("offset", normal.loc), 1.0)
-        return _Shifted(normal, [ExpTransform(), shift], validate_args=False)
+        sizes = [2 * len(self.columns), len(self.with_zeros)]
+        of_normal, logits = torch.split(numbers, sizes, dim=-1)
+        loc, scale = self.location_and_scale(of_normal)
+        never = torch.full_like(loc[..., :1], NEVER)
+        ranks = {place: rank for rank, place in enumerate(self.with_zeros)}
+        places = [ranks.get(place, -1) for place in range(len(self.columns))]  # -1: never
+        return LogNormalOrZero(loc, scale, torch.cat([logits.to(loc), never], dim=-1)[..., places])
 
     def typical(self, p: Distribution) -> Tensor:
         """The median: a mean hangs on the upper tail, of which data say little."""
-        normal = cast("Normal", cast("Transformed", p).base_dist)
-        return (normal.loc.exp() - self.constants("offset", normal.loc)).clamp(min=0)
+        return cast("LogNormalOrZero", p).median
 
     def possible(self, x: Tensor) -> Tensor:
-        return torch.isfinite(x) & (x > -self.constants("offset", x)) & (x >= 0)
+        zeros = constant([float(column.zeros) for column in self.columns], x) > 0
+        return torch.isfinite(x) & ((x > 0) | (zeros & (x == 0)))
+
+
+class LogNormalOrZero(Distribution):
+    """0 with probability sigmoid(logit), else log-normal; over numbers, parameters (...)."""
+
+    arg_constraints: dict[str, constraints.Constraint] = {}
+
+    def __init__(self, loc: Tensor, scale: Tensor, logits: Tensor) -> None:
+        self.positive = LogNormal(loc, scale, validate_args=False)
+        self.logits = logits
+        super().__init__(loc.shape, validate_args=False)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """log p(0), or log (1 - p(0)) and the log-normal's density."""
+        is_zero = value == 0
+        density: Tensor = self.positive.log_prob(torch.where(is_zero, 1, value))  # type: ignore[no-untyped-call]
+        return torch.where(is_zero, logsigmoid(self.logits), logsigmoid(-self.logits) + density)
+
+    @torch.no_grad()
+    def sample(self, sample_shape: Any = ()) -> Tensor:
+        """Draws (*sample_shape, ...)."""
+        drawn: Tensor = self.positive.sample(as_size(sample_shape))  # type: ignore[no-untyped-call]
+        zero = torch.rand_like(drawn) < self.logits.sigmoid()
+        return torch.where(zero, 0, drawn)
+
+    @property
+    def median(self) -> Tensor:
+        """Where half of the probability lies below, (...)."""
+        zero = self.logits.sigmoid()
+        share = ((0.5 - zero) / (1 - zero)).clamp(min=1e-6)  # of the log-normal
+        normal = Normal(self.positive.loc, self.positive.scale, validate_args=False)
+        median: Tensor = normal.icdf(share).exp()  # type: ignore[no-untyped-call]
+        return torch.where(zero < 0.5, median, 0)

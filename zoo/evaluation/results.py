@@ -229,7 +229,9 @@ class Evaluation(Settings):
         groups = [] if len(self.kl_per_group) < 2 else [("KL of the groups", self.groups)]
         active = f"{self.active_units} of {self.code_dim} ({self._active_rule()})"
         squared = f"{shown(self.mse_per_pixel, '.5f')} squared, mean per {self.part}"
-        squared = "- (p(x|z) has no mean)" if self.mse_per_pixel is None else squared
+        if self.mse_per_pixel is None:
+            mixed = self.input_kind == "columns"
+            squared = f"- ({'columns have no one scale' if mixed else 'p(x|z) has no mean'})"
         error = [("reconstruction error", squared)] if self.text is None else []
         units = [] if self.active_units is None else [("active units", active)]
         return [
