@@ -202,7 +202,8 @@ class UniVAE(TokenByToken):
             drawn = self.tokens.from_classes(fitting.softmax(-1).multinomial(1).squeeze(-1))
             made.append(torch.where(is_kept, token, drawn))
             weights.append(fitting.logsumexp(-1))
-        return self.tokens.join(torch.stack(made, dim=1)), torch.stack(weights).sum(0)
+        found = self.tokens.join(torch.stack(made, dim=1))
+        return found[..., : x.shape[-1]], torch.stack(weights).sum(0)  # no wider than x was padded
 
     # -- what both passes are made of
 
