@@ -42,8 +42,8 @@ class Stack:
     >>> stack = Stack()
     >>> masses = np.array([[0.5, 0.5], [0.9, 0.1]])
     >>> stack.push_symbols(np.array([1, 0]), masses)
-    >>> stack.pop_symbols(masses).tolist(), stack.seeds
-    ([1, 0], 4)
+    >>> Stack(stack.words).pop_symbols(masses).tolist(), stack.seeds
+    ([1, 0], 0)
     """
 
     def __init__(self, words: Array | None = None, seeds: int = 0) -> None:
