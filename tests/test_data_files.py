@@ -670,6 +670,6 @@ def test_damaged_numpy_files_are_refused(name: str, damage: str, tmp_path: Path)
 
 
 def test_other_files_are_refused(tmp_path: Path) -> None:
-    (tmp_path / "mine.csv").write_text("1,2,3")
-    with pytest.raises(DataError, match=r"mine\.csv: expected a folder of images, a \.npy"):
-        load_dataset(tmp_path / "mine.csv")
+    (tmp_path / "mine.dat").write_text("1,2,3")
+    with pytest.raises(DataError, match=r"mine\.dat: expected a folder of images, a \.npy"):
+        load_dataset(tmp_path / "mine.dat")

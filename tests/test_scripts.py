@@ -436,29 +436,6 @@ def test_the_recorded_table_is_readable_and_of_the_papers_protocol(script: Any) 
     assert "*" not in module.likelihood_table(records).replace("(*", "")
 
 
-def test_a_model_of_another_width_cannot_be_drawn(script: Any, mnist: Path, tmp_path: Path) -> None:
-    arguments = ["--data-root", str(mnist), "--output", str(tmp_path / "figure.png")]
-    main = script("draw_sphere").main
-    with pytest.raises(SystemExit, match="gaussian-vae-mnist has codes of .* numbers, 3 can"):
-        main(["--sphere", "gaussian-vae-mnist", "--plane", "gaussian-vae-mnist", *arguments])
-    assert not (tmp_path / "figure.png").exists()
-
-
-@pytest.mark.skipif("vmf-vae" not in zoo.list_variants(), reason="needs the vmf-vae")
-def test_the_picture_of_two_trained_models(script: Any, mnist: Path, tmp_path: Path) -> None:
-    for name, width in (("vmf-vae", 3), ("gaussian-vae", 2)):
-        zoo.train(
-            name, dataset="mnist", data_root=mnist, directory=tmp_path / name, epochs=1,
-            latent_dim=width, backbone={"name": "mlp", "hidden": [8]}, progress=False,
-        )  # fmt: skip
-    file = tmp_path / "figures" / "sphere.png"
-    arguments = ["--sphere", str(tmp_path / "vmf-vae"), "--plane", str(tmp_path / "gaussian-vae")]
-    arguments += ["--data-root", str(mnist), "--output", str(file)]
-    assert script("draw_sphere").main(arguments) == 0
-    with Image.open(file) as image:
-        assert (image.format, image.size) == ("PNG", (1500, 560))
-
-
 @pytest.mark.skipif(not Path("/proc/stat").exists(), reason="needs Linux's /proc")
 def test_work_of_descendants_is_not_foreign(script: Any) -> None:
     timing = script("_timing")

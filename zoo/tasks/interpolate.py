@@ -55,7 +55,7 @@ class Interpolate(Drawing):
         steps = self.config.steps
         codes = self.paths(model, batch).flatten(0, 1)  # (P S, D)
         between = shown(model, show, codes, repeated(told, steps))
-        ends = model.modality.write(batch.x)
+        ends = model.modality.shown(batch.x)
         rows = [
             [ends[2 * k], *between[k * steps : (k + 1) * steps], ends[2 * k + 1]]
             for k in range(pairs)

@@ -47,7 +47,8 @@ def try_out(task: Task, model: LatentVariableModel, batch: Batch) -> bool:
     try:
         task.check_model(model)
     except UnsupportedError as error:
-        expect("use" in str(error), f"the refusal {str(error)!r} should say what to use instead")
+        helps = any(word in str(error) for word in ("use ", "choose "))
+        expect(helps, f"the refusal {str(error)!r} should say what to use instead")
         return False
     task.try_out(model, batch)
     return True
