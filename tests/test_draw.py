@@ -12,7 +12,6 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import zoo
-from zoo.api.draw import drawings
 from zoo.cli import app
 from zoo.core.batch import Batch
 from zoo.core.component import Selected
@@ -37,24 +36,6 @@ TURNED = {
 def made(kind: str, **options: Any) -> Drawing:
     found: Drawing = Selected.parse("tasks", {"name": kind, **options}).build()
     return found
-
-
-@pytest.mark.parametrize("variant", zoo.list_variants())
-def test_every_variant_is_drawn_or_refused(variant: str) -> None:
-    """With examples of each modality that it reads: of the likelihood nothing depends."""
-    for case in {case.known.modality.name: case for case in cases_of(variant, {})}.values():
-        model, batch = case.model(), case.batch(4)
-        batch = batch._replace(labels=torch.arange(4) % 3)
-        for kind in drawings():
-            told = batch.condition is not None and kind in ("manifold", "temperatures")
-            drawing = made(kind, **TURNED.get(kind, {}), **({"condition": 1} if told else {}))
-            with torch.no_grad():
-                if kind == "groups" and len(model.group_widths) == 1:
-                    with pytest.raises(UnsupportedError, match="one latent group"):
-                        drawing.check_model(model)
-                    continue
-                drawing.check_model(model)
-                drawing.try_out(model, batch)
 
 
 class TestManifold:

@@ -16,12 +16,36 @@ from zoo.errors import UnknownNameError, UnsupportedError
 from zoo.registry import packaged_root, read_registry
 from zoo.settings import Settings
 from zoo.tasks import Task
-from zoo.testing.cases import cases_of
+from zoo.testing.cases import Case, cases_of
 from zoo.testing.tasks import EXAMPLES, try_out
 
 PACKAGED = read_registry([packaged_root() / "registry.yaml"])
 RELEASED = [name for name, spec in PACKAGED.checkpoints.items() if spec.dataset == "digits"]
-CHECKS = [check for task in PACKAGED.tasks for check in zoo.testing.task_checks_of(task)]
+
+
+def cases() -> list[Case]:
+    """Of each class of models one variant in all its cases, of others one for each modality."""
+    first: dict[type, str] = {}
+    kept: dict[tuple[str, str], Case] = {}
+    for case in (case for name in PACKAGED.variants for case in cases_of(name, {})):
+        name = case.variant.name
+        whole = first.setdefault(case.variant.model, name) == name
+        kept.setdefault((name, str(case) if whole else case.known.modality.name), case)
+    return list(kept.values())
+
+
+CASES = cases()
+CHECKS = [
+    zoo.testing.TaskCheck(Selected.parse("tasks", task), case)
+    for task in PACKAGED.tasks
+    for case in CASES
+]
+
+
+def test_a_task_is_checked_on_all_cases_of_all_variants() -> None:
+    checks = zoo.testing.task_checks_of("label")
+    assert {check.case.variant.name for check in checks} >= {case.variant.name for case in CASES}
+    assert len(checks) > len(CASES)
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=str)

@@ -52,8 +52,8 @@ class Groups(Drawing):
         groups = len(model.group_widths)
         if groups < 2:
             raise UnsupportedError(
-                "this model has one latent group, which is kept or not; models with several are "
-                "'nvae-lite', 'univae' and 'm2'"
+                "this model has one latent group, which is kept or not; choose one with several, "
+                "'nvae-lite', 'univae' or 'm2'"
             )
         for kept in self.config.keep or []:
             check_groups(kept, groups)
@@ -61,7 +61,7 @@ class Groups(Drawing):
     def draw(self, model: LatentVariableModel, batch: Batch | None, show: Show) -> Sheet:
         batch = examples_of(batch)
         blocks = [codes_of(model, batch), *self.blocks(model, batch)]
-        columns = [model.modality.write(batch.x)]
+        columns = [model.modality.shown(batch.x)]
         columns += [shown(model, show, codes, batch.condition) for codes in blocks]
         rows = zip(*columns, strict=True)
         return Sheet(stacked([each for row in rows for each in row]), len(columns))
