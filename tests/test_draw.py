@@ -236,7 +236,7 @@ class TestGroups:
     def test_groups_that_there_are_not(self) -> None:
         with pytest.raises(UnsupportedError, match="groups of latents, numbered 0 to"):
             zoo.draw("groups", zoo.create("nvae-lite"), keep=[[99]])
-        with pytest.raises(UnsupportedError, match="'nvae-lite', 'univae' and 'm2'"):
+        with pytest.raises(UnsupportedError, match="'nvae-lite', 'univae' or 'm2'"):
             zoo.draw("groups", "gaussian-vae-digits")
 
 

@@ -59,11 +59,12 @@ class Positive(NumberColumns):
 
     @property
     def numbers(self) -> int:
-        return super().numbers + len(self.with_zeros)
+        return 2 * len(self.columns) + len(self.with_zeros)
 
     @property
     def owners(self) -> list[int]:
-        return [*super().owners, *self.with_zeros]
+        # Said anew: torch.compile finds no property of super().
+        return [*range(len(self.columns)), *self.with_zeros]
 
     @property
     def fill(self) -> list[float]:

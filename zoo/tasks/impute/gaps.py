@@ -15,6 +15,7 @@ def with_mask(given: Tensor | Batch) -> tuple[Batch, Tensor]:
 
     Raises DataError for a mask that does not fit.
 
+    >>> import torch
     >>> with_mask(torch.tensor([[1.0, torch.nan]]))[1]
     tensor([[ True, False]])
     """

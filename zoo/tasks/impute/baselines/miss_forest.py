@@ -17,8 +17,8 @@ class MissForest(Filler):
 
     >>> curve = np.linspace(-1, 1, 60)[:, None] ** [1, 2]
     >>> curve[40, 1] = np.nan
-    >>> abs(MissForest(MissForest.Config()).fill(curve)[40, 1] - curve[40, 0] ** 2).round(1)
-    0.0
+    >>> bool(abs(MissForest(MissForest.Config()).fill(curve)[40, 1] - curve[40, 0] ** 2) < 0.1)
+    True
     """
 
     class Config(Settings):
