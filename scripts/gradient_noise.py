@@ -67,6 +67,8 @@ def main(arguments: list[str] | None = None) -> int:
         print(name, " ".join(f"{k}:{ratio:.3f}" for k, ratio in zip(SAMPLES, ratios, strict=True)))
     content = {
         "environment": environment(),
+        "command": f"python scripts/gradient_noise.py {options.source} --draws {options.draws} "
+        f"--examples {options.examples}",
         "protocol": f"{options.source}, {options.examples} examples, {options.draws} gradients, "
         f"weights moved by N(0, {MOVED}^2), seed 0",
         "samples": SAMPLES,

@@ -123,7 +123,8 @@ def once(options: argparse.Namespace, key: str, measure: Any) -> None:
         return
     started = time.monotonic()
     found = {**measure(), "seconds": round(time.monotonic() - started, 1), **environment()}
-    found["command"] = shlex.join(["python", "scripts/measure_imputation.py", *sys.argv[1:]])
+    given = ["DIR" if word == options.data_root else word for word in sys.argv[1:]]
+    found["command"] = shlex.join(["python", "scripts/measure_imputation.py", *given])
     options.output.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(options.output.with_suffix(".lock")):
         write_json(options.output, {**read_json(options.output), key: found})

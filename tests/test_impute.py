@@ -249,7 +249,7 @@ class TestTheCommand:
         asked = ["gaussian-vae-digits", "x.npy", "out.npy", "--mask", "mask.npy", "--draws", "2"]
         done = self.run(tmp_path, *asked, "--sweeps", "2")
         assert done.returncode == 0, done.stderr
-        assert "wrote 2 draws of 3 images" in done.stderr
+        assert "wrote 2 draws of 3 examples" in done.stderr
         found = np.load(tmp_path / "out.npy")
         assert found.shape == (2, 3, 1, 8, 8)
         assert (found[:, :, :, :4] == x[:, :, :4]).all()

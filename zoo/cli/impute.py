@@ -60,7 +60,7 @@ def impute(
     filled = zoo.impute(model, x, observed, draws=draws, condition=told, sweeps=sweeps, seed=seed)
     _write(out, model, filled)
     said = "the best guess" if draws is None else f"{draws} draws"
-    typer.echo(f"wrote {said} of {len(x)} {model.modality.name} to {out}", err=True)
+    typer.echo(f"wrote {said} of {len(x)} examples to {out}", err=True)
 
 
 def _read(path: Path, model: LatentVariableModel) -> Tensor:

@@ -17,7 +17,7 @@ from zoo.tasks import Task
 from zoo.testing.cases import Case, cases_of
 from zoo.testing.expect import expect
 
-HELPFUL = ("use ", "choose ", "train ", "say ", " fit ", " must be ")
+HELPFUL = ("use ", "choose ", "train ", "say ", " must be ")
 """One of which a refusal holds: it says what to do."""
 EXAMPLES = 4
 """On which a task is tried out."""

@@ -33,7 +33,7 @@ from zoo.tasks.compress.identity import digest_of, floats_here, same_floats
 from zoo.tasks.compress.stack import Stack
 
 FITTING = (
-    "models that fit have normal posteriors and priors, as gaussian-vae, bn-vae and nvae-lite, and "
+    "choose one with normal posteriors and priors, as gaussian-vae, bn-vae and nvae-lite, and "
     "binary or 8-bit examples"
 )
 
