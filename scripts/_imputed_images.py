@@ -47,10 +47,10 @@ def mask(name: str, x: Tensor) -> Tensor:
 
 
 def of_model(
-    model: LatentVariableModel, x: Tensor, observed: Tensor, draws: int, seed: int
+    model: LatentVariableModel, x: Tensor, observed: Tensor, starts: int, draws: int, seed: int
 ) -> dict[str, Any]:
     """Errors of the best guess for each image; with ``draws`` also log p(x_m|x_o)."""
-    task, batch = Impute(Impute.Config()), Batch(x, observed=observed)
+    task, batch = Impute(Impute.Config(starts=starts)), Batch(x, observed=observed)
     generator = torch.Generator().manual_seed(seed)
     found: dict[str, Any] = errors(task.best_guess(model, batch, generator), x, observed)
     if draws:

@@ -55,7 +55,7 @@ Columns that hold few values would have a density without bound.
 HELD_OUT = 5
 """One in so many of the normal examples of the training validates, and calibrates."""
 DIGIT_MODEL: dict[str, Any] = {
-    "latent_dim": 32,
+    "latent_dim": 16,
     "hidden": [512],
     "likelihood": {"name": "gaussian", "learned": True, "scale": 0.3},
 }
@@ -65,6 +65,8 @@ DIGIT_TRAINING: dict[str, Any] = {
     "batch_size": 128,
     "epochs": 40,
 }
+DIGIT_SCORE = {"name": "reconstruction"}
+"""This and the recipe were chosen on the validation split, of the digits 2, 4 and 8."""
 TRAINING: dict[str, Any] = {
     "precision": "float32",
     "device": "cpu",
@@ -79,7 +81,7 @@ METHODS = ("vae", "isolation-forest", "lof", "pca", "ecod")
 FASHION = "nvae-lite-fashion-mnist"
 FASHION_SCORES: dict[str, dict[str, Any]] = {
     "likelihood": {"name": "likelihood", "samples": 4},
-    "likelihood-ratio": {"name": "likelihood-ratio", "samples": 16, "fine": 5},
+    "likelihood-ratio": {"name": "likelihood-ratio", "samples": 64, "fine": 5},
     "complexity": {"name": "complexity", "samples": 4},
     "reconstruction": {"name": "reconstruction"},
 }
@@ -214,7 +216,7 @@ def detect_digit(options: argparse.Namespace, digit: int) -> dict[str, Any]:
             **DIGIT_TRAINING,
             **TRAINING,
         )
-    found = judge(run.model, mnist.test.rows, data["validation"], SCORE)
+    found = judge(run.model, mnist.test.rows, data["validation"], DIGIT_SCORE)
     assert mnist.test.labels is not None
     return figures(found.scores.numpy(), (mnist.test.labels != digit).numpy())
 

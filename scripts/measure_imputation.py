@@ -41,7 +41,7 @@ from zoo.tasks.impute import Impute
 
 OUTPUT = Path(__file__).with_name("results") / "imputation.json"
 PICTURE = Path(__file__).parents[1] / "checkpoints" / "images" / "imputed-mnist.png"
-BASELINES_OF_IMAGES = ("mean",)
+BASELINES_OF_IMAGES = ("mean", "knn")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -67,6 +67,7 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--share", type=int, choices=(20, 50), nargs="*", default=(20, 50))
     parser.add_argument("--only", nargs="*", default=tables.METHODS, choices=tables.METHODS)
     parser.add_argument("--draws", type=int, default=8, help="for log p(x_m|x_o); 0 for none")
+    parser.add_argument("--starts", type=positive, default=2048, help="see zoo.impute")
     parser.add_argument("--output", type=Path, default=OUTPUT, metavar="FILE")
     return parser.parse_args(arguments)
 
@@ -88,16 +89,16 @@ def measure_images(options: argparse.Namespace) -> None:
             )
         parts = zip(x.split(options.block), observed.split(options.block), strict=True)
         for number, (part, seen) in enumerate(parts):
-            place = f"{key}/{options.source}/block {number}"
+            place = f"{key}/{options.source}/{options.starts} starts/block {number}"
             once(
                 options,
                 place,
                 lambda p=part, s=seen, n=number: {
                     "sha256": sha256(path),
-                    **images.of_model(model, p, s, options.draws, n),
+                    **images.of_model(model, p, s, options.starts, options.draws, n),
                 },
             )
-        for name in (*BASELINES_OF_IMAGES, options.source):
+        for name in (*BASELINES_OF_IMAGES, f"{options.source}/{options.starts} starts"):
             print(f"{key}/{name}: {summary(options, f'{key}/{name}')}", flush=True)
 
 

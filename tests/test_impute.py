@@ -19,6 +19,7 @@ from zoo.distributions.observed import draw_given, selected
 from zoo.errors import ConfigError, DataError, UnsupportedError
 from zoo.randomness import seeded
 from zoo.tasks.impute import Impute
+from zoo.tasks.impute.starts import first_codes, fitting
 from zoo.testing.cases import cases_of
 from zoo.testing.known import LinearGaussian, LinearGaussianConfig
 
@@ -77,6 +78,30 @@ class TestOfAKnownModel:
         drawn = task.draw(model, Batch(x[:1], observed=OBSERVED[:1]), count, seed())
         off = (torch.cov(drawn[:, 0, ~OBSERVED[0]].T) - p.covariance_matrix).abs()
         assert bool((off.diagonal() > 5 * p.variance * (2 / count) ** 0.5).any())
+
+    def test_chains_begin_where_the_codes_fit_what_is_observed(self) -> None:
+        """A pool large enough is not flattened, and what is chosen of it are draws of p(z|x_o)."""
+        model, x, count = linear(), examples(), 4000
+        batch = Batch(x, observed=OBSERVED)
+        with seeded(0, torch.device("cpu")):
+            codes = first_codes(model, batch, count, 400_000).unflatten(0, (count, len(x)))
+        for row, seen in enumerate(OBSERVED):
+            w = model.weight.detach()[seen]
+            precision = torch.eye(w.shape[1], dtype=w.dtype) + w.T @ w / model.config.scale**2
+            covariance = torch.linalg.inv(precision)
+            mean = covariance @ w.T @ (x[row] - model.bias.detach())[seen] / model.config.scale**2
+            off = (codes[:, row].mean(0) - mean).abs()
+            assert bool((off < 5 * (covariance.diagonal() / count).sqrt()).all())
+            found = torch.cov(codes[:, row].T)
+            torch.testing.assert_close(found, covariance, atol=0.1, rtol=0.1)
+
+    def test_a_small_pool_is_flattened_until_all_chains_begin_apart(self) -> None:
+        log_likelihood = -1000 * torch.rand(5, 64, generator=seed())
+        weights = fitting(log_likelihood, 16)
+        enough = 1 / weights.square().sum(1)
+        assert bool((enough >= 16).all())
+        assert bool((enough < 17).all()), "no flatter than that"
+        assert torch.equal(weights.argsort(1), log_likelihood.argsort(1))
 
     def test_the_best_guess_is_the_conditional_mean(self) -> None:
         model, x = linear(), examples()

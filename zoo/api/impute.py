@@ -22,6 +22,7 @@ def impute(
     condition: object = None,
     chains: int = 16,
     proposals: int = 4,
+    starts: int = 2048,
     sweeps: int = 16,
     seed: int = 0,
     device: str | torch.device = "cpu",
@@ -44,7 +45,7 @@ def impute(
     >>> impute(model, x).shape, impute(model, x, draws=5).shape
     (torch.Size([4, 1, 8, 8]), torch.Size([5, 4, 1, 8, 8]))
     """
-    settings = {"chains": chains, "proposals": proposals, "sweeps": sweeps}
+    settings = {"chains": chains, "proposals": proposals, "starts": starts, "sweeps": sweeps}
     whole = {name: whole_number(name, value) for name, value in settings.items()}
     task = Impute(Impute.Config.parse(whole, "impute"))
     model = opened(source, device).model

@@ -1,7 +1,7 @@
 r"""Draws of what is missing, by Markov chains over codes and missing values.
 
 Their stationary distribution is p(z, x_m | x_o), whatever the posterior is. A chain begins with a
-code of the prior. Each sweep has two steps:
+code that fits what is observed (:mod:`zoo.tasks.impute.starts`). Each sweep has two steps:
 
 1. z of p(z|x_o, x_m): S proposals of q(z|x_o, x_m) and the chain's own code are weighed by
    p(x, z) / q(z|x), and one of the S + 1 is chosen in proportion. This is Metropolis within Gibbs
@@ -27,6 +27,7 @@ from zoo.core.draws import Draws
 from zoo.core.model import LatentVariableModel
 from zoo.distributions.observed import draw_given, factorises, selected
 from zoo.tasks.impute.gaps import each, repeated
+from zoo.tasks.impute.starts import first_codes
 
 
 class Chains:
@@ -35,11 +36,11 @@ class Chains:
     ``z`` (count B, D) and ``x`` (count B, ...) are where they stand.
     """
 
-    def __init__(self, model: LatentVariableModel, batch: Batch, count: int) -> None:
+    def __init__(self, model: LatentVariableModel, batch: Batch, count: int, pool: int) -> None:
         self.model, self.count, self.of_examples = model, count, Checked(*batch)
         self.given = Checked(*each(batch, lambda column: repeated(column, count)))
         self.x = self.given.x
-        self.z = model.draw_codes(len(self.x), 1.0, None, self.given.condition)
+        self.z = first_codes(model, batch, count, pool)
         self._fill()
 
     def warm_up(self) -> None:

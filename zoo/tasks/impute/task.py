@@ -52,11 +52,12 @@ class Impute(Task):
     class Config(Settings):
         """How many ``chains`` the best guess is made of; draws have one each.
 
-        The first half of the ``sweeps`` warms up; each of the others weighs so many ``proposals``.
+        They begin with those codes that fit of ``starts`` codes of the prior. The first half of the ``sweeps`` warms up; each of the others weighs so many ``proposals``.
         """
 
         chains: int = Field(16, ge=1, le=4096)
         proposals: int = Field(4, ge=1, le=4096)
+        starts: int = Field(2048, ge=1, le=1_000_000)
         sweeps: int = Field(16, ge=1, le=100_000)
 
     config: Config
@@ -92,7 +93,7 @@ class Impute(Task):
             observed |= batch.x <= END  # how long a sentence is cannot be missing
         masked = batch._replace(observed=observed)
         few = Impute(
-            self.Config(chains=2, proposals=2, sweeps=4)
+            self.Config(chains=2, proposals=2, starts=8, sweeps=4)
         )  # what holds, holds of any chains
         draws = few.draw(model, masked, 3, seed(0))
         shaped(draws, (3, *batch.x.shape), "draws")
@@ -222,7 +223,7 @@ class Impute(Task):
                 index = block[has_gaps[block]]
                 if len(index):
                     rows = each(readable, lambda column: column[index])  # noqa: B023 -- used at once
-                    use(index, Chains(model, rows, count))
+                    use(index, Chains(model, rows, count, self.config.starts))
 
     def _weighed_sweeps(self, chains: Chains) -> Iterator[None]:
         """Yields after each sweep that is none of the warm-up."""
