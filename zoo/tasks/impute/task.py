@@ -52,7 +52,8 @@ class Impute(Task):
     class Config(Settings):
         """How many ``chains`` the best guess is made of; draws have one each.
 
-        They begin with those codes that fit of ``starts`` codes of the prior. The first half of the ``sweeps`` warms up; each of the others weighs so many ``proposals``.
+        They begin with those codes that fit of ``starts`` codes of the prior. The first half of the
+        ``sweeps`` warms up; each of the others weighs so many ``proposals``.
         """
 
         chains: int = Field(16, ge=1, le=4096)
