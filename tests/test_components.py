@@ -135,6 +135,7 @@ from zoo.modalities.vectors import Vectors
 from zoo.objectives.elbo import ELBO
 from zoo.posteriors.gaussian import Gaussian
 from zoo.priors.standard_normal import StandardNormal
+from zoo.metrics.latents import ActiveUnits
 from zoo.tasks import Baseline as BaseBaseline
 from zoo.tasks import Task as BaseTask
 from zoo.tasks.anomaly import Score as BaseScore
@@ -156,6 +157,7 @@ class Score(BaseScore):
     def __call__(self, model, batch): pass
 class Baseline(BaseBaseline):
     task = "mine"
+class Metric(ActiveUnits): pass
 """
 CLASSES = {
     "variants": "Variant",
@@ -169,6 +171,7 @@ CLASSES = {
     "tasks": "Task",
     "scores": "Score",
     "baselines": "Baseline",
+    "metrics": "Metric",
 }
 USE = """
 import sys
@@ -264,6 +267,7 @@ LEFT_TO_IT: dict[str, set[str]] = {
     "tasks": set(),
     "scores": set(),
     "baselines": {"task"},
+    "metrics": {"version", "unit", "better"},
 }
 """What the base class of each section declares and does not set."""
 

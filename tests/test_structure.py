@@ -26,6 +26,7 @@ LAYERS = (
     ("zoo.variants",),
     ("zoo.objectives", "zoo.storage"),
     ("zoo.evaluation", "zoo.training"),
+    ("zoo.metrics",),
     ("zoo.report",),
     ("zoo.tasks",),
     ("zoo.api",),

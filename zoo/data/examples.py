@@ -131,8 +131,12 @@ class Examples(ABC):
         >>> split.evenly(4).images.flatten().tolist()
         [0, 2, 5, 7]
         """
+        return self.select(self.places(n))
+
+    def places(self, n: int) -> Tensor:
+        """Where those of :meth:`evenly` stand, (min(n, N),)."""
         n = max(0, min(n, len(self)))
-        return self.select(torch.arange(n, device=self.rows.device) * len(self) // max(n, 1))
+        return torch.arange(n, device=self.rows.device) * len(self) // max(n, 1)
 
     def select(self, index: Tensor) -> Self:
         """The examples at ``index`` (M,), in that order."""

@@ -34,6 +34,14 @@ if TYPE_CHECKING:
     from zoo.data import Examples
 
 
+LARGEST_BATCH = 2048
+
+
+def largest_batch(model: LatentVariableModel, batch_size: int = LARGEST_BATCH) -> int:
+    """How many examples are decoded at a time."""
+    return min(batch_size, model.decode_batch)
+
+
 def evaluate_model(
     model: LatentVariableModel,
     split: Examples,
@@ -44,7 +52,7 @@ def evaluate_model(
     split_name: str = "test",
     samples: int = 1000,
     seed: int = 0,
-    batch_size: int = 2048,
+    batch_size: int = LARGEST_BATCH,
     progress: Progress | None = None,
 ) -> Evaluation:
     """Every figure of :class:`Evaluation` for all examples of ``split``, in nats per example.
@@ -61,7 +69,7 @@ def evaluate_model(
     a figure is not finite.
     """
     _check(model, split, dataset, split_name, samples, seed, batch_size)
-    batch_size = min(batch_size, model.decode_batch)
+    batch_size = largest_batch(model, batch_size)
     fixed = split.fixed(model.input_kind, seed).by_length()
     protocol = {
         "model": name,

@@ -14,6 +14,7 @@ COMPONENTS = (
     "tasks",
     "scores",
     "baselines",
+    "metrics",
 )
 """The sections that hold classes, in the order in which a name is looked for in them."""
 SECTIONS = (*COMPONENTS, "datasets", "benchmarks", "checkpoints")

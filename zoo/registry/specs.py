@@ -117,6 +117,7 @@ class Registry(Settings):
     tasks: dict[str, ComponentSpec] = {}
     scores: dict[str, ComponentSpec] = {}
     baselines: dict[str, ComponentSpec] = {}
+    metrics: dict[str, ComponentSpec] = {}
     datasets: dict[str, DatasetSpec] = {}
     benchmarks: dict[str, BenchmarkSpec] = {}
     checkpoints: dict[str, CheckpointSpec] = {}

@@ -1,0 +1,114 @@
+"""A model and the data it is judged on."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from zoo.core.bounds import Evidence
+from zoo.core.model import LatentVariableModel
+from zoo.core.modes import device_of
+from zoo.data import Dataset, Examples
+from zoo.evaluation.evaluate import largest_batch
+from zoo.evaluation.passes import (
+    FirstPass,
+    Progress,
+    Steps,
+    Terms,
+    evidence_pass,
+    first_pass,
+    terms_again,
+)
+from zoo.evaluation.representation import encode_split
+from zoo.randomness import seeded
+
+MOST_POSTERIORS = 2000
+"""Of whose posteriors each code's density is computed: the square of it."""
+
+
+class Subject:
+    """What several metrics need of one model on one split is computed when the first asks for it.
+
+    All noise is of ``seed``, each part by itself, so that a figure is the same whichever others are
+    measured with it: those of :func:`zoo.evaluate`, bit by bit.
+    """
+
+    def __init__(
+        self,
+        model: LatentVariableModel,
+        data: Dataset,
+        split: str = "test",
+        *,
+        samples: int = 1000,
+        examples: int | None = None,
+        seed: int = 0,
+        progress: Progress | None = None,
+    ) -> None:
+        self.model, self.data, self.split = model, data, split
+        self.samples, self.seed, self._progress = samples, seed, progress
+        self._limit = examples
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return device_of(self.model)
+
+    @cached_property
+    def examples(self) -> Examples:
+        """Those that are judged, binarised once where the model reads binary pixels."""
+        split: Examples = getattr(self.data, self.split)
+        some = split if self._limit is None else split.evenly(self._limit)
+        return some.fixed(self.model.input_kind, self.seed).by_length().to(self.device)
+
+    @cached_property
+    def train(self) -> Examples:
+        """The training split, binarised likewise."""
+        return self.data.train.fixed(self.model.input_kind, self.seed).to(self.device)
+
+    @cached_property
+    def draws(self) -> tuple[FirstPass, Terms]:
+        """One draw for each example, and the terms of another one."""
+        size = largest_batch(self.model)
+        steps = Steps(self._progress, 2 * len(self.examples))
+        with seeded(self.seed, self.device):
+            first = first_pass(self.model, self.examples, size, steps)
+            return first, terms_again(self.model, self.examples, size, steps)
+
+    @cached_property
+    def evidence(self) -> Evidence:
+        """log p(x) of each example, importance-weighted."""
+        steps = Steps(self._progress, self.samples * len(self.examples))
+        size = largest_batch(self.model)
+        with seeded(self.seed, self.device):
+            return evidence_pass(self.model, self.examples, self.samples, size, steps)
+
+    @cached_property
+    def codes(self) -> Tensor:
+        """The deterministic code of each example, (N, D)."""
+        return encode_split(self.model, self.examples, batch_size=largest_batch(self.model))
+
+    @cached_property
+    def train_codes(self) -> Tensor:
+        """Those of the training split, (M, D)."""
+        return encode_split(self.model, self.train, batch_size=largest_batch(self.model))
+
+    @cached_property
+    def posteriors(self) -> Tensor:
+        """log q(z_i|x_j) of one draw of each of at most 2,000 examples, at even distances, (M, M).
+
+        Raises UnsupportedError for a model whose posterior has no density.
+        """
+        some = self.examples.evenly(min(len(self.examples), MOST_POSTERIORS))
+        (batch,) = some.batches(len(some), self.model.input_kind)
+        with seeded(self.seed, self.device):
+            return self.model.log_posteriors(batch)
+
+    def sampled(self, n: int) -> Tensor:
+        """``n`` new examples of the model, their noise of the seed alone; sentences as tokens."""
+        generator = torch.Generator(self.device).manual_seed(self.seed)
+        size = self.model.decode_batch
+        counts = [min(size, n - start) for start in range(0, n, size)]
+        codes = [self.model.sample_codes(count, 1.0, generator) for count in counts]
+        return torch.cat([self.model.estimate(part) for part in codes])
