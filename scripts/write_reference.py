@@ -62,7 +62,7 @@ def components(known: Registry, section: str) -> Iterator[str]:
         if isinstance(spec, VariantSpec):
             yield entry(known, name, spec)
         if cls in told:
-            yield f"Equation and settings: `{told[cls]}`."
+            yield f"Equation and settings are those of `{told[cls]}`."
         else:
             yield from described(cls)
         told.setdefault(cls, name)
