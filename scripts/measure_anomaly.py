@@ -250,7 +250,7 @@ WORK = {"vectors": vectors, "digits": digits, "fashion": fashion}
 
 
 def tables(found: dict[str, Any]) -> Iterator[str]:
-    """What is recorded, as the README shows it."""
+    """What is recorded, as docs/anomaly.md shows it."""
     if records := found.get("vectors"):
         yield vector_table(records)
     if records := found.get("digits"):
