@@ -57,6 +57,8 @@ class Metric(Component, ABC):
     """Whether the figure depends on the number of importance samples."""
     reads_training: ClassVar[bool] = False
     """Whether the figure depends on the training split too."""
+    recorded: ClassVar[bool] = True
+    """Whether what was measured once holds again: False of times, which the machine decides."""
 
     def __init__(self, config: Settings) -> None:
         self.config = config
