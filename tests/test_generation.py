@@ -55,7 +55,7 @@ def of(name: str, ours: Tensor, theirs: Tensor, train: Tensor | None = None) -> 
 
 
 def value(name: str, *sets: Tensor) -> float:
-    return of(name, *sets).estimate.value
+    return of(name, *sets).value
 
 
 def normal(*shape: int, seed: int = 0) -> Tensor:
@@ -111,7 +111,7 @@ class TestFrechetDistance:
         assert frechet_distance(normal(5, 20), normal(5, 20, seed=1)).isfinite()
 
     def test_the_error_is_how_far_other_draws_are(self) -> None:
-        found = [of("frechet-distance", *two_sets(seed, 1.0)).estimate for seed in range(40)]
+        found = [of("frechet-distance", *two_sets(seed, 1.0)) for seed in range(40)]
         values = torch.tensor([each.value for each in found])
         errors = torch.tensor([each.stderr for each in found])
         # The deviation of 40 values is known to 11 %, that of a bootstrap of 30 to 13 %.
@@ -135,7 +135,7 @@ class TestKernelDistance:
         assert squared_mmd(a, b, cubic).item() == pytest.approx(within - 2 * across)
 
     def test_is_right_on_average_and_says_its_error(self) -> None:
-        found = [of("kernel-distance", *two_sets(seed, 0.0)).estimate for seed in range(60)]
+        found = [of("kernel-distance", *two_sets(seed, 0.0)) for seed in range(60)]
         values = torch.tensor([each.value for each in found])
         errors = torch.tensor([each.stderr for each in found])
         assert abs(values.mean().item()) < 4 * values.std().item() / math.sqrt(60)
@@ -153,13 +153,13 @@ class TestKernelDistance:
             return 1 + sum(c * x * y for c, x, y in pairs)
 
         expected = mean_kernel(0, 0) - 2 * mean_kernel(0, m) + mean_kernel(m, m)
-        found = of("kernel-distance", normal(20000, 1) + m, normal(20000, 1, seed=1)).estimate
+        found = of("kernel-distance", normal(20000, 1) + m, normal(20000, 1, seed=1))
         assert found.value == pytest.approx(expected, abs=4 * found.stderr)
 
     def test_other_orders_of_the_images(self) -> None:
         """Blocks are made of images in a random order: those of a sorted set are alike."""
         ours = normal(200, 2).sort(0).values
-        found = of("kernel-distance", ours, normal(200, 2, seed=1)).estimate
+        found = of("kernel-distance", ours, normal(200, 2, seed=1))
         assert abs(found.value) < 4 * found.stderr
 
 
@@ -182,7 +182,7 @@ class TestManifolds:
         }
         known = Compared(Known(ours), Known(real), Known(real))
         for name, wanted in expected.items():
-            found = metric(name, neighbours=k).compare(known).estimate.value
+            found = metric(name, neighbours=k).compare(known).value
             assert found == pytest.approx(float(wanted)), name
 
     def test_the_data_again(self) -> None:
@@ -225,7 +225,7 @@ class TestManifolds:
         for name in ("recall", "coverage"):
             found = of(name, ours, real)
             assert found.values is not None and len(found.values) == 50
-            assert found.values.mean().item() == pytest.approx(found.estimate.value)
+            assert found.values.mean().item() == pytest.approx(found.value)
         assert of("precision", ours, real).values is None  # of samples, which have no pairs
 
 
@@ -287,7 +287,7 @@ class TestOfModels:
     def test_a_figure_does_not_hinge_on_others(self, subject: Subject) -> None:
         again = Subject(subject.model, subject.data)
         for name in reversed(SAMPLES):
-            assert metric(name).measure(again).estimate == metric(name).measure(subject).estimate
+            assert metric(name).measure(again).value == metric(name).measure(subject).value
 
     def test_conditional_samples_are_of_the_classes_of_the_examples(self, told: Subject) -> None:
         found = told.compared(300, "draws")
@@ -300,16 +300,16 @@ class TestOfModels:
     def test_classes_are_recognised_where_they_are_told(self, told: Subject) -> None:
         found = metric("samples-recognised")
         found.check(told)
-        right = found.measure(told).estimate
+        right = found.measure(told)
         assert right.value > 0.85
         wrong = found.compare(mislabelled(told))
-        assert wrong.estimate.value < 0.1
-        assert found.measure_as(told, "halves").estimate.value > 0.8
+        assert wrong.value < 0.1
+        assert found.measure_as(told, "halves").value > 0.8
 
     def test_copies_are_memorised_and_test_images_less(self, subject: Subject) -> None:
         memorised = metric("memorisation")
-        assert memorised.measure_as(subject, "training").estimate.value == 1
-        assert memorised.measure_as(subject, "halves").estimate.value < 0.7
+        assert memorised.measure_as(subject, "training").value == 1
+        assert memorised.measure_as(subject, "halves").value < 0.7
 
     @pytest.mark.parametrize("pixels", ["draws", "means"])
     def test_training_images_are_better_than_samples_and_these_than_noise(
@@ -321,7 +321,7 @@ class TestOfModels:
             found = metric(name, pixels=pixels)
             sign = -1 if found.better == "lower" else 1
             best, ours, worst = (
-                sign * each.estimate.value
+                sign * each.value
                 for each in (
                     found.measure_as(subject, "training"),
                     found.measure(subject),
@@ -368,12 +368,12 @@ class TestCosts:
         """64 - 256 - 128 - 2 x 16 and 16 - 128 - 256 - 64: a weight is a product and a sum."""
         products = 64 * 256 + 256 * 128 + 128 * 32 + 16 * 128 + 128 * 256 + 256 * 64
         biases = 256 + 128 + 32 + 128 + 256 + 64
-        assert cost("flops", subject).estimate.value == 2 * products
-        assert cost("weights", subject).estimate.value == products + biases
+        assert cost("flops", subject).value == 2 * products
+        assert cost("weights", subject).value == products + biases
 
     def test_a_model_that_is_told_costs_more(self, subject: Subject, told: Subject) -> None:
         for name in ("weights", "flops"):
-            assert cost(name, told).estimate.value > cost(name, subject).estimate.value
+            assert cost(name, told).value > cost(name, subject).value
 
     @pytest.mark.parametrize("name", ["encode-time", "decode-time"])
     def test_time_is_that_of_what_is_done(
@@ -389,8 +389,8 @@ class TestCosts:
 
         monkeypatch.setattr(type(subject.model), done, slowly)
         found = cost(name, subject, batch=4, seconds=0.2)
-        assert found.estimate.value >= 20 / 4  # milliseconds an example
-        assert 0 <= found.estimate.stderr < found.estimate.value
+        assert found.value >= 20 / 4  # milliseconds an example
+        assert 0 <= found.stderr < found.value
 
     def test_times_are_not_taken_from_records(self) -> None:
         recorded = {

@@ -279,6 +279,26 @@ class TestTheCommand:
         assert found.shape == (2, 3, 1, 8, 8)
         assert (found[:, :, :, :4] == x[:, :, :4]).all()
 
+    def test_words_of_a_sentence(self, tmp_path: Path) -> None:
+        """What is written as ``_`` is filled in, and all else stays."""
+        model = zoo.load("univae-tang")
+        (sentence,) = model.sample(1, generator=seed())
+        mark = "_"
+        (tmp_path / "gaps.txt").write_text(mark + sentence[1:] + "\n", encoding="utf-8")
+        done = self.run(tmp_path, "univae-tang", "gaps.txt", "out.txt", "--sweeps", "4")
+        assert done.returncode == 0, done.stderr
+        (filled,) = (tmp_path / "out.txt").read_text(encoding="utf-8").splitlines()
+        assert filled[1:] == sentence[1:]
+        assert filled[0] != mark
+        for wrong, words in (
+            (sentence, "no sentence has a gap"),
+            ("_\u2603" + sentence[2:], "token 2"),
+        ):
+            (tmp_path / "gaps.txt").write_text(wrong, encoding="utf-8")
+            done = self.run(tmp_path, "univae-tang", "gaps.txt", "out.txt")
+            assert done.returncode == 2
+            assert words in done.stderr
+
     def test_a_table(self, tmp_path: Path) -> None:
         lines = [f"{n},{'ab'[n % 2]},{n % 3}" for n in range(60)]
         (tmp_path / "whole.csv").write_text("\n".join(["size,kind,label", *lines]))

@@ -9,7 +9,14 @@ from typing import Any, TypeAlias
 import torch
 
 from zoo.api.arguments import whole_number
-from zoo.api.source import Opened, Source, dataset_for, open_all, opened
+from zoo.api.source import (
+    Opened,
+    Source,
+    dataset_for,
+    open_all,
+    opened,
+    refuse_different_datasets,
+)
 from zoo.data import Dataset, Examples
 from zoo.data.conversion import Conversion, ImageSize
 from zoo.data.partition import check_split
@@ -119,7 +126,7 @@ def compare(
     protocol = replace(_registered_protocol(benchmark, dataset), **changed)
     entries = open_all(sources, device)
     if protocol.dataset is None:
-        _refuse_different_datasets(entries)
+        refuse_different_datasets(entries)
     refuse_mixed([entry.reader for entry in entries])  # before any long evaluation
     rows = tuple(_measure(entry, protocol) for entry in entries)
     return Comparison(title=benchmark or rows[0].test_set, rows=rows)
@@ -157,17 +164,6 @@ def _registered_protocol(benchmark: str | None, dataset: object | None) -> _Prot
         raise ConfigError("give either a benchmark or a dataset to compare on, not both")
     spec = registry().benchmark(benchmark)
     return _Protocol(spec.dataset, spec.split, spec.samples, spec.examples, spec.seed)
-
-
-def _refuse_different_datasets(entries: Sequence[Opened]) -> None:
-    """Raise ConfigError where the models do not say one dataset that all were trained on."""
-    said = {str(entry.dataset): entry.name for entry in entries}
-    if len(said) > 1 or "None" in said:
-        listing = ", ".join(f"{entry.name}: {entry.dataset or 'unknown'}" for entry in entries)
-        raise ConfigError(
-            "give either a benchmark or a dataset to compare on, for the models do not say one "
-            f"that all were trained on ({listing:.500})"
-        )
 
 
 def _measure(entry: Opened, protocol: _Protocol, progress: Progress | None = None) -> Evaluation:

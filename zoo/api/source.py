@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple, Protocol, TypeAlias
 
 import torch
 from torch import nn
 
 from zoo.api.load import file_of, load_with_metadata
 from zoo.core.condition import needed_condition
-from zoo.core.model import LatentVariableModel
+from zoo.core.model import LatentVariableModel, ModelConfig
 from zoo.data import Dataset, load_for_model
 from zoo.data.conversion import ImageSize
 from zoo.devices import existing_device
@@ -30,12 +30,37 @@ _WRAPPED_AS = ({"_orig_mod"}, {"module"})
 """The only child of what torch.compile returns, and of what DistributedDataParallel is."""
 
 
+class Described(Protocol):
+    """What is known of a model before it is loaded."""
+
+    @property
+    def name(self) -> str:
+        """To show for it."""
+
+    @property
+    def config(self) -> ModelConfig:
+        """Its settings."""
+
+    @property
+    def metadata(self) -> checkpoint.CheckpointMetadata | None:
+        """What its checkpoint says, where it has one."""
+
+    @property
+    def dataset(self) -> str | None:
+        """What it was trained on."""
+
+
 class Opened(NamedTuple):
     """A model, the name to show for it, and what its checkpoint says where it has one."""
 
     model: LatentVariableModel
     name: str
     metadata: checkpoint.CheckpointMetadata | None = None
+
+    @property
+    def config(self) -> ModelConfig:
+        """The model's settings."""
+        return self.model.config
 
     @property
     def variant(self) -> str | None:
@@ -75,12 +100,11 @@ def opened(source: Source, device: str | torch.device = "cpu") -> Opened:
     existing_device(device)
     if isinstance(source, Run):
         metadata = checkpoint.read_metadata(file_of(source.directory))
-        return Opened(source.model, str(source.directory), metadata)
+        return Opened(source.model, _own_name(source), metadata)
     if isinstance(source, nn.Module):
-        model = unwrapped(source)
-        return Opened(model, type(model).__name__)
+        return Opened(unwrapped(source), _own_name(source))
     model, metadata = load_with_metadata(source, device)
-    return Opened(model, str(source), metadata)
+    return Opened(model, _own_name(source), metadata)
 
 
 def open_all(
@@ -90,19 +114,40 @@ def open_all(
 
     Raises ConfigError where there is none, or for one that is not in a list.
     """
+    return [opened(each, device)._replace(name=name) for name, each in named_apart(sources).items()]
+
+
+def named_apart(sources: Sequence[Source] | Mapping[str, Source]) -> Mapping[str, Source]:
+    """Sources by the names to show for them; raises what :func:`open_all` raises."""
     if isinstance(sources, str) or not isinstance(sources, Sequence | Mapping):
         raise ConfigError(f"give a list of models, for one as [model], got {sources!r:.100}")
     if not sources:
         raise ConfigError("nothing to compare: name at least one model")
     if isinstance(sources, Mapping):
-        return [opened(each, device)._replace(name=name) for name, each in sources.items()]
-    found = [opened(each, device) for each in sources]
-    names = _told_apart([each.name for each in found])
-    return [each._replace(name=name) for each, name in zip(found, names, strict=True)]
+        return sources
+    return dict(zip(_told_apart([_own_name(each) for each in sources]), sources, strict=True))
+
+
+def _own_name(source: object) -> str:
+    """What a source calls itself."""
+    if isinstance(source, Run):
+        return str(source.directory)
+    return type(unwrapped(source)).__name__ if isinstance(source, nn.Module) else str(source)
+
+
+def refuse_different_datasets(entries: Sequence[Described]) -> None:
+    """Raise ConfigError where the models do not say one dataset that all were trained on."""
+    said = {str(entry.dataset): entry.name for entry in entries}
+    if len(said) > 1 or "None" in said:
+        listing = ", ".join(f"{entry.name}: {entry.dataset or 'unknown'}" for entry in entries)
+        raise ConfigError(
+            "give either a benchmark or a dataset to compare on, for the models do not say one "
+            f"that all were trained on ({listing:.500})"
+        )
 
 
 def dataset_for(
-    entry: Opened,
+    entry: Described,
     dataset: object | None,
     data_root: str | None = None,
     image_size: ImageSize | None = None,
@@ -122,7 +167,7 @@ def dataset_for(
             "dataset='mnist' (--dataset)"
         )
     return load_for_model(
-        entry.model.config,
+        entry.config,
         dataset,
         root=data_root,
         image_size=image_size,

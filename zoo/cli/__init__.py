@@ -18,6 +18,7 @@ with collector_paused():
         label,
         make,
         measure,
+        metrics,
         train,
     )
     from zoo.cli.app import app, main

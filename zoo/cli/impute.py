@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from zoo.core.model import LatentVariableModel
 
-SUFFIXES = (".npy", ".npz", ".png", ".csv")
+SUFFIXES = (".npy", ".npz", ".png", ".csv", ".txt")
 
 
 @app.command(
@@ -29,10 +29,13 @@ def impute(
     source: SourceArgument,
     gaps: Annotated[
         Path,
-        typer.Argument(help="A .npy, .npz, .png or .csv file; NaN or an empty field is missing."),
+        typer.Argument(
+            help="A .npy, .npz, .png, .csv or .txt file; NaN, an empty field or the word _ is "
+            "missing."
+        ),
     ],
     out: Annotated[
-        Path, typer.Argument(help="A .npy, .npz or .csv file, or a .png picture of images.")
+        Path, typer.Argument(help="A .npy, .npz, .csv or .txt file, or a .png picture of images.")
     ],
     mask: Annotated[
         Path | None,
@@ -47,15 +50,16 @@ def impute(
     condition: ConditionOption = None,
     seed: SeedOption = 0,
 ) -> None:
-    """Fill in what is missing of images, vectors or rows of a table, by what is observed.
+    """Fill in what is missing of images, vectors, rows or sentences, by what is observed.
 
     Draws stand one after the other: all examples, then all of them again.
     """
     check_suffix(out, SUFFIXES)
     model = open_source(source).model
     check_writable(model, out)
-    x = _read(gaps, model)
-    observed = None if mask is None else _read_mask(mask, x)
+    x, observed = _read(gaps, model)
+    if mask is not None:
+        observed = _read_mask(mask, x)
     told = told_by(model, condition, len(x))
     filled = zoo.impute(model, x, observed, draws=draws, condition=told, sweeps=sweeps, seed=seed)
     _write(out, model, filled)
@@ -63,19 +67,39 @@ def impute(
     typer.echo(f"wrote {said} of {len(x)} examples to {out}", err=True)
 
 
-def _read(path: Path, model: LatentVariableModel) -> Tensor:
-    """Examples (N, ...) with NaN where one is missing. Raises DataError, naming the file."""
+def _read(path: Path, model: LatentVariableModel) -> tuple[Tensor, Tensor | None]:
+    """Examples (N, ...) and where they are observed: where they are no NaN, if nothing says so.
+
+    Raises DataError, naming the file.
+    """
     import torch
 
     try:
         if path.suffix == ".csv":
-            return _rows(path, model)
+            return _rows(path, model), None
+        if path.suffix == ".txt":
+            return _sentences(path, model)
         x = _array(path)
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
     if x.dtype == torch.uint8:
         x = x / 255
-    return x.float() if x.ndim > 1 else x.float()[None]
+    return x.float() if x.ndim > 1 else x.float()[None], None
+
+
+def _sentences(path: Path, model: LatentVariableModel) -> tuple[Tensor, Tensor | None]:
+    from zoo.modalities.text import GAP, Text
+
+    if not isinstance(model.modality, Text):
+        raise DataError(f"the model reads {model.modality.name}, no sentences; give a .npy file")
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"cannot be read as text: {error}") from error
+    found = model.modality.read_gapped([line for line in lines if line.strip()])
+    if found.observed is not None and found.observed.all():
+        raise DataError(f"no sentence has a gap; write {GAP} for each token that is missing")
+    return found.x, found.observed
 
 
 def _rows(path: Path, model: LatentVariableModel) -> Tensor:
@@ -131,6 +155,8 @@ def _write(path: Path, model: LatentVariableModel, filled: Tensor) -> None:
     examples = filled.flatten(0, filled.ndim - 1 - len(model.modality.shape))  # (N, ...)
     if path.suffix == ".csv":
         write_lines(path, [[model.modality.header, *model.modality.write(examples)]])  # type: ignore[attr-defined]
+    elif path.suffix == ".txt":
+        write_lines(path, [model.modality.write(examples)])
     elif path.suffix == ".png":
         from zoo.report.pictures import enlargement, grid
 

@@ -37,6 +37,11 @@ def benchmark_names(incomplete: str) -> Iterator[str]:
     return (name for name in zoo.list_benchmarks() if name.startswith(incomplete))
 
 
+def metric_names(incomplete: str) -> Iterator[str]:
+    """What the shell completes a metric's name to."""
+    return (name for name in zoo.list_names("metrics") if name.startswith(incomplete))
+
+
 def score_names(incomplete: str) -> Iterator[str]:
     """What the shell completes a score's name to."""
     return (name for name in zoo.list_names("scores") if name.startswith(incomplete))

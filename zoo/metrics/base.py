@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
@@ -9,8 +10,8 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from torch import Tensor
 
 from zoo.core.component import Component
-from zoo.errors import UnsupportedError
-from zoo.evaluation.results import Estimate, mean_of
+from zoo.errors import UnsupportedError, ZooError
+from zoo.evaluation.results import mean_of
 from zoo.settings import Settings
 
 if TYPE_CHECKING:
@@ -19,25 +20,38 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Measured:
-    """A figure, and the values of the examples that it is the mean of, where it is one.
+    """A figure, its standard error where it is known, and the values that it is the mean of.
 
     ``values`` (N,) are float64, in the order of the examples, so that two models are compared
     example by example: the standard error of a paired difference is a fraction of that of each.
+    ``monte_carlo`` is the error that draws alone make.
     """
 
-    estimate: Estimate
+    value: float
+    stderr: float | None = None
+    monte_carlo: float | None = None
     values: Tensor | None = None
+    basis: str = ""
+    """What a likelihood is one of: figures of another basis have no common scale with it."""
 
     @classmethod
-    def of_each(cls, name: str, values: Tensor, variance: Tensor | None = None) -> Measured:
+    def of_each(
+        cls, name: str, values: Tensor, variance: Tensor | None = None, basis: str = ""
+    ) -> Measured:
         """The mean of ``values`` (N,); see :func:`zoo.evaluation.results.mean_of`."""
         values = values.detach().double().cpu()
-        return cls(mean_of(name, values, variance), values)
+        mean = mean_of(name, values, variance)
+        return cls(mean.value, mean.stderr, mean.monte_carlo, values, basis)
 
     @classmethod
-    def of_all(cls, value: float, stderr: float = float("nan")) -> Measured:
-        """A figure of all examples together; its error, where it is known."""
-        return cls(Estimate(value=float(value), stderr=float(stderr)))
+    def of_all(cls, value: float, stderr: float | None = None) -> Measured:
+        """A figure of all examples together. Raises ZooError where it is not finite."""
+        if not math.isfinite(value):
+            raise ZooError(
+                f"a metric of all examples is {value}: the weights are damaged, or the training "
+                "diverged"
+            )
+        return cls(float(value), None if stderr is None else float(stderr))
 
 
 class Metric(Component, ABC):
@@ -57,8 +71,9 @@ class Metric(Component, ABC):
     """Whether the figure depends on the number of importance samples."""
     reads_training: ClassVar[bool] = False
     """Whether the figure depends on the training split too."""
+
     recorded: ClassVar[bool] = True
-    """Whether what was measured once holds again: False of times, which the machine decides."""
+    """Whether it is a figure of the model, and the same whenever it is measured: no time is."""
 
     def __init__(self, config: Settings) -> None:
         self.config = config

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from dataclasses import replace
 
 from pydantic import Field
+from torch import Tensor
 
 from zoo.errors import DataError, UnsupportedError
 from zoo.metrics.base import Measured, Metric
@@ -68,3 +70,8 @@ class OfSamples(Metric):
     @abstractmethod
     def compare(self, images: Compared) -> Measured:
         """The figure of samples, whatever they are."""
+
+
+def mean_of_samples(name: str, values: Tensor) -> Measured:
+    """The mean of values (n,) of samples, which are no examples that two models could share."""
+    return replace(Measured.of_each(name, values), values=None)

@@ -35,7 +35,7 @@ class NegativeLogLikelihood(_OfEvidence):
 
     def measure(self, subject: Subject) -> Measured:
         found = subject.evidence
-        return Measured.of_each("-log p(x)", -found.log_p, found.variance)
+        return Measured.of_each("-log p(x)", -found.log_p, found.variance, subject.basis)
 
 
 class BitsPerDimension(NegativeLogLikelihood):
@@ -52,8 +52,9 @@ class BitsPerDimension(NegativeLogLikelihood):
             )
 
     def measure(self, subject: Subject) -> Measured:
-        found, bits = subject.evidence, math.prod(subject.examples.shape) * math.log(2)
-        return Measured.of_each("-log p(x)", -found.log_p / bits, found.variance / bits**2)
+        bits = math.prod(subject.examples.shape) * math.log(2)
+        values, variance = -subject.evidence.log_p / bits, subject.evidence.variance / bits**2
+        return Measured.of_each("-log p(x)", values, variance, subject.basis)
 
 
 class EvidenceLowerBound(_OfEvidence):
@@ -65,7 +66,8 @@ class EvidenceLowerBound(_OfEvidence):
         first, again = subject.draws
         varied = first.terms.variance(again)
         values = first.terms.log_likelihood - first.terms.kl.sum(-1)
-        return Measured.of_each("ELBO", values, varied.log_likelihood + varied.kl.sum(-1))
+        variance = varied.log_likelihood + varied.kl.sum(-1)
+        return Measured.of_each("ELBO", values, variance, subject.basis)
 
 
 class Distortion(Metric):
@@ -81,7 +83,7 @@ class Distortion(Metric):
         varied = first.terms.variance(again).log_likelihood
         if not subject.model.has_evidence:
             varied = torch.zeros_like(values)
-        return Measured.of_each("-log p(x|z)", values, varied)
+        return Measured.of_each("-log p(x|z)", values, varied, subject.basis)
 
 
 class Rate(_OfEvidence):

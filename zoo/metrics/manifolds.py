@@ -9,10 +9,9 @@ from __future__ import annotations
 from pydantic import Field
 from torch import Tensor
 
-from zoo.evaluation.results import mean_of
 from zoo.metrics.base import Measured
 from zoo.metrics.features.compared import Compared
-from zoo.metrics.generated import LEAST, OfSamples, SamplesConfig
+from zoo.metrics.generated import LEAST, OfSamples, SamplesConfig, mean_of_samples
 from zoo.metrics.neighbours import held, radii
 
 
@@ -42,7 +41,7 @@ class Precision(OfSamples):
 
     def compare(self, images: Compared) -> Measured:
         balls = _among_real(images, self.config.neighbours)
-        return Measured(mean_of("precision", (balls > 0).double()))
+        return mean_of_samples("precision", balls > 0)
 
 
 class Recall(OfSamples):
@@ -77,7 +76,7 @@ class Density(OfSamples):
 
     def compare(self, images: Compared) -> Measured:
         balls = _among_real(images, self.config.neighbours)
-        return Measured(mean_of("density", balls.double() / self.config.neighbours))
+        return mean_of_samples("density", balls / self.config.neighbours)
 
 
 class Coverage(OfSamples):

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import torch
 
-from zoo.evaluation.results import mean_of
 from zoo.metrics.base import Measured
 from zoo.metrics.features.compared import Compared
-from zoo.metrics.generated import OfSamples
+from zoo.metrics.generated import OfSamples, mean_of_samples
 from zoo.metrics.neighbours import Neighbours, nearest
 
 
@@ -31,7 +30,7 @@ class Memorisation(OfSamples):
         asked, back = torch.unique(places, return_inverse=True)
         train = images.train.features
         own = nearest(train[asked], train, 2).distances[:, 1]  # the nearest is itself
-        return Measured(mean_of("memorisation", (distances < own[back]).double()))
+        return mean_of_samples("memorisation", (distances < own[back]))
 
 
 def nearest_training(images: Compared, count: int = 1) -> Neighbours:

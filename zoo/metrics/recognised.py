@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from zoo.errors import UnsupportedError
-from zoo.evaluation.results import mean_of
 from zoo.metrics.base import Measured
 from zoo.metrics.features.compared import Compared
-from zoo.metrics.generated import OfSamples
+from zoo.metrics.generated import OfSamples, mean_of_samples
 from zoo.metrics.subject import Subject
 
 
@@ -34,4 +33,4 @@ class SamplesRecognised(OfSamples):
         asked = images.samples.classes
         assert asked is not None  # of models that are told classes
         found = images.samples.recognised == asked
-        return Measured(mean_of("samples recognised", found.double()))
+        return mean_of_samples("samples recognised", found)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Callable
 from functools import cached_property
 
 import torch
 from torch import Tensor
 
 from zoo.core.bounds import Evidence
+from zoo.core.condition import needed_condition
 from zoo.core.model import LatentVariableModel
 from zoo.core.modes import device_of
 from zoo.data import Dataset, Examples
@@ -35,30 +38,51 @@ class Subject:
     """What several metrics need of one model on one split is computed when the first asks for it.
 
     All noise is of ``seed``, each part by itself, so that a figure is the same whichever others are
-    measured with it: those of :func:`zoo.evaluate`, bit by bit.
+    measured with it: those of :func:`zoo.evaluate`, bit by bit. ``identity`` is the SHA-256 of the
+    model's file, under which figures are recorded.
     """
 
     def __init__(
         self,
-        model: LatentVariableModel,
+        model: LatentVariableModel | Callable[[], LatentVariableModel],
         data: Dataset,
         split: str = "test",
         *,
+        identity: str | None = None,
         samples: int = 1000,
         examples: int | None = None,
         seed: int = 0,
         progress: Progress | None = None,
     ) -> None:
-        self.model, self.data, self.split = model, data, split
-        self.samples, self.seed, self._progress = samples, seed, progress
-        self._limit = examples
+        self._model, self.data, self.split, self.identity = model, data, split, identity
+        self.samples, self.limit, self.seed = samples, examples, seed
+        self._progress = progress
         self._training_images: dict[InputKind, Images] = {}
         self._compared: dict[tuple[int, Pixels, Role], Compared] = {}
+
+    @cached_property
+    def model(self) -> LatentVariableModel:
+        """Loaded when it is first asked for: what is recorded needs none."""
+        given = self._model
+        return given if isinstance(given, LatentVariableModel) else given()
 
     @property
     def device(self) -> torch.device:
         """Where the model is."""
         return device_of(self.model)
+
+    @property
+    def basis(self) -> str:
+        """In words, what p(x) is a likelihood of: only those of one basis can be compared."""
+        model = self.model
+        told = needed_condition(model)
+        words = f"probability {model.measure} of {model.input_kind} {model.modality.parts}"
+        if told is not None:
+            words += f" told {told.on}"
+        form = getattr(model.config, "tokenizer", None) or getattr(model.config, "table", None)
+        if form is not None:
+            words += f", form {hashlib.sha256(str(form).encode()).hexdigest()[:8]}"
+        return words
 
     @cached_property
     def examples(self) -> Examples:
@@ -68,7 +92,7 @@ class Subject:
     def read_as(self, kind: InputKind) -> Examples:
         """Those that are judged, as models of another kind would read them."""
         split: Examples = getattr(self.data, self.split)
-        some = split if self._limit is None else split.evenly(self._limit)
+        some = split if self.limit is None else split.evenly(self.limit)
         return some.fixed(kind, self.seed).by_length().to(self.device)
 
     @cached_property

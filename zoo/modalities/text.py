@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
     from zoo.likelihoods.base import InputKind
 
+GAP = "_"
+"""What stands for a missing token in a sentence that is read with gaps."""
+
 
 class Text(Modality):
     """Sentences as ids int64 (B, T), each ended and then padded, T at most ``shape[0]``.
@@ -121,6 +124,26 @@ class Text(Modality):
         if ids.shape[1] > self.shape[0]:  # said for the sentence that is too long
             self.tokenizer.ids(listed, self.shape[0])
         return ids
+
+    def read_gapped(self, sentences: Sequence[str]) -> Batch:
+        """Sentences in which ``_`` stands for a token that is missing, and where they have none.
+
+        Raises DataError for what :meth:`read` does not read.
+        """
+        listed = [each.strip() for each in sentences]
+        missing = self.tokenizer.places_of(GAP, listed)
+        ids = self.tokenizer.ids(listed, self.shape[0])
+        for number, (sentence, row, gaps) in enumerate(zip(listed, ids, missing, strict=True)):
+            unknown = (row == UNKNOWN).nonzero().flatten().tolist()
+            if extra := sorted(set(unknown) - set(gaps)):
+                raise DataError(
+                    f"sentence {number + 1}, {shortened(sentence)}: token {extra[0] + 1} is not in "
+                    f"the vocabulary; write {GAP} for what is missing"
+                )
+        observed = torch.ones_like(ids, dtype=torch.bool)
+        for row, gaps in zip(observed, missing, strict=True):
+            row[gaps] = False
+        return Batch(ids, observed=observed)
 
     def write(self, x: Tensor) -> list[str]:
         """The sentences of ids (B, T), each up to its end."""

@@ -109,6 +109,18 @@ class Tokenizer:
         rows[columns == lengths] = END
         return rows
 
+    def places_of(self, piece: str, sentences: Sequence[str]) -> list[list[int]]:
+        """Which tokens of each sentence are that piece of it and no more, white space apart."""
+        cut = self.backend.encode_batch(list(sentences), add_special_tokens=False)
+        return [
+            [
+                n
+                for n, (start, end) in enumerate(each.offsets)
+                if sentence[start:end].strip() == piece
+            ]
+            for sentence, each in zip(sentences, cut, strict=True)
+        ]
+
     def _encoded(self, sentences: Sequence[str], place: str) -> list[list[int]]:
         try:
             # No special tokens: a foreign tokeniser may add ends of its own; ours is added later.

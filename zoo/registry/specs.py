@@ -61,6 +61,8 @@ class BenchmarkSpec(Settings):
     samples: int = Field(1000, ge=1)
     examples: int | None = Field(None, ge=1)
     seed: int = 0
+    metrics: tuple[str | dict[str, Any], ...] = ("nll", "elbo", "rate", "distortion")
+    """What :func:`zoo.measure` measures: names, or mappings of a name and its settings."""
 
 
 class MetricSpec(Settings):

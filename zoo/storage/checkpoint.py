@@ -151,7 +151,7 @@ def load(path: str | Path, *, device: str | torch.device = "cpu") -> LatentVaria
     path = Path(path)
     with opened(path) as file:
         metadata, renames = _metadata_of(file, path)
-        cls, config = _resolved(metadata, path)
+        cls, config = resolved(metadata, path)
         dtype = getattr(torch, metadata.dtype)
         with _about(str(path)):
             model = blueprint(cls, config, dtype, stored=len(file.keys()))
@@ -235,7 +235,7 @@ def _description_of(file: Any, path: Path) -> dict[str, Any]:
     return content
 
 
-def _resolved(
+def resolved(
     metadata: CheckpointMetadata, path: Path
 ) -> tuple[type[LatentVariableModel], ModelConfig]:
     """The class and the configuration that the file's names mean on this machine."""

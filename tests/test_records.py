@@ -1,0 +1,216 @@
+"""Records: what is measured is measured once, and nothing old is served for something new."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import zoo
+from zoo.core.component import Selected
+from zoo.errors import ConfigError
+from zoo.metrics import Measured, Outcome, Records, Scores, Subject, measure_all
+from zoo.metrics.records import Key
+from zoo.metrics.run import key_of
+
+MODEL = "gaussian-vae-digits"
+TWO = [MODEL, "beta-vae-digits"]
+
+
+def subject(**changes: object) -> Subject:
+    given = {"identity": "a" * 64, "samples": 5, "examples": 20} | changes
+    data = given.pop("data", None) or zoo.load_dataset("digits")
+    return Subject(lambda: zoo.load(MODEL), data, **given)  # type: ignore[arg-type]
+
+
+def key(name: str = "nll", **changes: object) -> Key:
+    found = key_of(subject(**changes), Selected.parse("metrics", name))
+    assert found is not None
+    return found
+
+
+class TestWhatAKeyHolds:
+    def test_it_is_the_same_for_the_same(self) -> None:
+        assert key().path == key().path
+
+    @pytest.mark.parametrize(
+        "change", [{"identity": "b" * 64}, {"samples": 6}, {"examples": 21}, {"seed": 1},
+                   {"split": "validation"}]
+    )  # fmt: skip
+    def test_whatever_changes_the_figure_changes_it(self, change: dict[str, object]) -> None:
+        assert key(**change).path != key().path
+
+    def test_the_number_of_samples_matters_to_those_that_draw_them_alone(self) -> None:
+        assert key("elbo", samples=6).path == key("elbo").path
+
+    def test_a_pixel_and_a_label_change_it(self) -> None:
+        data = zoo.load_dataset("digits")
+        rows = data.test.rows.clone()
+        rows[0, 0, 0, 0] ^= 1
+        labels = data.test.labels
+        assert labels is not None
+        for test in (replace(data.test, rows=rows), replace(data.test, labels=labels.flip(0))):
+            assert key(data=replace(data, test=test)).path != key().path
+
+    def test_a_version_and_a_setting_change_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        before = key("nll")
+        monkeypatch.setattr(Selected.parse("metrics", "nll").component, "version", 99)
+        assert key("nll").path != before.path
+
+    def test_a_model_in_memory_has_none(self) -> None:
+        assert key_of(subject(identity=None), Selected.parse("metrics", "nll")) is None
+
+
+class TestReading:
+    def test_what_was_written_comes_back_bit_by_bit(self, tmp_path: Path) -> None:
+        records, values = Records(tmp_path), torch.randn(7).double()
+        for measured in (Measured.of_each("x", values, values.square(), "mass"), Measured(3.0)):
+            records.write(key(), measured, 0.1)
+            found = records.read(key())
+            assert found is not None
+            assert replace(found, values=None) == replace(measured, values=None)
+            if measured.values is not None:
+                assert found.values is not None
+                assert torch.equal(found.values, values)
+
+    @pytest.mark.parametrize("damage", ["cut", "bit", "empty", "other"])
+    def test_a_damaged_file_counts_as_none_and_is_written_anew(
+        self, damage: str, tmp_path: Path
+    ) -> None:
+        records = Records(tmp_path)
+        records.write(key(), Measured.of_each("x", torch.randn(500)), 0.1)
+        path = tmp_path / key().path
+        content = bytearray(path.read_bytes())
+        if damage == "bit":
+            content[len(content) // 2] ^= 1
+        shorter = {"cut": content[: len(content) // 2], "bit": content, "empty": b""}
+        path.write_bytes(shorter.get(damage, b"no record"))
+        assert records.read(key()) is None
+        records.write(key(), Measured(1.0), 0.1)
+        assert records.read(key()) == Measured(1.0)
+
+    def test_a_record_under_another_s_name_is_none(self, tmp_path: Path) -> None:
+        records = Records(tmp_path)
+        records.write(key(), Measured(1.0), 0.1)
+        other = key(seed=5)
+        (tmp_path / key().path).rename(tmp_path / other.path)
+        assert records.read(other) is None
+
+    def test_those_of_the_package_are_read_too(self, tmp_path: Path) -> None:
+        Records(tmp_path / "packaged").write(key(), Measured(2.0), 0.1)
+        records = Records(tmp_path / "own", read_too=[tmp_path / "packaged"])
+        assert records.read(key()) == Measured(2.0)
+
+
+class TestMeasuring:
+    def test_a_second_call_loads_no_model(self, tmp_path: Path) -> None:
+        def refuse() -> zoo.LatentVariableModel:
+            raise AssertionError("the model was loaded")
+
+        metrics = [Selected.parse("metrics", name) for name in ("nll", "elbo", "active-units")]
+        records = Records(tmp_path)
+        first = measure_all(subject(), metrics, records)
+        data = zoo.load_dataset("digits")
+        known = Subject(refuse, data, identity="a" * 64, samples=5, examples=20)
+        second = measure_all(known, metrics, records)
+        assert [each.reused for each in first + second] == [False] * 3 + [True] * 3
+        assert [each.measured and each.measured.value for each in first] == [
+            each.measured and each.measured.value for each in second
+        ]
+
+    def test_a_deleted_record_changes_nothing_but_time(self, tmp_path: Path) -> None:
+        def found() -> Scores:
+            return zoo.measure(TWO, ["elbo"], examples=20, records=tmp_path)
+
+        first = found()
+        assert found().outcomes[0][0].reused
+        for path in tmp_path.rglob("*.npz"):
+            path.unlink()
+        again = found()
+        assert not again.outcomes[0][0].reused
+        assert [each.value for each in again.differences(0) if each] == [
+            each.value for each in first.differences(0) if each
+        ]
+
+    def test_eight_processes_at_once_lose_nothing(self, tmp_path: Path) -> None:
+        code = (
+            "import sys, torch, zoo; torch.set_num_threads(1)\n"
+            f"scores = zoo.measure({TWO}, ['elbo', 'rate'], examples=20, records=sys.argv[1])\n"
+            "print(scores.to_json())"
+        )
+        command = [sys.executable, "-c", code, str(tmp_path)]
+        running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(8)]
+        answers = [json.loads(process.communicate()[0])["records"] for process in running]
+        figures = [[(row["value"], row["stderr"]) for row in rows] for rows in answers]
+        assert all(each == figures[0] for each in figures)
+        assert len(list(tmp_path.rglob("*.npz"))) == 4
+        assert not list(tmp_path.rglob("*.tmp"))
+        scores = zoo.measure(TWO, ["elbo", "rate"], examples=20, records=tmp_path)
+        assert all(outcome.reused for row in scores.outcomes for outcome in row)
+
+
+class TestScores:
+    def test_differences_are_paired(self) -> None:
+        scores = zoo.measure(TWO, ["elbo"], records=False)
+        one, other = (outcome.measured for outcome in scores.outcomes[0])
+        assert one is not None
+        assert other is not None
+        assert one.values is not None
+        assert other.values is not None
+        best, apart = scores.differences(0)
+        assert best is not None
+        assert apart is not None
+        assert (scores.best(0), best.value) == (0, 0.0)
+        paired = (other.values - one.values).numpy()
+        assert apart.value == pytest.approx(other.value - one.value)
+        assert apart.stderr == pytest.approx(np.std(paired, ddof=1) / len(paired) ** 0.5)
+        assert one.stderr is not None
+        assert apart.stderr < one.stderr
+
+    def test_those_within_two_errors_of_the_best_are_ties(self) -> None:
+        scores = zoo.measure({"a": MODEL, "b": MODEL, "c": "beta-vae-digits"}, ["elbo"],
+                             records=False)  # fmt: skip
+        assert scores.ties(0) == [True, True, False]
+
+    def test_likelihoods_of_another_basis_are_not_ranked(self) -> None:
+        """A density is no mass, however much lower it is."""
+        metric = Selected.parse("metrics", "nll")
+        mass, density = (
+            Outcome(Measured.of_each("x", torch.randn(5), basis=basis))
+            for basis in ("probability mass of binary pixels", "probability density of real pixels")
+        )
+        alike = Scores("title", ("a", "b"), (metric,), ((mass, mass),))
+        mixed = Scores("title", ("a", "b"), (metric,), ((mass, density),))
+        assert (alike.best(0), mixed.best(0)) == (0, None)
+        assert mixed.differences(0) == [None, None]
+        assert "nll cannot be ranked" in str(mixed)
+
+    def test_what_a_model_has_not_is_said_and_no_error(self) -> None:
+        scores = zoo.measure("autoencoder-digits", ["nll", "squared-error"], records=False,
+                             examples=20)  # fmt: skip
+        assert "autoencoder-digits has no nll: " in str(scores)
+        assert scores.outcomes[1][0].measured is not None
+        assert [row["value"] is None for row in scores.records()] == [True, False]
+        assert len(scores.to_csv().splitlines()) == 3
+
+    @pytest.mark.parametrize(
+        ("given", "words"),
+        [
+            ({"metrics": ["nl"]}, "nll"),
+            ({"metrics": "nll"}, "list of metrics"),
+            ({"metrics": ["nll", "nll"]}, "twice"),
+            ({"benchmark": "digits", "dataset": "digits"}, "not both"),
+            ({"split": "tests"}, "test"),
+            ({"samples": 0}, "samples"),
+            ({"records": 3}, "path"),
+        ],
+    )
+    def test_what_is_asked_wrongly(self, given: dict[str, object], words: str) -> None:
+        with pytest.raises((ConfigError, zoo.ZooError), match=words):
+            zoo.measure(MODEL, **given)  # type: ignore[arg-type]

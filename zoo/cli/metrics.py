@@ -1,0 +1,100 @@
+"""``zoo measure``: several models under several metrics."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import zoo
+from zoo.cli.app import app
+from zoo.cli.options import (
+    MOST_SEED,
+    DatasetOption,
+    DeviceOption,
+    ExamplesOption,
+    JsonOption,
+    RootOption,
+    SplitOption,
+    benchmark_names,
+    metric_names,
+    source_names,
+)
+from zoo.cli.output import say
+from zoo.cli.settings import parse_part
+from zoo.errors import ConfigError
+from zoo.files import write_atomically
+
+
+@app.command(epilog="Example: zoo measure gaussian-vae-digits beta-vae-digits --metric elbo")
+def measure(
+    sources: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="SOURCE...",
+            help="Released names, files or folders.",
+            autocompletion=source_names,
+        ),
+    ],
+    metric: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="One of 'zoo list metrics', with settings as '{name: knn, labels: 100}'; may be "
+            "repeated. By default those of the benchmark.",
+            autocompletion=metric_names,
+        ),
+    ] = None,
+    benchmark: Annotated[
+        str | None,
+        typer.Option(help="One of 'zoo list benchmarks'.", autocompletion=benchmark_names),
+    ] = None,
+    dataset: DatasetOption = None,
+    split: SplitOption = "test",
+    samples: Annotated[int | None, typer.Option(min=1, help="Instead of the benchmark's.")] = None,
+    examples: ExamplesOption = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, max=MOST_SEED, help="Instead of the benchmark's.")
+    ] = None,
+    data_root: RootOption = None,
+    records: Annotated[
+        bool, typer.Option(help="Use what was measured before, and keep what is measured.")
+    ] = True,
+    csv: Annotated[
+        Path | None, typer.Option("--csv", help="Write a line for each figure to this file.")
+    ] = None,
+    device: DeviceOption = "cpu",
+    as_json: JsonOption = False,
+) -> None:
+    """Measure models by any metrics, with paired differences to the best.
+
+    What was measured before is taken from records in the cache, and only what is missing is
+    computed. The best of a row is marked by a star, and with it all that are within two standard
+    errors of the difference.
+    """
+    if csv is not None and not csv.parent.is_dir():
+        raise ConfigError(f"--csv {csv}: there is no folder {csv.parent}")
+    scores = zoo.measure(
+        sources,
+        [parse_part("--metric", each) for each in metric] if metric else None,
+        benchmark=benchmark,
+        dataset=dataset,
+        split=split,
+        samples=samples,
+        examples=examples,
+        seed=seed,
+        data_root=data_root,
+        records=records,
+        device=device,
+        progress=_told if sys.stderr.isatty() else None,
+    )
+    if csv is not None:
+        write_atomically(csv, scores.to_csv().encode())
+        say("the figures", csv)
+    typer.echo(scores.to_json() if as_json else scores)
+
+
+def _told(model: str, done: int, total: int) -> None:
+    """A line that is written over and over."""
+    typer.echo(f"\r{model}: {100 * done // max(total, 1):3d} %", nl=done == total, err=True)

@@ -1,0 +1,86 @@
+"""Metrics of a subject: what is recorded is read, what is missing is measured and recorded."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from zoo.core.component import Selected
+from zoo.core.modes import evaluation_mode
+from zoo.data import Examples
+from zoo.data.examples import content
+from zoo.errors import UnsupportedError
+from zoo.metrics.base import Measured, Metric
+from zoo.metrics.records import Key, Records
+from zoo.metrics.subject import Subject
+from zoo.randomness import GENERATORS
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A figure, or why there is none; whether it was ``reused``, and how long it took."""
+
+    measured: Measured | None = None
+    refusal: str | None = None
+    reused: bool = False
+    seconds: float = 0.0
+
+
+def measure_all(
+    subject: Subject, metrics: Sequence[Selected[Metric]], records: Records | None
+) -> list[Outcome]:
+    """Of each metric what it says of a subject, in their order.
+
+    Nothing is recorded without ``records``, and of a subject whose model has no file. A metric that
+    the model or the data do not have is no error: its outcome says why.
+    """
+    return [_outcome(subject, metric, records) for metric in metrics]
+
+
+def key_of(subject: Subject, metric: Selected[Metric]) -> Key | None:
+    """All that a figure depends on; None for a model that has no file, and so no name."""
+    cls = metric.component
+    if subject.identity is None or not cls.recorded:
+        return None
+    splits = [subject.split, *(["train"] if cls.reads_training else [])]
+    digests = [_digest(getattr(subject.data, name)) for name in splits]
+    protocol: dict[str, Any] = {
+        "split": subject.split,
+        "examples": subject.limit,
+        "seed": subject.seed,
+    }
+    if cls.samples_matter:
+        protocol["samples"] = subject.samples
+    return Key(subject.identity, "+".join(digests), metric.dump(), cls.version, protocol)
+
+
+def _outcome(subject: Subject, metric: Selected[Metric], records: Records | None) -> Outcome:
+    key = None if records is None else key_of(subject, metric)
+    if records is not None and key is not None and (found := records.read(key)) is not None:
+        return Outcome(found, reused=True)
+    started = time.monotonic()
+    built = metric.build()
+    try:
+        with GENERATORS, torch.no_grad(), evaluation_mode(subject.model):
+            built.check(subject)
+            measured = built.measure(subject)
+    except UnsupportedError as error:
+        return Outcome(refusal=str(error))
+    seconds = time.monotonic() - started
+    if records is not None and key is not None:
+        records.write(key, measured, seconds)
+    return Outcome(measured, seconds=seconds)
+
+
+def _digest(split: Examples) -> str:
+    """Of rows, what models read of them, and labels."""
+    digest = hashlib.sha256(split.digest().encode())
+    if split.labels is not None:
+        digest.update(f"{split.labels.dtype} {tuple(split.labels.shape)}".encode())
+        digest.update(content(split.labels))
+    return digest.hexdigest()
