@@ -21,23 +21,22 @@ from typing import Any
 
 import torch
 import yaml
+from _entries import write_entry
 from _text_card import text_card
 from _timing import revision, training_seconds, write_json
-from filelock import FileLock
 
 import zoo
 from zoo.core.model import LatentVariableModel
 from zoo.data import Examples, load_for_model
 from zoo.devices import hardware
 from zoo.evaluation import Estimate, Evaluation
-from zoo.files import sha256, write_atomically
+from zoo.files import sha256
 from zoo.registry import packaged_root, registry
 from zoo.report.pictures import enlargement, save_grid
 from zoo.storage import checkpoint
 from zoo.training.config import TrainingConfig
 from zoo.training.device import choose_device
 from zoo.variants.univae import UniVAE
-from zoo.yaml_files import dump
 
 ROOT = packaged_root()
 RECIPES = Path(__file__).with_name("recipes.yaml")
@@ -85,7 +84,7 @@ def release(name: str, recipe: dict[str, Any], arguments: argparse.Namespace) ->
     )
     evaluation = zoo.evaluate(file, samples=arguments.samples, data_root=arguments.data_root)
     entry = registry_entry(recipe, file, evaluation, runs)
-    write_entry(name, entry)
+    write_entry(ROOT / "registry.yaml", "checkpoints", name, entry)
     write_curve(name, runs)
     shown = show(name, file, arguments.data_root)
     write_card(name, entry, evaluation, recipe.get("half", False), shown)
@@ -225,18 +224,6 @@ def train_command(recipe: dict[str, Any], stage: dict[str, Any], *options: str) 
         for key, value in stage.get(section, {}).items():
             parts += ["--set", f"{section}.{key}={json.dumps(value)}"]
     return shlex.join(parts)
-
-
-def write_entry(name: str, entry: dict[str, Any]) -> None:
-    """Replace the entry in registry.yaml, whose last section the checkpoints are."""
-    path = ROOT / "registry.yaml"
-    with FileLock(path.with_suffix(".lock")):
-        text = path.read_text(encoding="utf-8")
-        head, _, _ = text.partition("\ncheckpoints:")
-        entries = {**(yaml.safe_load(text)["checkpoints"] or {}), name: entry}
-        section = {"checkpoints": dict(sorted(entries.items()))}
-        tail = dump(section, width=96)
-        write_atomically(path, f"{head}\n{tail}".encode())
 
 
 def write_card(

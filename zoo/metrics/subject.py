@@ -25,7 +25,10 @@ from zoo.evaluation.passes import (
     terms_again,
 )
 from zoo.evaluation.representation import encode_split
-from zoo.randomness import seeded
+from zoo.likelihoods import InputKind
+from zoo.metrics.features import Classifier, classifier_of
+from zoo.metrics.features.compared import Compared, Images, Pixels, Role, compare
+from zoo.randomness import noise_of, seeded
 
 MOST_POSTERIORS = 2000
 """Of whose posteriors each code's density is computed: the square of it."""
@@ -54,6 +57,8 @@ class Subject:
         self._model, self.data, self.split, self.identity = model, data, split, identity
         self.samples, self.limit, self.seed = samples, examples, seed
         self._progress = progress
+        self._training_images: dict[InputKind, Images] = {}
+        self._compared: dict[tuple[int, Pixels, Role], Compared] = {}
 
     @cached_property
     def model(self) -> LatentVariableModel:
@@ -82,9 +87,13 @@ class Subject:
     @cached_property
     def examples(self) -> Examples:
         """Those that are judged, binarised once where the model reads binary pixels."""
+        return self.read_as(self.model.input_kind)
+
+    def read_as(self, kind: InputKind) -> Examples:
+        """Those that are judged, as models of another kind would read them."""
         split: Examples = getattr(self.data, self.split)
         some = split if self.limit is None else split.evenly(self.limit)
-        return some.fixed(self.model.input_kind, self.seed).by_length().to(self.device)
+        return some.fixed(kind, self.seed).by_length().to(self.device)
 
     @cached_property
     def train(self) -> Examples:
@@ -129,10 +138,55 @@ class Subject:
         with seeded(self.seed, self.device):
             return self.model.log_posteriors(batch)
 
-    def sampled(self, n: int) -> Tensor:
-        """``n`` new examples of the model, their noise of the seed alone; sentences as tokens."""
+    def told(self, n: int) -> Tensor | None:
+        """What ``n`` samples are told: the conditions of examples at even distances.
+
+        None for a model that is told nothing. Raises DataError where one is, and the examples have
+        no such column.
+        """
+        conditioning = self.model.conditioning
+        if conditioning is None:
+            return None
+        examples = self.examples
+        if examples.condition is None:
+            examples = examples.conditioned(conditioning.on)
+        assert examples.condition is not None
+        places = torch.arange(n, device=examples.rows.device) * len(examples) // max(n, 1)
+        return examples.condition[places]
+
+    def sampled(self, n: int, pixels: Pixels = "means") -> Tensor:
+        """``n`` new examples of the model, their noise of the seed alone; sentences as tokens.
+
+        For each code of the prior the mean of p(x|z), or what the model takes for it, or a draw.
+        A conditional model is :meth:`told` as the examples are.
+        """
         generator = torch.Generator(self.device).manual_seed(self.seed)
-        size = self.model.decode_batch
-        counts = [min(size, n - start) for start in range(0, n, size)]
-        codes = [self.model.sample_codes(count, 1.0, generator) for count in counts]
-        return torch.cat([self.model.estimate(part) for part in codes])
+        told = self.told(n)
+        parts = []
+        for places in torch.split(torch.arange(n, device=self.device), self.model.decode_batch):
+            own = None if told is None else told[places]
+            codes = self.model.sample_codes(len(places), 1.0, generator, own)
+            if pixels == "means":
+                parts.append(self.model.estimate(codes, own))
+                continue
+            with noise_of(generator, self.device):
+                parts.append(self.model.decode(codes, own).sample())
+        return torch.cat(parts)
+
+    @cached_property
+    def classifier(self) -> Classifier:
+        """Of the dataset, in whose features images are compared; see :func:`classifier_of`."""
+        return classifier_of(self.data).to(self.device)
+
+    def training_images(self, kind: InputKind) -> Images:
+        """All images of the training split, as models of that kind read them; kept."""
+        if kind not in self._training_images:
+            examples = self.data.train.fixed(kind, self.seed).to(self.device)
+            self._training_images[kind] = Images(self.classifier, examples)
+        return self._training_images[kind]
+
+    def compared(self, n: int, pixels: Pixels, role: Role = "model") -> Compared:
+        """At most ``n`` samples beside as many real images, kept; see :func:`compare`."""
+        if (n, pixels, role) not in self._compared:
+            self._compared[n, pixels, role] = compare(self, n, pixels, role)
+        return self._compared[n, pixels, role]

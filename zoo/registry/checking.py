@@ -38,11 +38,11 @@ def checked(merged: Merged) -> Registry:
 
 
 def _check_references(built: Registry, origin: Mapping[tuple[str, str], str]) -> None:
-    for section in ("benchmarks", "checkpoints"):
+    for section in ("benchmarks", "classifiers", "checkpoints"):
         for name, spec in getattr(built, section).items():
             where = f"{origin[section, name]}: {section}.{name}"
             try:
-                if section == "checkpoints" or "/" not in spec.dataset:  # which no name holds
+                if section != "benchmarks" or "/" not in spec.dataset:  # which no name holds
                     built.dataset(spec.dataset)
                 if isinstance(spec, CheckpointSpec):
                     built.variant(spec.variant)

@@ -85,11 +85,11 @@ class RecipeSpec(Settings):
     duration: str
 
 
-class CheckpointSpec(Settings):
-    """A released checkpoint; its file is identified by size and SHA-256."""
+class ReleaseSpec(Settings):
+    """A released file of weights, identified by size and SHA-256."""
 
-    variant: str
     dataset: str
+    """What it was trained on."""
     summary: str
     file: str = Field(pattern=BARE_FILE_NAME)
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
@@ -101,7 +101,17 @@ class CheckpointSpec(Settings):
     mirrors: list[str] = []
 
 
-Spec = ComponentSpec | DatasetSpec | BenchmarkSpec | CheckpointSpec
+class ClassifierSpec(ReleaseSpec):
+    """A network that tells the classes of a dataset's images: metrics read its features."""
+
+
+class CheckpointSpec(ReleaseSpec):
+    """A trained model."""
+
+    variant: str
+
+
+Spec = ComponentSpec | DatasetSpec | BenchmarkSpec | ClassifierSpec | CheckpointSpec
 S = TypeVar("S")
 
 
@@ -122,6 +132,7 @@ class Registry(Settings):
     metrics: dict[str, ComponentSpec] = {}
     datasets: dict[str, DatasetSpec] = {}
     benchmarks: dict[str, BenchmarkSpec] = {}
+    classifiers: dict[str, ClassifierSpec] = {}
     checkpoints: dict[str, CheckpointSpec] = {}
     mirrors: list[str] = []
     _broken: tuple[str, ...] = PrivateAttr(())

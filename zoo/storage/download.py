@@ -21,7 +21,7 @@ import requests
 from urllib3.exceptions import HTTPError
 
 from zoo.environment import offline
-from zoo.registry import CheckpointSpec
+from zoo.registry import ReleaseSpec
 
 ATTEMPTS = 3
 BACKOFF_SECONDS = 0.5
@@ -44,7 +44,7 @@ class MirrorError(Exception):
         self.transient = transient
 
 
-def from_mirror(url: str, spec: CheckpointSpec, target: Path) -> None:
+def from_mirror(url: str, spec: ReleaseSpec, target: Path) -> None:
     """Put the file at ``target``, trying again where that may help.
 
     Raises MirrorError, or OSError when it cannot be written.
@@ -59,7 +59,7 @@ def from_mirror(url: str, spec: CheckpointSpec, target: Path) -> None:
         time.sleep(BACKOFF_SECONDS * 2**attempt)
 
 
-def _attempt(url: str, spec: CheckpointSpec, target: Path) -> None:
+def _attempt(url: str, spec: ReleaseSpec, target: Path) -> None:
     """Receive the file under a temporary name; it gets its own only when it is the right one."""
     part = target.with_name(f".{spec.file}.{uuid.uuid4().hex}.part")
     seconds = STALL_SECONDS + spec.bytes / SLOWEST_BYTES_PER_SECOND
@@ -145,7 +145,7 @@ def _next(arrived: Queue[bytes | Exception], deadline: float) -> bytes:
     return item
 
 
-def _chunks(url: str, spec: CheckpointSpec) -> Generator[bytes, None, None]:
+def _chunks(url: str, spec: ReleaseSpec) -> Generator[bytes, None, None]:
     try:
         parts = urlsplit(url)
     except ValueError as error:
@@ -159,7 +159,7 @@ def _chunks(url: str, spec: CheckpointSpec) -> Generator[bytes, None, None]:
     return _http_chunks(url, spec)
 
 
-def _file_chunks(path: Path, spec: CheckpointSpec) -> Generator[bytes, None, None]:
+def _file_chunks(path: Path, spec: ReleaseSpec) -> Generator[bytes, None, None]:
     try:
         if not path.is_file():
             raise MirrorError("there is no such file")
@@ -178,7 +178,7 @@ class _Session(requests.Session):
         return None
 
 
-def _http_chunks(url: str, spec: CheckpointSpec) -> Generator[bytes, None, None]:
+def _http_chunks(url: str, spec: ReleaseSpec) -> Generator[bytes, None, None]:
     """The body in pieces as they arrive, within STALL_SECONDS of each other.
 
     pooch, the usual library for this, asks for pieces of a fixed size and so gives no control while
@@ -211,7 +211,7 @@ def _answer(session: requests.Session, url: str) -> requests.Response:
     raise MirrorError(f"redirects more than {REDIRECTS} times")
 
 
-def _check_response(response: requests.Response, spec: CheckpointSpec) -> None:
+def _check_response(response: requests.Response, spec: ReleaseSpec) -> None:
     status = response.status_code
     if status != 200:
         busy = status in (408, 429) or status >= 500
@@ -221,13 +221,13 @@ def _check_response(response: requests.Response, spec: CheckpointSpec) -> None:
         _check_size(int(announced), spec)
 
 
-def _check_size(size: int, spec: CheckpointSpec) -> None:
+def _check_size(size: int, spec: ReleaseSpec) -> None:
     if size != spec.bytes:
         raise MirrorError(f"has {size} bytes instead of the {spec.bytes} registered")
 
 
 @contextmanager
-def _bar(spec: CheckpointSpec) -> Iterator[Callable[[int], None]]:
+def _bar(spec: ReleaseSpec) -> Iterator[Callable[[int], None]]:
     """A progress bar on a terminal, and nothing anywhere else."""
     if not sys.stderr.isatty():
         yield lambda count: None

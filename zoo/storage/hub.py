@@ -1,4 +1,4 @@
-"""From the name of a released checkpoint to a local file whose size and SHA-256 are right.
+"""From the name of a released file of weights to a local file whose size and SHA-256 are right.
 
 The packaged copy is looked at first, then the cache, then the mirrors. The environment:
 
@@ -19,7 +19,8 @@ from urllib.parse import quote
 from zoo.environment import cache_folder
 from zoo.errors import CheckpointError, UnknownNameError
 from zoo.files import sha256
-from zoo.registry import BARE_FILE_NAME, CheckpointSpec, packaged_root, registry
+from zoo.registry import BARE_FILE_NAME, ReleaseSpec, packaged_root, registry
+from zoo.registry.sections import singular
 
 # What downloads need (requests, filelock, rich) is imported where it is used: loading a packaged
 # checkpoint, the common case, needs none of it, and it would cost more time than all the rest.
@@ -27,19 +28,21 @@ from zoo.registry import BARE_FILE_NAME, CheckpointSpec, packaged_root, registry
 BEST = "best.safetensors"
 
 
-def fetch(name: str) -> Path:
-    """The verified local file of the checkpoint registered as ``name``, downloaded if need be.
+def fetch(name: str, section: str = "checkpoints") -> Path:
+    """The verified local file of what is registered as ``name``, downloaded if need be.
+
+    A checkpoint, or what else a ``section`` of the registry releases: a classifier.
 
     Safe to call from many processes at once: one downloads, the others wait for it.
 
     Raises UnknownNameError, or CheckpointError when neither the package, the cache nor any mirror
     has a file of the registered size and SHA-256; its message says why for each.
     """
-    spec = registry().checkpoint(name)
+    spec: ReleaseSpec = registry().find(section, name)
     if not re.fullmatch(BARE_FILE_NAME, spec.file):
         raise CheckpointError(
-            f"the checkpoint {name!r} is registered with the file {spec.file!r}; a bare file name "
-            f"is allowed, without folders: correct the registry"
+            f"the {singular(section)} {name!r} is registered with the file {spec.file!r}; a bare "
+            f"file name is allowed, without folders: correct the registry"
         )
     packaged = packaged_root() / "checkpoints" / spec.file
     cached = cache_folder() / "checkpoints" / spec.file
@@ -108,7 +111,7 @@ def _unknown(source: str | Path) -> Exception:
     return UnknownNameError("checkpoint", text, known.checkpoints)
 
 
-def _is_good(path: Path, spec: CheckpointSpec) -> bool:
+def _is_good(path: Path, spec: ReleaseSpec) -> bool:
     """Hashed anew each time: what a file's size and times say can be kept when it is replaced."""
     try:
         status = path.stat()
@@ -118,7 +121,7 @@ def _is_good(path: Path, spec: CheckpointSpec) -> bool:
         return False
 
 
-def _download_once(spec: CheckpointSpec, target: Path, reasons: list[str]) -> None:
+def _download_once(spec: ReleaseSpec, target: Path, reasons: list[str]) -> None:
     """Put the file at ``target``, while every other process that wants it waits."""
     from filelock import FileLock
 
@@ -139,7 +142,7 @@ def _download_once(spec: CheckpointSpec, target: Path, reasons: list[str]) -> No
         ) from error
 
 
-def _download(spec: CheckpointSpec, target: Path, reasons: list[str]) -> None:
+def _download(spec: ReleaseSpec, target: Path, reasons: list[str]) -> None:
     from zoo.storage.download import MirrorError, from_mirror
 
     mirrors = _mirrors(spec)
@@ -160,7 +163,7 @@ def _download(spec: CheckpointSpec, target: Path, reasons: list[str]) -> None:
     )
 
 
-def _mirrors(spec: CheckpointSpec) -> list[str]:
+def _mirrors(spec: ReleaseSpec) -> list[str]:
     own = re.split(r"[,\s]+", os.environ.get("ZOO_MIRRORS", ""))
     bases = [*own, *spec.mirrors, *registry().mirrors]
     return list(dict.fromkeys(base for base in bases if base))

@@ -1,0 +1,27 @@
+"""Entries of the registry that releases write."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+from filelock import FileLock
+
+from zoo.files import write_atomically
+from zoo.yaml_files import dump
+
+
+def write_entry(registry: Path, section: str, name: str, entry: dict[str, Any]) -> None:
+    """Replace one entry in its section, which is written anew, sorted; the rest stays as it is."""
+    with FileLock(registry.with_suffix(".lock")):
+        text = registry.read_text(encoding="utf-8")
+        entries = {**(yaml.safe_load(text)[section] or {}), name: entry}
+        written = dump({section: dict(sorted(entries.items()))}, width=96)
+        # A section ends with its last indented line; what comments on the next one stays.
+        pattern = re.compile(rf"^{section}:.*\n(?:\n* .*\n)*", re.MULTILINE)
+        replaced, count = pattern.subn(lambda _: written, text)
+        if count != 1:
+            raise SystemExit(f"error: {registry} has no section {section}: write '{section}: {{}}'")
+        write_atomically(registry, replaced.encode())
