@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from torch import Tensor
 
 from zoo.core.component import Component
+from zoo.data.labels import labelled_of
 from zoo.errors import UnsupportedError, ZooError
 from zoo.evaluation.results import mean_of
 from zoo.settings import Settings
@@ -99,9 +100,12 @@ def need_evidence(subject: Subject) -> None:
 
 
 def need_labels(subject: Subject) -> Tensor:
-    """The class of each example, (N,). Raises UnsupportedError where there are none."""
+    """The class of each example, (N,), -1 where it is not known.
+
+    Raises UnsupportedError where none is known.
+    """
     labels = subject.examples.labels
-    if labels is None or labels.ndim != 1 or labels.is_floating_point():
+    if labels is None or labelled_of(subject.examples) is None:
         raise UnsupportedError(
             f"the examples of {subject.data.name} have no classes; choose a dataset that has, such "
             "as 'digits'"

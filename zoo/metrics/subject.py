@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Callable
 from functools import cached_property
 
@@ -25,6 +26,7 @@ from zoo.evaluation.passes import (
     terms_again,
 )
 from zoo.evaluation.representation import encode_split
+from zoo.metrics.base import need_labels
 from zoo.randomness import seeded
 
 MOST_POSTERIORS = 2000
@@ -117,6 +119,24 @@ class Subject:
     def train_codes(self) -> Tensor:
         """Those of the training split, (M, D)."""
         return encode_split(self.model, self.train, batch_size=largest_batch(self.model))
+
+    @cached_property
+    def clusters(self) -> Tensor:
+        """k-means of the codes, as many clusters as classes are known; (N,), on the CPU.
+
+        Codes have unit variance under the prior; of ten starts the best is taken.
+        """
+        from sklearn.cluster import KMeans  # slow to import
+        from sklearn.exceptions import ConvergenceWarning
+
+        labels = need_labels(self)
+        count = len(torch.unique(labels[labels >= 0]))
+        codes = self.model.space.standardized(self.codes).cpu().double().numpy()
+        with warnings.catch_warnings():
+            # Codes that are all alike make one cluster; the figures say so.
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            found = KMeans(count, n_init=10, random_state=self.seed).fit_predict(codes)
+        return torch.from_numpy(found).long()
 
     @cached_property
     def posteriors(self) -> Tensor:
