@@ -111,3 +111,17 @@ def need_labels(subject: Subject) -> Tensor:
             "as 'digits'"
         )
     return labels
+
+
+def need_factors(subject: Subject) -> Tensor:
+    """The factors of each example, integers (N, L).
+
+    Raises UnsupportedError where there are no two of them.
+    """
+    factors = subject.examples.labels
+    if factors is None or factors.ndim != 2 or factors.is_floating_point() or factors.shape[1] < 2:
+        raise UnsupportedError(
+            f"the labels of {subject.data.name} are not factors, integers (N, L) with L at least "
+            "2; choose a dataset whose are, such as 'sprites'"
+        )
+    return factors

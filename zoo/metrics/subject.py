@@ -15,6 +15,7 @@ from zoo.core.condition import needed_condition
 from zoo.core.model import LatentVariableModel
 from zoo.core.modes import device_of
 from zoo.data import Dataset, Examples
+from zoo.evaluation.disentanglement import Forests, forests
 from zoo.evaluation.evaluate import largest_batch
 from zoo.evaluation.passes import (
     FirstPass,
@@ -26,11 +27,14 @@ from zoo.evaluation.passes import (
     terms_again,
 )
 from zoo.evaluation.representation import encode_split
-from zoo.metrics.base import need_labels
+from zoo.metrics.base import need_factors, need_labels
 from zoo.randomness import seeded
 
 MOST_POSTERIORS = 2000
 """Of whose posteriors each code's density is computed: the square of it."""
+
+MOST_CODED = 10_000
+"""Of whose codes and factors a disentanglement is told."""
 
 
 class Subject:
@@ -137,6 +141,18 @@ class Subject:
             warnings.simplefilter("ignore", ConvergenceWarning)
             found = KMeans(count, n_init=10, random_state=self.seed).fit_predict(codes)
         return torch.from_numpy(found).long()
+
+    @cached_property
+    def coded_factors(self) -> tuple[Tensor, Tensor]:
+        """The codes (M, D) and factors (M, L) of at most 10,000 examples, on the CPU."""
+        factors = need_factors(self)
+        places = self.examples.places(MOST_CODED)
+        return self.codes[places].cpu(), factors[places].cpu()
+
+    @cached_property
+    def forests(self) -> Forests:
+        """What predicts the factors from the codes."""
+        return forests(*self.coded_factors, self.seed)
 
     @cached_property
     def posteriors(self) -> Tensor:
