@@ -6,32 +6,25 @@ Of data whose labels are factors, integers (N, L), as 'sprites'. Each score is a
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
 from typing import ClassVar, Literal
 
 import torch
-from torch import Tensor
 
 from zoo.core.condition import refuse_told_labels
 from zoo.errors import UnsupportedError
 from zoo.evaluation.disentanglement import (
     beta_vae_score,
+    compactness,
     completeness,
     disentanglement,
     factor_vae_score,
-    info_compactness,
-    info_modularity,
+    modularity,
     mutual_information_gap,
     separated_predictability,
 )
-from zoo.evaluation.results import Estimate
 from zoo.metrics.base import Measured, Metric, need_factors
 from zoo.metrics.subject import Subject
 from zoo.settings import Settings
-
-GROUPS = 10
-"""Of examples that the jackknife leaves out, one after another."""
 
 
 class _OfFactors(Metric):
@@ -55,21 +48,21 @@ class MutualInformationGap(_OfFactors):
     """MIG; see :func:`zoo.evaluation.disentanglement.mutual_information_gap`."""
 
     def measure(self, subject: Subject) -> Measured:
-        return _with_jackknife(mutual_information_gap, *subject.coded_factors)
+        return _with_jackknife([mutual_information_gap(*each) for each in subject.jackknifed])
 
 
 class InfoModularity(_OfFactors):
-    """InfoM; see :func:`zoo.evaluation.disentanglement.info_modularity`."""
+    """InfoM; see :func:`zoo.evaluation.disentanglement.modularity`."""
 
     def measure(self, subject: Subject) -> Measured:
-        return _with_jackknife(info_modularity, *subject.coded_factors)
+        return _with_jackknife([modularity(table) for table in subject.information])
 
 
 class InfoCompactness(_OfFactors):
-    """InfoC; see :func:`zoo.evaluation.disentanglement.info_compactness`."""
+    """InfoC; see :func:`zoo.evaluation.disentanglement.compactness`."""
 
     def measure(self, subject: Subject) -> Measured:
-        return _with_jackknife(info_compactness, *subject.coded_factors)
+        return _with_jackknife([compactness(table) for table in subject.information])
 
 
 class SeparatedAttributePredictability(_OfFactors):
@@ -117,18 +110,16 @@ class BetaVAEScore(_OfFactors):
 
 def _drawn(value: float, error: float) -> Measured:
     """A score whose error is that of draws from the examples, and not that of other examples."""
-    return Measured(Estimate(value=value, stderr=math.nan, monte_carlo=error))
+    return Measured(value, monte_carlo=error)
 
 
-def _with_jackknife(
-    score: Callable[[Tensor, Tensor], float], codes: Tensor, factors: Tensor
-) -> Measured:
+def _with_jackknife(scores: list[float]) -> Measured:
     """A score with its error over examples: sqrt((g - 1)/g sum_i (s_i - mean)^2).
 
-    s_i is the score without the i-th of g = 10 groups of examples (Efron & Stein 1981).
+    The first of ``scores`` is that of all examples, s_i that without the i-th of g groups of them
+    (Efron & Stein 1981).
     """
-    group = torch.arange(len(codes)) % GROUPS
-    kept = (group != each for each in range(GROUPS))
-    without = torch.tensor([score(codes[keep], factors[keep]) for keep in kept])
+    whole, *parts = scores
+    without = torch.tensor(parts, dtype=torch.float64)
     spread = (without - without.mean()).square().sum()
-    return Measured.of_all(score(codes, factors), ((GROUPS - 1) / GROUPS * spread).sqrt().item())
+    return Measured.of_all(whole, ((len(parts) - 1) / len(parts) * spread).sqrt().item())

@@ -15,7 +15,7 @@ from zoo.core.condition import needed_condition
 from zoo.core.model import LatentVariableModel
 from zoo.core.modes import device_of
 from zoo.data import Dataset, Examples
-from zoo.evaluation.disentanglement import Forests, forests
+from zoo.evaluation.disentanglement import Forests, forests, normalised_information
 from zoo.evaluation.evaluate import largest_batch
 from zoo.evaluation.passes import (
     FirstPass,
@@ -33,6 +33,8 @@ from zoo.randomness import seeded
 MOST_POSTERIORS = 2000
 """Of whose posteriors each code's density is computed: the square of it."""
 
+GROUPS = 10
+"""Of examples that a jackknife leaves out, one after another."""
 MOST_CODED = 10_000
 """Of whose codes and factors a disentanglement is told."""
 
@@ -148,6 +150,19 @@ class Subject:
         factors = need_factors(self)
         places = self.examples.places(MOST_CODED)
         return self.codes[places].cpu(), factors[places].cpu()
+
+    @cached_property
+    def jackknifed(self) -> list[tuple[Tensor, Tensor]]:
+        """Codes and factors: of all these examples, then without each of ten groups of them."""
+        codes, factors = self.coded_factors
+        group = torch.arange(len(codes), device="cpu") % GROUPS
+        kept = [group != each for each in range(GROUPS)]
+        return [(codes, factors), *((codes[keep], factors[keep]) for keep in kept)]
+
+    @cached_property
+    def information(self) -> list[Tensor]:
+        """That of each factor in each active dimension, (L, D), of all and without each group."""
+        return [normalised_information(*each, self.seed) for each in self.jackknifed]
 
     @cached_property
     def forests(self) -> Forests:

@@ -1,9 +1,10 @@
 """How far the numbers of a code and the factors that made the data stand for one another."""
 
 from zoo.evaluation.disentanglement.information import (
-    info_compactness,
-    info_modularity,
+    compactness,
+    modularity,
     mutual_information_gap,
+    normalised_information,
 )
 from zoo.evaluation.disentanglement.pairs import beta_vae_score, factor_vae_score
 from zoo.evaluation.disentanglement.prediction import (
@@ -17,12 +18,13 @@ from zoo.evaluation.disentanglement.prediction import (
 __all__ = [
     "Forests",
     "beta_vae_score",
+    "compactness",
     "completeness",
     "disentanglement",
     "factor_vae_score",
     "forests",
-    "info_compactness",
-    "info_modularity",
+    "modularity",
     "mutual_information_gap",
+    "normalised_information",
     "separated_predictability",
 ]

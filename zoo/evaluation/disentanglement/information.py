@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from zoo.errors import DataError
 from zoo.evaluation.disentanglement.checked import checked
 
 BINS = 20
@@ -41,30 +40,53 @@ def mutual_information_gap(codes: Tensor, factors: Tensor) -> float:
     return float(((first - second) / entropies(factors)).mean())
 
 
-def info_modularity(codes: Tensor, factors: Tensor, seed: int = 0) -> float:
-    r"""InfoM (Hsu et al. 2023): whether a number of the code tells one factor alone.
+def normalised_information(codes: Tensor, factors: Tensor, seed: int = 0) -> Tensor:
+    r"""NMI_ij = I(v_i; z_j) / H(v_i) of each factor and active dimension, (L, D).
 
-        (1/D sum_j max_i NMI_ij / sum_i NMI_ij - 1/L) / (1 - 1/L),  NMI_ij = I(v_i; z_j) / H(v_i)
-
-    over the D active dimensions, whose range exceeds 1/20 of the widest. The information is
-    estimated from the 10 nearest neighbours (Ross 2014) with scikit-learn; ``seed`` is of the noise
-    that it adds to break ties. From 0 to 1; a dimension that tells nothing counts as 0 where the
-    estimates are 0, and else the noise of the estimates decides: a code of noise can score 0.6.
+    Active are the dimensions whose range exceeds 1/20 of the widest. The information is estimated
+    from the 10 nearest neighbours (Ross 2014) with scikit-learn; ``seed`` is of the noise that it
+    adds to break ties.
 
     ``codes`` (N, D), ``factors`` integers (N, L). Raises DataError for others.
     """
-    return _beyond_even(_normalised(codes, factors, seed), dim=0)
+    from sklearn.feature_selection import mutual_info_classif  # slow to import
+
+    codes, factors = checked(codes, factors)
+    ranges = codes.amax(0) - codes.amin(0)
+    z = codes[:, (ranges > ACTIVE * ranges.max()) | (ranges.max() == 0)].numpy()
+    told = [
+        mutual_info_classif(z, v.numpy(), n_neighbors=NEIGHBOURS, random_state=seed)
+        for v in factors.T
+    ]
+    return torch.stack([torch.from_numpy(row) for row in told]) / entropies(factors)[:, None]
 
 
-def info_compactness(codes: Tensor, factors: Tensor, seed: int = 0) -> float:
+def modularity(information: Tensor) -> float:
+    r"""InfoM (Hsu et al. 2023): whether a number of the code tells one factor alone.
+
+        (1/D sum_j max_i NMI_ij / sum_i NMI_ij - 1/L) / (1 - 1/L)
+
+    of :func:`normalised_information` (L, D). From 0 to 1. A dimension that tells nothing counts as
+    0 where its estimates are 0; else their noise decides: a code of noise can score 0.6.
+
+    >>> modularity(torch.eye(3)), modularity(torch.tensor([[1.0, 0.5], [1.0, 0.0]]))
+    (1.0, 0.5)
+    """
+    return _beyond_even(information, dim=0)
+
+
+def compactness(information: Tensor) -> float:
     r"""InfoC (Hsu et al. 2023): whether a factor is told by one number of the code alone.
 
         (1/L sum_i max_j NMI_ij / sum_j NMI_ij - 1/D) / (1 - 1/D)
 
-    Else as :func:`info_modularity`. Raises DataError as well where fewer than two dimensions are
-    active.
+    of :func:`normalised_information` (L, D). From 0 to 1; of one active dimension it is 1, since
+    no other tells anything.
+
+    >>> compactness(torch.tensor([[1.0, 0.0], [1.0, 1.0]])), compactness(torch.ones(3, 1))
+    (0.5, 1.0)
     """
-    return _beyond_even(_normalised(codes, factors, seed), dim=1)
+    return _beyond_even(information, dim=1)
 
 
 def entropies(factors: Tensor) -> Tensor:
@@ -73,29 +95,11 @@ def entropies(factors: Tensor) -> Tensor:
     return torch.stack([torch.special.entr(share).sum() for share in shares])
 
 
-def _normalised(codes: Tensor, factors: Tensor, seed: int) -> Tensor:
-    """NMI_ij of each factor i and active dimension j, (L, D)."""
-    from sklearn.feature_selection import mutual_info_classif  # slow to import
-
-    codes, factors = checked(codes, factors)
-    ranges = codes.amax(0) - codes.amin(0)
-    z = codes[:, ranges > ACTIVE * ranges.max()].numpy()
-    if z.shape[1] < 2:
-        raise DataError(
-            f"at least 2 active dimensions are compared, got {z.shape[1]} of {codes.shape[1]}; the "
-            "model's codes have collapsed"
-        )
-    told = [
-        torch.from_numpy(
-            mutual_info_classif(z, v.numpy(), n_neighbors=NEIGHBOURS, random_state=seed)
-        )
-        for v in factors.T
-    ]
-    return torch.stack(told) / entropies(factors)[:, None]
-
-
 def _beyond_even(table: Tensor, dim: int) -> float:
     """The largest share along ``dim``, averaged: 0 where all are alike, 1 where there is one."""
+    table = table.double()
+    if table.shape[dim] == 1:
+        return 1.0
     even = 1 / table.shape[dim]
     total = table.sum(dim)
     share = torch.where(total > 0, table.amax(dim) / total, even)
