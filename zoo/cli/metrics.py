@@ -93,6 +93,7 @@ def measure(
         write_atomically(csv, scores.to_csv().encode())
         say("the figures", csv)
     typer.echo(scores.to_json() if as_json else scores)
+    typer.echo(scores.effort, err=True)
 
 
 def _told(model: str, done: int, total: int) -> None:

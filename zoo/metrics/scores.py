@@ -79,6 +79,14 @@ class Scores:
             parts += ["differences to the best, paired where examples are", aligned(differences)]
         return "\n\n".join([*parts, "\n".join(self._notes())]).rstrip()
 
+    @property
+    def effort(self) -> str:
+        """How many figures there are, how many were recorded, and how long the others took."""
+        every = [outcome for row in self.outcomes for outcome in row if outcome.measured]
+        reused = sum(outcome.reused for outcome in every)
+        seconds = sum(outcome.seconds for outcome in every)
+        return f"{len(every)} figures, {reused} of them from records, {seconds:.1f} s"
+
     def records(self) -> Iterator[dict[str, Any]]:
         """A flat row for each model and metric, figures or the reason why there is none.
 
@@ -147,10 +155,6 @@ class Scores:
             yield f"{model} has no {', '.join(names)}: {refusal}"
         for model, basis in self._of_another_basis().items():
             yield f"{model} is not ranked with the others: its p(x) is a {basis}"
-        every = [outcome for row in self.outcomes for outcome in row if outcome.measured]
-        reused = sum(outcome.reused for outcome in every)
-        seconds = sum(outcome.seconds for outcome in every)
-        yield f"{len(every)} figures, {reused} of them from records, {seconds:.1f} s"
 
     def _of_another_basis(self) -> dict[str, str]:
         """What the likelihoods of the models are that have no common scale with the others'."""
