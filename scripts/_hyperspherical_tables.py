@@ -171,7 +171,7 @@ def knn_accuracy_of(records: list[Record], count: int) -> str:
 
 
 def markdown_table(records: list[Record]) -> str:
-    """The likelihoods, as the README shows them."""
+    """The likelihoods, as docs/numbers.md shows them."""
     columns = ("d", "model", "ELBO, ours", "paper's", "decoupled, ours", "paper's log p(x)")
     columns += ("decoupled of the paper's KL", "log p(x), ours")
     lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]

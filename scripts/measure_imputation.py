@@ -65,6 +65,7 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--block", type=positive, default=25, metavar="IMAGES")
     parser.add_argument("--mask", choices=images.MASKS, nargs="*", default=images.MASKS)
     parser.add_argument("--share", type=int, choices=(20, 50), nargs="*", default=(20, 50))
+    parser.add_argument("--masks", type=int, choices=tables.MASKS, nargs="*", default=tables.MASKS)
     parser.add_argument("--only", nargs="*", default=tables.METHODS, choices=tables.METHODS)
     parser.add_argument("--draws", type=int, default=8, help="for log p(x_m|x_o); 0 for none")
     parser.add_argument("--starts", type=positive, default=2048, help="see zoo.impute")
@@ -106,7 +107,7 @@ def measure_table(options: argparse.Namespace) -> None:
     """Every method on every mask of a table."""
     for share in options.share:
         for name in options.only:
-            for number in tables.MASKS:
+            for number in options.masks:
                 key = f"{options.source}/{share} %/{name}/mask {number}"
                 once(
                     options,

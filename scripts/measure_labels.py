@@ -5,7 +5,8 @@
 Nearest neighbours and a linear probe, fitted to the codes of 100, 600 and 1,000 labelled training
 images, over 20 draws of the labels that are the same for all models (see zoo.label). A model that
 is recorded is not measured again while its file is the same one. With --table what is recorded is
-printed, beside the figures of Davidson et al. 2018 (arXiv:1804.00891), table 2.
+printed as docs/label.md shows it, beside the figures of Davidson et al. 2018 (arXiv:1804.00891),
+table 2.
 """
 
 from __future__ import annotations

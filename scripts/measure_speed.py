@@ -1,8 +1,8 @@
-"""Measure every figure of README's section on speed anew, and print what no longer holds.
+"""Measure every figure of docs/numbers.md on speed anew, and print what no longer holds.
 
-Each claim is a piece of README's text, word for word, the benchmark that measures it, and the range
-in which the median must lie. Figures against a rival (ratios) hold on any machine; rates and times
-are those of the machine that README names, and elsewhere differ as machines do. Each benchmark runs
+Each claim is a piece of that page, word for word, the benchmark that measures it, and the range in
+which the median must lie. Figures against a rival (ratios) hold on any machine; rates and times are
+those of the machine that the page names, and elsewhere differ as machines do. Each benchmark runs
 once, on a quiet machine; what it needs and does not find here is not measured, and said so.
 
     python scripts/measure_speed.py --data-root DIR [--pythae-python PATH] \
@@ -47,7 +47,7 @@ class Benchmark:
 
 @dataclass(frozen=True)
 class Claim:
-    """``said`` stands in README; ``figure`` of the benchmark's JSON lies in [least, most]."""
+    """``said`` stands on the page; ``figure`` of the benchmark's JSON lies in [least, most]."""
 
     said: str
     benchmark: str
@@ -76,7 +76,7 @@ class Finding:
         if self.measured is None:
             return f"not measured   {self.said!r}: {self.why_not}"
         verdict = "no longer holds" if self.fails else "holds"
-        where = f"{self.measured:.4g}, in README {self.least:g} to {self.most:g}"
+        where = f"{self.measured:.4g}, on the page {self.least:g} to {self.most:g}"
         return f"{verdict:15}{self.said!r}: {where} ({self.benchmark})"
 
 
@@ -230,7 +230,7 @@ CLAIMS = (
     Claim("1.24 times as fast (1.04 to 1.37)", "transformer", in_two_passes, 1.04, 1.37),
     Claim("540, 510 and 457 tokens a second", "transformer", written_with_cache, 430, 600),
 )
-"""In README's order of subjects; a range is README's own, or a seventh about its figure."""
+"""In the page's order of subjects; a range is the page's own, or a seventh about its figure."""
 
 
 def main(arguments: list[str] | None = None) -> int:

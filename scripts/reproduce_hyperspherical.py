@@ -270,7 +270,9 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     shown = parser.add_mutually_exclusive_group()
     shown.add_argument("--train", action="store_true", help="train and measure what is missing")
     shown.add_argument("--table", action="store_true", help="only print the recorded figures")
-    shown.add_argument("--markdown", action="store_true", help="only print the README's table")
+    shown.add_argument(
+        "--markdown", action="store_true", help="only print the table of docs/numbers.md"
+    )
     options = parser.parse_args(arguments)
     check_directory(parser, options)
     return options

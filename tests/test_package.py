@@ -20,7 +20,7 @@ import pytest
 import zoo
 
 ROOT = Path(zoo.__file__).parents[1]
-SHIPPED = ("LICENSE", "README.md", "pyproject.toml", "registry.yaml", "checkpoints", "zoo")
+SHIPPED = ("LICENSE", "README.md", "pyproject.toml", "registry.yaml", "checkpoints", "docs", "zoo")
 IGNORED = shutil.ignore_patterns("__pycache__")
 
 BUILD = """

@@ -187,9 +187,10 @@ class TestScores:
         )
         alike = Scores("title", ("a", "b"), (metric,), ((mass, mass),))
         mixed = Scores("title", ("a", "b"), (metric,), ((mass, density),))
-        assert (alike.best(0), mixed.best(0)) == (0, None)
-        assert mixed.differences(0) == [None, None]
-        assert "nll cannot be ranked" in str(mixed)
+        assert [each and each.value for each in mixed.differences(0)] == [0.0, None]
+        assert alike.ties(0) == [True, True]
+        assert mixed.ties(0) == [True, False]
+        assert "b is not ranked with the others: its p(x) is a probability density" in str(mixed)
 
     def test_what_a_model_has_not_is_said_and_no_error(self) -> None:
         scores = zoo.measure("autoencoder-digits", ["nll", "squared-error"], records=False,

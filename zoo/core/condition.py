@@ -164,6 +164,16 @@ def needed_condition(model: LatentVariableModel) -> ConditionConfig | None:
     return told if told is not None and told.needed else None
 
 
+def refuse_told_labels(model: LatentVariableModel) -> None:
+    """Raise UnsupportedError for a model whose codes need not say what it is told: the labels."""
+    told = needed_condition(model)
+    if told is not None and told.on == "labels":
+        raise UnsupportedError(
+            "this model is told the labels that are to be found, so its codes leave them out; "
+            "choose one that is told nothing, as 'gaussian-vae', or that infers them, as 'm2'"
+        )
+
+
 def as_condition(model: LatentVariableModel, condition: object, n: int) -> Tensor | None:
     """One class or vector of numbers for all of ``n``, or one for each, as a tensor.
 

@@ -7,7 +7,10 @@ from zoo.evaluation.representation import (
     active_units,
     encode_split,
     few_label_accuracies,
+    few_label_hits,
     knn_accuracy,
+    linear_probe,
+    nearest_neighbours,
 )
 from zoo.evaluation.results import Estimate, Evaluation
 from zoo.evaluation.verification import Check, Verification, verify_figures
@@ -24,7 +27,10 @@ __all__ = [
     "encode_split",
     "evaluate_model",
     "few_label_accuracies",
+    "few_label_hits",
     "knn_accuracy",
+    "linear_probe",
+    "nearest_neighbours",
     "refuse_mixed",
     "verify_figures",
 ]

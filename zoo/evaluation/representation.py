@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 Metric: TypeAlias = Literal["euclidean", "cosine"]
 """How near two codes are: the distance between them, or the angle."""
 
+ITERATIONS = 1000
+"""Of a linear probe's fit, at most."""
 ACTIVE_THRESHOLD = 0.01
 """Burda et al.'s: a dimension is active when Var_x(E[z|x]) exceeds it."""
 
@@ -121,14 +123,10 @@ def knn_accuracy(
     1.00 ± 0.00
     """
     _check_options(labels, neighbours, repeats, metric)
-    # Its brute-force search takes matrix products of chunks of bounded size. Imported here, because
-    # most uses of this package do without it and it is slow to import.
-    from sklearn.neighbors import KNeighborsClassifier
-
     codes = (train_codes, test_codes)
     known, asked = map(normalize, codes) if metric == "cosine" else codes
     values = few_label_accuracies(
-        lambda: KNeighborsClassifier(neighbours, algorithm="brute"),
+        nearest_neighbours(neighbours),
         (known, train_labels),
         (asked, test_labels),
         labels=labels,
@@ -137,6 +135,22 @@ def knn_accuracy(
     )
     deviation = statistics.stdev(values)
     return Estimate(value=statistics.mean(values), stderr=deviation / repeats**0.5)
+
+
+def nearest_neighbours(neighbours: int) -> Callable[[], Any]:
+    """How scikit-learn's classifier by the class of most of so many nearest codes is made."""
+    # Its brute-force search takes matrix products of chunks of bounded size. Imported here, because
+    # most uses of this package do without it and it is slow to import.
+    from sklearn.neighbors import KNeighborsClassifier
+
+    return lambda: KNeighborsClassifier(neighbours, algorithm="brute")
+
+
+def linear_probe() -> Callable[[], Any]:
+    """How scikit-learn's logistic regression is made, with its usual penalty."""
+    from sklearn.linear_model import LogisticRegression  # slow to import
+
+    return lambda: LogisticRegression(max_iter=ITERATIONS)
 
 
 def few_label_accuracies(
@@ -150,21 +164,46 @@ def few_label_accuracies(
 ) -> list[float]:
     """The accuracy of a classifier fitted to few labelled codes, for each draw of the labels.
 
+    The mean of each row of :func:`few_label_hits`.
+    """
+    hits = few_label_hits(classifier, train, test, labels=labels, repeats=repeats, seed=seed)
+    accuracies: list[float] = hits.double().mean(1).tolist()
+    return accuracies
+
+
+def few_label_hits(
+    classifier: Callable[[], Any],
+    train: tuple[Tensor, Tensor],
+    test: tuple[Tensor, Tensor],
+    *,
+    labels: int,
+    repeats: int,
+    seed: int = 0,
+) -> Tensor:
+    """Whether each test code is classified rightly, for each draw of the labels; (R, M), boolean.
+
     ``classifier`` makes an unfitted one, as scikit-learn's are; ``train`` and ``test`` are codes
-    (N, D) with their classes (N,). The draws are those of :func:`knn_accuracy`. Raises DataError
-    for codes and labels that do not fit one another or for a class with too few examples.
+    (N, D) and (M, D) with their classes. The draws are those of :func:`knn_accuracy`; as many
+    labels as there are codes are all of them. Raises DataError for codes and labels that do not fit
+    one another or for a class with too few examples.
+
+    >>> codes, classes = torch.tensor([[-1.0], [1.0], [0.9]]), torch.tensor([0, 1, 0])
+    >>> few = few_label_hits(nearest_neighbours(1), (codes[:2], classes[:2]), (codes, classes),
+    ...                      labels=2, repeats=1)
+    >>> few.tolist()
+    [[True, True, False]]
     """
     _check_codes(*train, *test)
     known, asked = (codes.detach().cpu().double() for codes, _ in (train, test))
     classes, truth = train[1].cpu(), test[1].cpu()
     generator = torch.Generator().manual_seed(seed)
-    accuracies = []
+    hits = []
     for _ in range(repeats):
-        drawn = balanced_draw(classes, labels, generator)
+        every = labels == len(classes)
+        drawn = slice(None) if every else balanced_draw(classes, labels, generator)
         fitted = classifier().fit(known[drawn].numpy(), classes[drawn].numpy())
-        right = fitted.predict(asked.numpy()) == truth.numpy()
-        accuracies.append(float(right.mean()))
-    return accuracies
+        hits.append(torch.from_numpy(fitted.predict(asked.numpy())) == truth)
+    return torch.stack(hits)
 
 
 def _check_options(labels: int, neighbours: int, repeats: int, metric: str) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from torch import Tensor
 
 from zoo.core.component import Component
+from zoo.data.labels import labelled_of
 from zoo.errors import UnsupportedError, ZooError
 from zoo.evaluation.results import mean_of
 from zoo.settings import Settings
@@ -99,11 +100,28 @@ def need_evidence(subject: Subject) -> None:
 
 
 def need_labels(subject: Subject) -> Tensor:
-    """The class of each example, (N,). Raises UnsupportedError where there are none."""
+    """The class of each example, (N,), -1 where it is not known.
+
+    Raises UnsupportedError where none is known.
+    """
     labels = subject.examples.labels
-    if labels is None or labels.ndim != 1 or labels.is_floating_point():
+    if labels is None or labelled_of(subject.examples) is None:
         raise UnsupportedError(
             f"the examples of {subject.data.name} have no classes; choose a dataset that has, such "
             "as 'digits'"
         )
     return labels
+
+
+def need_factors(subject: Subject) -> Tensor:
+    """The factors of each example, integers (N, L).
+
+    Raises UnsupportedError where there are no two of them.
+    """
+    factors = subject.examples.labels
+    if factors is None or factors.ndim != 2 or factors.is_floating_point() or factors.shape[1] < 2:
+        raise UnsupportedError(
+            f"the labels of {subject.data.name} are not factors, integers (N, L) with L at least "
+            "2; choose a dataset whose are, such as 'sprites'"
+        )
+    return factors

@@ -26,8 +26,8 @@ class ActiveUnits(Metric):
     def check(self, subject: Subject) -> None:
         if subject.model.code_variance is None:
             raise UnsupportedError(
-                "the priors of a hierarchy vary with the groups above, so that no variance tells "
-                "a unit in use; look at the KL of its groups instead"
+                "its prior has no one variance, in units of which a dimension of the code varies or "
+                "not; look at the rate of its groups or dimensions instead (zoo evaluate)"
             )
 
     def measure(self, subject: Subject) -> Measured:

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -38,8 +39,7 @@ class Scores:
         The error is that of the mean of the differences, example by example, or the root of the sum
         of squares of both errors where a metric has no values of examples.
         """
-        row = [outcome.measured for outcome in self.outcomes[metric]]
-        best = self.best(metric)
+        row, best = self._ranked(metric), self.best(metric)
         if best is None:
             return [None] * len(row)
         reference = row[best]
@@ -47,23 +47,23 @@ class Scores:
         return [None if each is None else difference(each, reference) for each in row]
 
     def best(self, metric: int) -> int | None:
-        """The model that a metric likes best; None where it says nothing of which is."""
-        better = self.metrics[metric].component.better
-        sign = {"lower": 1, "higher": -1}.get(better)
-        row = [outcome.measured for outcome in self.outcomes[metric]]
-        if len(self.bases(metric)) > 1:
+        """The model that a metric likes best; None where it says nothing of which is.
+
+        Of likelihoods only those of the commonest basis are ranked: others have no common scale.
+        """
+        sign = {"lower": 1, "higher": -1}.get(self.metrics[metric].component.better)
+        if sign is None:
             return None
-        known = [
-            (sign * each.value, place)
-            for place, each in enumerate(row)
-            if sign is not None and each is not None
-        ]
+        ranked = self._ranked(metric)
+        known = [(sign * each.value, n) for n, each in enumerate(ranked) if each is not None]
         return min(known)[1] if known else None
 
-    def bases(self, metric: int) -> list[str]:
-        """What the figures of a row are likelihoods of: those of several have no common scale."""
+    def _ranked(self, metric: int) -> list[Measured | None]:
+        """The figures of a row that have a common scale."""
         row = [outcome.measured for outcome in self.outcomes[metric]]
-        return sorted({each.basis for each in row if each is not None})
+        counts = Counter(each.basis for each in row if each is not None)
+        (common, _), *_ = counts.most_common(1) or [("", 0)]
+        return [each if each is not None and each.basis == common else None for each in row]
 
     def ties(self, metric: int) -> list[bool]:
         """Which models are the best, or differ from it by at most two standard errors."""
@@ -145,13 +145,22 @@ class Scores:
     def _notes(self) -> Iterator[str]:
         for (model, refusal), names in self._refusals().items():
             yield f"{model} has no {', '.join(names)}: {refusal}"
-        for row, metric in enumerate(self.metrics):
-            if len(bases := self.bases(row)) > 1:
-                yield f"{titled(metric)} cannot be ranked: some is {', some '.join(bases)}"
+        for model, basis in self._of_another_basis().items():
+            yield f"{model} is not ranked with the others: its p(x) is a {basis}"
         every = [outcome for row in self.outcomes for outcome in row if outcome.measured]
         reused = sum(outcome.reused for outcome in every)
         seconds = sum(outcome.seconds for outcome in every)
         yield f"{len(every)} figures, {reused} of them from records, {seconds:.1f} s"
+
+    def _of_another_basis(self) -> dict[str, str]:
+        """What the likelihoods of the models are that have no common scale with the others'."""
+        found: dict[str, str] = {}
+        for row in range(len(self.metrics)):
+            ranked = self._ranked(row)
+            for model, outcome, kept in zip(self.models, self.outcomes[row], ranked, strict=True):
+                if outcome.measured is not None and kept is None:
+                    found[model] = outcome.measured.basis
+        return found
 
     def _refusals(self) -> dict[tuple[str, str], list[str]]:
         """Of each model and reason the metrics that it does not have."""
@@ -199,7 +208,7 @@ def shown(measured: Measured | None, sign: str = "") -> str:
     if measured is None:
         return "-"
     value, error = measured.value, measured.stderr
-    if error is None:
+    if not error:  # not known, or a count
         return f"{value:{sign},.4g}" if abs(value) < 10_000 else f"{value:{sign},.0f}"
     digits = decimals(error)
     return f"{value:{sign}.{digits}f} ± {error:.{digits}f}"

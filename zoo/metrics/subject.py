@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Callable
 from functools import cached_property
 
@@ -14,6 +15,7 @@ from zoo.core.condition import needed_condition
 from zoo.core.model import LatentVariableModel
 from zoo.core.modes import device_of
 from zoo.data import Dataset, Examples
+from zoo.evaluation.disentanglement import Forests, forests, normalised_information
 from zoo.evaluation.evaluate import largest_batch
 from zoo.evaluation.passes import (
     FirstPass,
@@ -26,12 +28,18 @@ from zoo.evaluation.passes import (
 )
 from zoo.evaluation.representation import encode_split
 from zoo.likelihoods import InputKind
+from zoo.metrics.base import need_factors, need_labels
 from zoo.metrics.features import Classifier, classifier_of
 from zoo.metrics.features.compared import Compared, Images, Pixels, Role, compare
 from zoo.randomness import noise_of, seeded
 
 MOST_POSTERIORS = 2000
 """Of whose posteriors each code's density is computed: the square of it."""
+
+GROUPS = 10
+"""Of examples that a jackknife leaves out, one after another."""
+MOST_CODED = 10_000
+"""Of whose codes and factors a disentanglement is told."""
 
 
 class Subject:
@@ -126,6 +134,49 @@ class Subject:
     def train_codes(self) -> Tensor:
         """Those of the training split, (M, D)."""
         return encode_split(self.model, self.train, batch_size=largest_batch(self.model))
+
+    @cached_property
+    def clusters(self) -> Tensor:
+        """k-means of the codes, as many clusters as classes are known; (N,), on the CPU.
+
+        Codes have unit variance under the prior; of ten starts the best is taken.
+        """
+        from sklearn.cluster import KMeans  # slow to import
+        from sklearn.exceptions import ConvergenceWarning
+
+        labels = need_labels(self)
+        count = len(torch.unique(labels[labels >= 0]))
+        codes = self.model.space.standardized(self.codes).cpu().double().numpy()
+        with warnings.catch_warnings():
+            # Codes that are all alike make one cluster; the figures say so.
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            found = KMeans(count, n_init=10, random_state=self.seed).fit_predict(codes)
+        return torch.from_numpy(found).long()
+
+    @cached_property
+    def coded_factors(self) -> tuple[Tensor, Tensor]:
+        """The codes (M, D) and factors (M, L) of at most 10,000 examples, on the CPU."""
+        factors = need_factors(self)
+        places = self.examples.places(MOST_CODED)
+        return self.codes[places].cpu(), factors[places].cpu()
+
+    @cached_property
+    def jackknifed(self) -> list[tuple[Tensor, Tensor]]:
+        """Codes and factors: of all these examples, then without each of ten groups of them."""
+        codes, factors = self.coded_factors
+        group = torch.arange(len(codes), device="cpu") % GROUPS
+        kept = [group != each for each in range(GROUPS)]
+        return [(codes, factors), *((codes[keep], factors[keep]) for keep in kept)]
+
+    @cached_property
+    def information(self) -> list[Tensor]:
+        """That of each factor in each active dimension, (L, D), of all and without each group."""
+        return [normalised_information(*each, self.seed) for each in self.jackknifed]
+
+    @cached_property
+    def forests(self) -> Forests:
+        """What predicts the factors from the codes."""
+        return forests(*self.coded_factors, self.seed)
 
     @cached_property
     def posteriors(self) -> Tensor:

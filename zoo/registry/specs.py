@@ -48,6 +48,8 @@ class DatasetSpec(Settings):
     validation: int = Field(ge=1)
     classes: int | None = Field(None, ge=1)
     """How many the labels number, so that a model that is told them is made without the data."""
+    factors: dict[str, int] = {}
+    """What the columns of the labels are, where they are ground-truth factors: how many values."""
     options: dict[str, str] = {}
 
 

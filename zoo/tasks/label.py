@@ -12,15 +12,11 @@ from pydantic import Field
 from torch import Tensor
 
 from zoo.core.batch import Batch
-from zoo.core.condition import needed_condition
+from zoo.core.condition import refuse_told_labels
 from zoo.core.model import LatentVariableModel
-from zoo.errors import UnsupportedError
-from zoo.evaluation import few_label_accuracies
+from zoo.evaluation import few_label_accuracies, linear_probe, nearest_neighbours
 from zoo.settings import Settings
 from zoo.tasks.base import Task
-
-ITERATIONS = 1000
-"""Of the linear probe's fit, at most."""
 
 
 class Accuracy(NamedTuple):
@@ -93,12 +89,7 @@ class Label(Task):
     config: Config
 
     def check_model(self, model: LatentVariableModel) -> None:
-        told = needed_condition(model)
-        if told is not None and told.on == "labels":
-            raise UnsupportedError(
-                "this model is told the labels that are to be found, so its codes leave them out; "
-                "choose one that is told nothing, as 'gaussian-vae', or that infers them, as 'm2'"
-            )
+        refuse_told_labels(model)
 
     def measure(
         self, train: Labelled, test: Labelled, seed: int = 0, own: float | None = None
@@ -123,13 +114,9 @@ class Label(Task):
 
     def _classifiers(self, labels: int) -> dict[str, Callable[[], Any]]:
         """By name, how each is made for so many labels."""
-        from sklearn.linear_model import LogisticRegression  # slow to import
-        from sklearn.neighbors import KNeighborsClassifier
-
-        neighbours = min(self.config.neighbours, labels)
         return {
-            "neighbours": lambda: KNeighborsClassifier(neighbours, algorithm="brute"),
-            "linear probe": lambda: LogisticRegression(max_iter=ITERATIONS),
+            "neighbours": nearest_neighbours(min(self.config.neighbours, labels)),
+            "linear probe": linear_probe(),
         }
 
     def try_out(self, model: LatentVariableModel, batch: Batch) -> None:
