@@ -26,11 +26,11 @@ class Weights(Metric):
     """How many numbers a training decides."""
 
     version = 1
-    unit = "weights"
+    unit = ""
     better = "lower"
 
     def measure(self, subject: Subject) -> Measured:
-        return Measured.of_all(sum(each.numel() for each in subject.model.parameters()), 0)
+        return Measured.of_all(sum(each.numel() for each in subject.model.parameters()))
 
 
 class Operations(Metric):
@@ -47,7 +47,7 @@ class Operations(Metric):
         batch = _first(subject, 1)
         with FlopCounterMode(display=False) as counter:
             _decoded(subject, subject.model.encode(batch), batch)
-        return Measured.of_all(counter.get_total_flops(), 0)
+        return Measured.of_all(counter.get_total_flops())
 
 
 class _Time(Metric):

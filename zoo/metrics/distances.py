@@ -23,8 +23,9 @@ class FrechetDistance(OfSamples):
 
     See :func:`zoo.distributions.frechet.frechet_distance`. It is no FID, whose features are those
     of an Inception network; here the trace of S is about D, 64, for grey training images. It comes
-    out too large, the more so the fewer images there are: compare
-    figures of equally many alone, and with those of the halves. The error is that of a bootstrap.
+    out too large, the more so the fewer images there are: compare figures of equally many alone,
+    and with those of the halves. The error is that of a bootstrap, up to twice too large where the
+    distance is not far from what two halves of the data have.
     """
 
     unit = "squared, of features"

@@ -21,7 +21,7 @@ class Memorisation(OfSamples):
     """
 
     unit = "share of samples"
-    better = "lower"
+    better = "neither"  # more than new data get is copying, less is to be far from all data
     reads_training = True
 
     def compare(self, images: Compared) -> Measured:
