@@ -297,6 +297,17 @@ class TestOfModels:
         assert torch.equal(unsaid.sampled(300, "draws"), told.sampled(300, "draws"))
         assert told.sampled(7).shape == (7, 1, 8, 8) and told.sampled(700).shape[0] == 700
 
+    def test_a_model_that_infers_its_class_is_told_it_where_examples_do(self) -> None:
+        model = zoo.create("m2", dataset="digits").eval()
+        data = load_dataset("digits")
+        assert Subject(model, data).told(5) is None and Subject(model, data).sampled(5).ndim == 4
+        with pytest.raises(UnsupportedError, match="no class is asked for"):
+            metric("samples-recognised").check(Subject(model, data))
+        told = Subject(model, data.conditioned("labels"))
+        places = torch.arange(5) * 60
+        assert torch.equal(told.told(5), data.test.labels[places])  # type: ignore[arg-type, index]
+        metric("samples-recognised").check(told)
+
     def test_classes_are_recognised_where_they_are_told(self, told: Subject) -> None:
         found = metric("samples-recognised")
         found.check(told)

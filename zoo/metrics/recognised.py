@@ -28,6 +28,11 @@ class SamplesRecognised(OfSamples):
                 "this model is not told a class, so that no sample can be of the wrong one; it is "
                 "of models that are, as 'cvae' or any with condition='labels'"
             )
+        if subject.told(1) is None:
+            raise UnsupportedError(
+                "no class is asked for: the examples tell none; load them as the model is told, by "
+                "data.conditioned('labels')"
+            )
 
     def compare(self, images: Compared) -> Measured:
         asked = images.samples.classes

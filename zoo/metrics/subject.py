@@ -192,13 +192,13 @@ class Subject:
     def told(self, n: int) -> Tensor | None:
         """What ``n`` samples are told: the conditions of examples at even distances.
 
-        None for a model that is told nothing. Raises DataError where one is, and the examples have
-        no such column.
+        None for a model that is told nothing, and for one that infers what the examples do not
+        tell. Raises DataError where one must be told, and the examples have no such column.
         """
         conditioning = self.model.conditioning
-        if conditioning is None:
-            return None
         examples = self.examples
+        if conditioning is None or (examples.condition is None and not conditioning.needed):
+            return None
         if examples.condition is None:
             examples = examples.conditioned(conditioning.on)
         assert examples.condition is not None
