@@ -56,6 +56,7 @@ def test_what_a_metric_needs_is_what_it_is_refused_without() -> None:
     digits = load_dataset("digits")
     model = zoo.create("gaussian-vae", dataset=points(None), latent_dim=2)
     autoencoder = zoo.load("autoencoder-digits")
+    # Those of samples are refused for want of a classifier first.
     for name, row in ROWS.items():
         without = {
             "log p(x)": Subject(autoencoder, digits),
@@ -65,6 +66,9 @@ def test_what_a_metric_needs_is_what_it_is_refused_without() -> None:
         }
         if "factors" in row["needs"]:
             assert not refused(name, Subject(model, points(torch.arange(40).view(20, 2))))
+            continue
+        if "classifier" in row["needs"]:
+            assert refused(name, without["classes"])
             continue
         for need in ("log p(x)", "classes", "not told"):
             assert refused(name, without[need]) == (need in row["needs"]) or (
