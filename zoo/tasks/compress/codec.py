@@ -130,6 +130,6 @@ def batch_sizes(n: int) -> Iterator[int]:
 
 
 def _table(step: Step) -> Array:
-    """Its masses, (n, K)."""
-    table: Array = step.masses.flatten(0, -2).numpy()
+    """Its masses, (n, K), in float64: sums of 256 of them in float32 leave some with none."""
+    table: Array = step.masses.flatten(0, -2).double().numpy()
     return table

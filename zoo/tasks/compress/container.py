@@ -31,7 +31,7 @@ from zoo.settings import Settings
 from zoo.tasks.compress.stack import Array
 
 MAGIC = b"\x89ZOO\r\n\x1a\n"
-VERSION = 1
+VERSION = 2
 MOST_EXAMPLES = 2**16
 """Of a block: what is decoded before its checksum is compared."""
 MOST_HEADER = 2**14
