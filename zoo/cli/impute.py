@@ -88,17 +88,13 @@ def _read(path: Path, model: LatentVariableModel) -> tuple[Tensor, Tensor | None
 
 
 def _sentences(path: Path, model: LatentVariableModel) -> tuple[Tensor, Tensor | None]:
-    from zoo.modalities.text import GAP, Text
-
-    if not isinstance(model.modality, Text):
-        raise DataError(f"the model reads {model.modality.name}, no sentences; give a .npy file")
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"cannot be read as text: {error}") from error
     found = model.modality.read_gapped([line for line in lines if line.strip()])
     if found.observed is not None and found.observed.all():
-        raise DataError(f"no sentence has a gap; write {GAP} for each token that is missing")
+        raise DataError("no sentence has a gap; write _ for each token that is missing")
     return found.x, found.observed
 
 

@@ -78,6 +78,10 @@ class Modality(Component, ABC):
             return x
         return (x.to(dtype) * 255).round() / 255 if kind == "unit" and is_half(x) else x.to(dtype)
 
+    def read_gapped(self, sentences: Sequence[str]) -> Batch:
+        """Sentences of which tokens are missing; DataError where the examples are none."""
+        raise DataError(f"the model reads {self.name}, no sentences; give a .npy file")
+
     @property
     def for_likelihood(self) -> tuple[Any, ...]:
         """What a likelihood of such examples is made of beside its settings: their shape."""

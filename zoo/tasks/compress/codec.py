@@ -63,7 +63,7 @@ class Codec:
 
         likelihood = self._descend(len(symbols), choose, symbols)
         for step in self._steps(likelihood, symbols)[::-1]:
-            stack.push_symbols(symbols[step.where].flatten().numpy(), _table(step))
+            stack.push_symbols(symbols[step.where].flatten().numpy(), table_of(step))
         for grid, each in self._from_below(numbers):
             grid.push_prior(stack, each)
 
@@ -76,7 +76,7 @@ class Codec:
             return grid.latents(numbers[-1], p)
 
         def decide(step: Step) -> Tensor:
-            popped = torch.from_numpy(stack.pop_symbols(_table(step)))
+            popped = torch.from_numpy(stack.pop_symbols(table_of(step)))
             return popped.view(step.masses.shape[:-1])
 
         symbols = decided(self._descend(n, choose), self.highest, decide).to(torch.uint8)
@@ -129,7 +129,10 @@ def batch_sizes(n: int) -> Iterator[int]:
         done += size
 
 
-def _table(step: Step) -> Array:
-    """Its masses, (n, K), in float64: sums of 256 of them in float32 leave some with none."""
-    table: Array = step.masses.flatten(0, -2).double().numpy()
+def table_of(step: Step) -> Array:
+    """Its masses, (n, K), in float64: sums of 256 of them in float32 leave some with none.
+
+    In one piece: constriction reads others as if they were.
+    """
+    table: Array = step.masses.flatten(0, -2).double().contiguous().numpy()
     return table
