@@ -18,6 +18,7 @@ from zoo.errors import ConfigError
 from zoo.metrics import Measured, Outcome, Records, Scores, Subject, measure_all
 from zoo.metrics.records import Key
 from zoo.metrics.run import key_of
+from zoo.registry import registry
 
 MODEL = "gaussian-vae-digits"
 TWO = [MODEL, "beta-vae-digits"]
@@ -62,6 +63,14 @@ class TestWhatAKeyHolds:
         before = key("nll")
         monkeypatch.setattr(Selected.parse("metrics", "nll").component, "version", 99)
         assert key("nll").path != before.path
+
+    def test_another_classifier_changes_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        before = key("precision")
+        spec = registry().classifiers["classifier-digits"]
+        other = {"classifier-digits": spec.model_copy(update={"sha256": "0" * 64})}
+        found = registry().model_copy(update={"classifiers": other})
+        monkeypatch.setattr("zoo.metrics.features.files.registry", lambda: found)
+        assert key("precision").path != before.path
 
     def test_a_model_in_memory_has_none(self) -> None:
         assert key_of(subject(identity=None), Selected.parse("metrics", "nll")) is None

@@ -85,6 +85,13 @@ class Metric(Component, ABC):
         Asked before anything is computed.
         """
 
+    def depends_on(self, subject: Subject) -> dict[str, str]:
+        """What else its figure depends on, beside model, data, settings and protocol; by name.
+
+        No model is loaded for it.
+        """
+        return {}
+
     @abstractmethod
     def measure(self, subject: Subject) -> Measured:
         """The figure. The caller has seen to it that nothing keeps a graph or changes the model."""

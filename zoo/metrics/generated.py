@@ -10,6 +10,7 @@ from torch import Tensor
 
 from zoo.errors import DataError, UnsupportedError
 from zoo.metrics.base import Measured, Metric
+from zoo.metrics.features import sha256_of_classifier
 from zoo.metrics.features.compared import Compared, Pixels, Role
 from zoo.metrics.subject import Subject
 from zoo.settings import Settings
@@ -55,6 +56,9 @@ class OfSamples(Metric):
             subject.told(1)
         except DataError as error:
             raise UnsupportedError(f"samples are to be told what examples are: {error}") from error
+
+    def depends_on(self, subject: Subject) -> dict[str, str]:
+        return {"classifier": sha256_of_classifier(subject.data)}
 
     def measure(self, subject: Subject) -> Measured:
         return self.measure_as(subject, "model")

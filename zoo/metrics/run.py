@@ -56,6 +56,7 @@ def key_of(subject: Subject, metric: Selected[Metric]) -> Key | None:
     }
     if cls.samples_matter:
         protocol["samples"] = subject.samples
+    protocol |= metric.build().depends_on(subject)
     return Key(subject.identity, "+".join(digests), metric.dump(), cls.version, protocol)
 
 

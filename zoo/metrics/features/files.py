@@ -74,6 +74,12 @@ def classifier_of(data: Dataset) -> Classifier:
     )
 
 
+def sha256_of_classifier(data: Dataset) -> str:
+    """Of the file that :func:`classifier_of` reads; empty where there is none."""
+    known = registry().classifiers.values()
+    return next((spec.sha256 for spec in known if spec.dataset == data.name), "")
+
+
 def _config_of(file: Any, path: Path) -> ClassifierConfig:
     text = (file.metadata() or {}).get(_KEY)
     try:
