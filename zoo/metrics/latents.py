@@ -27,7 +27,7 @@ class ActiveUnits(Metric):
         if subject.model.code_variance is None:
             raise UnsupportedError(
                 "its prior has no one variance, in units of which a dimension of the code could "
-                "vary or not; look at the rate of its groups instead (zoo evaluate)"
+                "vary or not; use the KL of its groups instead (zoo evaluate)"
             )
 
     def measure(self, subject: Subject) -> Measured:

@@ -18,7 +18,7 @@ from zoo.errors import UnsupportedError
 from zoo.metrics.base import Measured, Metric
 from zoo.metrics.records import Key, Records
 from zoo.metrics.subject import Subject
-from zoo.randomness import GENERATORS
+from zoo.randomness import seeded
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,8 @@ def _outcome(subject: Subject, metric: Selected[Metric], records: Records | None
     started = time.monotonic()
     built = metric.build()
     try:
-        with GENERATORS, torch.no_grad(), evaluation_mode(subject.model):
+        model, noise = subject.model, seeded(subject.seed, subject.device)
+        with noise, torch.no_grad(), evaluation_mode(model):
             built.check(subject)
             measured = built.measure(subject)
     except UnsupportedError as error:

@@ -14,11 +14,13 @@ out on every variant.
 """
 
 from zoo.testing.checks import Check, check_variant, checks_of
+from zoo.testing.metrics import check_metric
 from zoo.testing.tasks import TaskCheck, check_task, task_checks_of
 
 __all__ = [
     "Check",
     "TaskCheck",
+    "check_metric",
     "check_task",
     "check_variant",
     "checks_of",
