@@ -27,6 +27,7 @@ LINES = {
     "continuous_bernoulli.py": 30,
     "batch_norm_conv.py": 40,
     "class_conditional.yaml": 5,
+    "sharpness.py": 40,
 }
 """At most, as the guide for contributors says."""
 COMPOSED: tuple[tuple[str, dict[str, Any]], ...] = (
@@ -62,6 +63,10 @@ def checks() -> list[Any]:
 @pytest.mark.parametrize("check", checks())
 def test_contract(check: zoo.testing.Check) -> None:
     check()
+
+
+def test_a_metric_of_one_s_own_keeps_the_contract() -> None:
+    zoo.testing.check_metric("sharpness")
 
 
 @pytest.mark.parametrize(("file", "most"), LINES.items())
