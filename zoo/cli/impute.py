@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from zoo.core.model import LatentVariableModel
+    from zoo.modalities.text import Text
 
 SUFFIXES = (".npy", ".npz", ".png", ".csv", ".txt")
 
@@ -88,15 +89,15 @@ def _read(path: Path, model: LatentVariableModel) -> tuple[Tensor, Tensor | None
 
 
 def _sentences(path: Path, model: LatentVariableModel) -> tuple[Tensor, Tensor | None]:
-    from zoo.modalities.text import GAP, Text
+    from zoo.modalities.text import GAP
 
-    if not isinstance(model.modality, Text):
+    if model.modality.name != "text":
         raise DataError(f"the model reads {model.modality.name}, no sentences; give a .npy file")
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"cannot be read as text: {error}") from error
-    found = model.modality.read_gapped([line for line in lines if line.strip()])
+    found = cast("Text", model.modality).read_gapped([line for line in lines if line.strip()])
     if found.observed is not None and found.observed.all():
         raise DataError(f"no sentence has a gap; write {GAP} for each token that is missing")
     return found.x, found.observed
@@ -123,17 +124,22 @@ def _array(path: Path) -> Tensor:
     import torch
 
     if path.suffix == ".png":
-        from PIL import Image
+        from zoo.data.images import decode
 
-        with Image.open(path) as picture:
-            pixels = torch.from_numpy(np.array(picture))
-        return (pixels[None] if pixels.ndim == 2 else pixels.movedim(-1, 0))[None]
+        return decode(_content(path), "the file")[None]
     from zoo.data.numpy_files import read_arrays
 
     arrays = read_arrays(path, lambda names: None)
     if len(arrays) != 1:
         raise DataError(f"holds {', '.join(arrays)}; give a file of one array")
     return torch.from_numpy(np.ascontiguousarray(*arrays.values()))
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise DataError(f"cannot be read: {error.strerror}") from error
 
 
 def _read_mask(path: Path, x: Tensor) -> Tensor:
