@@ -26,8 +26,8 @@ class ActiveUnits(Metric):
     def check(self, subject: Subject) -> None:
         if subject.model.code_variance is None:
             raise UnsupportedError(
-                "its prior has no one variance, in units of which a dimension of the code varies or "
-                "not; look at the rate of its groups or dimensions instead (zoo evaluate)"
+                "its prior has no one variance, in units of which a dimension of the code varies "
+                "or not; look at the rate of its groups or dimensions instead (zoo evaluate)"
             )
 
     def measure(self, subject: Subject) -> Measured:
