@@ -324,6 +324,23 @@ class TestTheCommand:
         assert done.returncode == 2
         assert "one mask for all of them, or one for each" in done.stderr
 
+    @pytest.mark.parametrize(
+        ("content", "said"), [(None, "No such file"), (b"no picture", "cannot be read as an image")]
+    )
+    def test_a_picture_that_is_none(self, content: bytes | None, said: str, tmp_path: Path) -> None:
+        if content is not None:
+            (tmp_path / "x.png").write_bytes(content)
+        done = self.run(tmp_path, "gaussian-vae-digits", "x.png", "out.npy")
+        assert done.returncode == 2
+        assert done.stderr.startswith("error: x.png: ") and said in done.stderr
+
+
+def test_a_number_is_no_example() -> None:
+    with pytest.raises(DataError, match="x must be an array or a tensor of examples"):
+        zoo.impute("gaussian-vae-digits", torch.nan)
+    with pytest.raises(ConfigError, match="seed must be 0 to"):
+        zoo.impute("gaussian-vae-digits", torch.full((1, 1, 8, 8), torch.nan), seed=2**80)
+
 
 @pytest.mark.parametrize("variant", ["tabular-vae"])
 def test_columns_with_values_are_filled_with_values(variant: str) -> None:

@@ -7,14 +7,16 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 import zoo
+from zoo.cli.metrics import _folded
 from zoo.core.component import Selected
-from zoo.errors import ConfigError
+from zoo.errors import ConfigError, DataError, ZooError
 from zoo.metrics import Measured, Outcome, Records, Scores, Subject, measure_all
 from zoo.metrics.records import Key
 from zoo.metrics.run import key_of
@@ -104,6 +106,17 @@ class TestReading:
         records.write(key(), Measured(1.0), 0.1)
         assert records.read(key()) == Measured(1.0)
 
+    def test_whatever_byte_is_damaged(self, tmp_path: Path) -> None:
+        """An archive can be wrong in many ways: its stream, its method, a flag of encryption."""
+        records, measured = Records(tmp_path), Measured.of_each("x", torch.randn(20))
+        records.write(key(), measured, 0.1)
+        path = tmp_path / key().path
+        whole = path.read_bytes()
+        for place in range(len(whole)):
+            path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x55]) + whole[place + 1 :])
+            found = records.read(key())
+            assert found is None or found.value == measured.value
+
     def test_a_record_under_another_s_name_is_none(self, tmp_path: Path) -> None:
         records = Records(tmp_path)
         records.write(key(), Measured(1.0), 0.1)
@@ -132,6 +145,13 @@ class TestMeasuring:
         assert [each.measured and each.measured.value for each in first] == [
             each.measured and each.measured.value for each in second
         ]
+
+    def test_a_figure_that_cannot_be_recorded_is_not_lost(self, tmp_path: Path) -> None:
+        (tmp_path / "file").touch()
+        for folder in (tmp_path / "file", tmp_path / "file" / "below"):
+            found = zoo.measure(MODEL, ["elbo"], examples=20, records=folder)
+            assert found.outcomes[0][0].measured is not None
+            assert f"1 figures could not be recorded: {folder}: Not a directory" in str(found)
 
     def test_a_deleted_record_changes_nothing_but_time(self, tmp_path: Path) -> None:
         def found() -> Scores:
@@ -224,3 +244,57 @@ class TestScores:
     def test_what_is_asked_wrongly(self, given: dict[str, object], words: str) -> None:
         with pytest.raises((ConfigError, zoo.ZooError), match=words):
             zoo.measure(MODEL, **given)  # type: ignore[arg-type]
+
+
+class TestAskedWrongly:
+    @pytest.mark.parametrize(
+        ("metrics", "said"),
+        [(5, "give a list of metrics, got 5"), ({"name": "knn"}, "for one as"),
+         (b"elbo", "for one as"), ([], "no metric is named"), (iter([]), "no metric is named")],
+    )  # fmt: skip
+    def test_what_is_no_list_of_metrics(self, metrics: Any, said: str) -> None:
+        with pytest.raises(ConfigError, match=said):
+            zoo.measure(MODEL, metrics, examples=20)
+
+    def test_names_that_are_no_text(self) -> None:
+        with pytest.raises(ConfigError, match="name models by text, got 1"):
+            zoo.measure({1: MODEL}, ["elbo"])  # type: ignore[dict-item]
+
+    @pytest.mark.parametrize("wrong", [-1, 2**63, 2**80])
+    def test_a_seed_that_generators_do_not_take(self, wrong: int) -> None:
+        with pytest.raises(ConfigError, match="seed must be 0 to"):
+            zoo.measure(MODEL, ["elbo"], seed=wrong)
+
+    def test_one_example_has_no_error(self) -> None:
+        with pytest.raises(DataError, match="at least 2 examples, got 1"):
+            zoo.measure(MODEL, ["elbo"], examples=1)
+
+    def test_a_long_seed_is_one_for_all_metrics(self, tmp_path: Path) -> None:
+        """scikit-learn takes 32 bits."""
+        found = zoo.measure(MODEL, ["ari"], examples=50, seed=2**63 - 1, records=tmp_path)
+        assert found.outcomes[0][0].measured is not None
+
+    @pytest.mark.parametrize("metric", ["ari", "recall", "active-units", "squared-error"])
+    def test_a_diverged_model_is_named(self, metric: str) -> None:
+        model = zoo.load(MODEL)
+        with torch.no_grad():
+            next(model.parameters()).fill_(torch.nan)
+        with pytest.raises(ZooError, match="mine has weights that are not finite"):
+            zoo.measure({"mine": model}, [metric], dataset="digits", examples=50)
+
+
+def test_wide_tables_are_folded_each_by_itself() -> None:
+    names = [f"a-model-with-a-long-name-{n}" for n in range(20)]
+    found = zoo.measure(dict.fromkeys(names, MODEL), ["elbo", "rate"], examples=20, records=False)
+    lines = _folded(str(found), 90).split("\n")
+    assert max(map(len, lines)) <= 90
+    assert all(sum(name in line.split() for line in lines) == 2 for name in names)
+    assert _folded(str(found), 10_000) == str(found)
+
+
+def test_a_file_of_figures_that_cannot_be_written(tmp_path: Path) -> None:
+    for path, said in ((tmp_path, "no regular file"), (tmp_path / "no" / "x", "no folder")):
+        asked = ["measure", MODEL, "--metric", "elbo", "--examples", "20", "--csv", str(path)]
+        done = subprocess.run([sys.executable, "-m", "zoo", *asked], capture_output=True, text=True)
+        assert done.returncode == 2
+        assert done.stderr.startswith("error: --csv") and said in done.stderr

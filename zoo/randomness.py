@@ -35,6 +35,15 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
         yield
 
 
+def short_seed(seed: int) -> int:
+    """A seed for scikit-learn, which takes 32 bits: one that has no more is itself.
+
+    >>> short_seed(7), short_seed(2**32 + 7)
+    (7, 7)
+    """
+    return seed % 2**32
+
+
 def noise_of(
     generator: torch.Generator | None, device: torch.device
 ) -> AbstractContextManager[None]:

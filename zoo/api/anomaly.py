@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import torch
 
-from zoo.api.arguments import plain, whole_number
+from zoo.api.arguments import plain, seed_number, whole_number
 from zoo.api.source import Opened, Source, opened
 from zoo.core.component import Selected
 from zoo.data import Dataset, Examples, load_for_model
@@ -75,7 +75,7 @@ def anomaly(
     >>> found.flagged(alpha=0.01)
     tensor([False, False, False, False, False,  True,  True,  True,  True,  True])
     """
-    task: AnomalyDetection = _task(score, whole_number("seed", seed))
+    task: AnomalyDetection = _task(score, seed_number(seed))
     count = whole_number("calibration_examples", calibration_examples)
     if count < 1:
         raise ConfigError(f"calibration_examples must be at least 1, got {count}")

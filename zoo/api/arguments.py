@@ -24,6 +24,18 @@ def whole_number(option: str, value: object) -> int:
         raise ConfigError(f"{option} must be a whole number, got {value!r:.100}") from None
 
 
+def seed_number(value: object) -> int:
+    """``value`` as a seed that all generators take; ConfigError for another.
+
+    >>> seed_number(np.int64(3))
+    3
+    """
+    seed = whole_number("seed", value)
+    if not 0 <= seed < 2**63:
+        raise ConfigError(f"seed must be 0 to 2^63 - 1, got {seed}")
+    return seed
+
+
 def plain(value: Any) -> Any:
     """``value`` as a configuration file can hold it, whatever it is nested in.
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from zoo.api.arguments import plain, whole_number
+from zoo.api.arguments import plain, seed_number
 from zoo.api.source import Opened, Source, dataset_for, opened
 from zoo.api.train import Option
 from zoo.core.batch import Batch
@@ -65,7 +65,7 @@ def draw(
     check_split(split)
     drawing = _drawing(kind, plain(options))
     entry = opened(source, device)
-    model, seed = entry.model, whole_number("seed", seed)
+    model, seed = entry.model, seed_number(seed)
     show = _show(model, decoding)
     with torch.no_grad(), evaluation_mode(model), seeded(seed, device_of(model)):
         drawing.check_model(model)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from zoo.api.arguments import whole_number
+from zoo.api.arguments import seed_number, whole_number
 from zoo.api.source import Source, opened
 from zoo.core.batch import Batch
 from zoo.core.condition import as_condition
@@ -54,7 +54,7 @@ def impute(
     values = _tensor(x, place, "x")
     mask = None if observed is None else _tensor(observed, place, "observed")
     batch = Batch(values, as_condition(model, condition, len(values)), mask)
-    generator = torch.Generator().manual_seed(whole_number("seed", seed))
+    generator = torch.Generator().manual_seed(seed_number(seed))
     if draws is None:
         return task.best_guess(model, batch, generator)
     return task.draw(model, batch, whole_number("draws", draws), generator)
@@ -63,8 +63,13 @@ def impute(
 def _tensor(given: object, device: torch.device, what: str) -> Tensor:
     """An array as a tensor. Raises DataError for what is none."""
     try:
-        return torch.as_tensor(given, device=device)
+        found = torch.as_tensor(given, device=device)
     except (TypeError, ValueError, RuntimeError) as error:
-        raise DataError(
-            f"{what} must be an array or a tensor of examples, got {given!r:.100}"
-        ) from error
+        raise _no_examples(given, what) from error
+    if not found.ndim:
+        raise _no_examples(given, what)
+    return found
+
+
+def _no_examples(given: object, what: str) -> DataError:
+    return DataError(f"{what} must be an array or a tensor of examples, got {given!r:.100}")

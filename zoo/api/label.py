@@ -7,7 +7,7 @@ from typing import cast
 
 import torch
 
-from zoo.api.arguments import plain, whole_number
+from zoo.api.arguments import plain, seed_number
 from zoo.api.source import Source, dataset_for, opened
 from zoo.core.component import Selected
 from zoo.core.model import LatentVariableModel
@@ -50,7 +50,7 @@ def label(
     counts = list(counts) if isinstance(counts, Sequence) else [counts]
     options = plain({"labels": counts, "draws": draws, "neighbours": neighbours})
     task: Label = Selected.parse("tasks", {"name": "label", **options}).build()
-    entry, seed = opened(source, device), whole_number("seed", seed)
+    entry, seed = opened(source, device), seed_number(seed)
     task.check_model(entry.model)
     data = dataset_for(entry, dataset, data_root, image_channels=image_channels)
     train, test = (labelled(data, split) for split in ("train", "test"))

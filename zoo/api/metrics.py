@@ -11,14 +11,14 @@ from typing import Any, TypeAlias
 import torch
 from torch import nn
 
-from zoo.api.arguments import whole_number
+from zoo.api.arguments import seed_number, whole_number
 from zoo.api.load import file_of
 from zoo.api.source import Source, dataset_for, named_apart, refuse_different_datasets, unwrapped
 from zoo.core.component import Selected
 from zoo.core.model import LatentVariableModel, ModelConfig
 from zoo.data.partition import check_split
 from zoo.devices import existing_device
-from zoo.errors import ConfigError
+from zoo.errors import ConfigError, DataError, ZooError
 from zoo.files import as_path, sha256
 from zoo.mappings import merge
 from zoo.metrics import Metric, Records, Scores, Subject, measure_all
@@ -88,6 +88,7 @@ def measure(
             seed=protocol.seed,
             progress=None if progress is None else partial(progress, entry.name),
         )
+        _refuse_too_few(subject)
         columns.append(measure_all(subject, chosen, kept))
     title = f"{benchmark or subject.data.name}: {protocol.split}, K = {protocol.samples}"
     rows = tuple(zip(*columns, strict=True))
@@ -120,12 +121,36 @@ def _entries(
 def _entry(name: str, source: Source, device: torch.device) -> _Entry:
     if isinstance(source, nn.Module):
         model = unwrapped(source)
-        return _Entry(name, lambda: model, model.config)
+        return _Entry(name, lambda: _sound(name, model), model.config)
     path = file_of(source.directory if isinstance(source, Run) else source)
     metadata = checkpoint.read_metadata(path)
     config = checkpoint.resolved(metadata, path)[1]
-    load = partial(checkpoint.load, path, device=device)
-    return _Entry(name, load, config, metadata, sha256(path))
+    return _Entry(
+        name,
+        lambda: _sound(name, checkpoint.load(path, device=device)),
+        config,
+        metadata,
+        sha256(path),
+    )
+
+
+def _sound(name: str, model: LatentVariableModel) -> LatentVariableModel:
+    """A model whose weights are finite: of others some metrics would say something."""
+    if all(weight.isfinite().all() for weight in model.parameters()):
+        return model
+    raise ZooError(
+        f"{name} has weights that are not finite: its file is damaged, or the training diverged"
+    )
+
+
+def _refuse_too_few(subject: Subject) -> None:
+    there = len(getattr(subject.data, subject.split))
+    asked = there if subject.limit is None else min(there, subject.limit)
+    if asked < 2:
+        raise DataError(
+            f"a standard error needs at least 2 examples, got {asked} of "
+            f"{subject.data.name}/{subject.split}; take more of them, another split, or more data"
+        )
 
 
 def _protocol(
@@ -136,6 +161,8 @@ def _protocol(
     if benchmark is not None and dataset is not None:
         raise ConfigError("give either a benchmark or a dataset to measure on, not both")
     changed = {key: whole_number(key, value) for key, value in given.items() if value is not None}
+    if seed := changed.get("seed"):
+        seed_number(seed)
     if benchmark is None:
         spec = BenchmarkSpec(summary="", dataset="", split=split)
     else:
@@ -146,9 +173,14 @@ def _protocol(
 def _chosen(
     metrics: Iterable[MetricName] | None, protocol: BenchmarkSpec
 ) -> list[Selected[Metric]]:
-    if isinstance(metrics, str):
-        raise ConfigError(f"give a list of metrics, for one as [{metrics!r}]")
-    chosen = [Selected.parse("metrics", each) for each in metrics or protocol.metrics]
+    if isinstance(metrics, str | bytes | Mapping):
+        raise ConfigError(f"give a list of metrics, for one as [{metrics!r:.100}]")
+    if metrics is not None and not isinstance(metrics, Iterable):
+        raise ConfigError(f"give a list of metrics, got {metrics!r:.100}")
+    asked = list(protocol.metrics if metrics is None else metrics)
+    if not asked:
+        raise ConfigError("no metric is named; leave them out for those of the benchmark")
+    chosen = [Selected.parse("metrics", each) for each in asked]
     if len(set(chosen)) < len(chosen):
         raise ConfigError("the same metric is asked for twice; name each with its settings once")
     return chosen

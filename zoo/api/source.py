@@ -124,6 +124,8 @@ def named_apart(sources: Sequence[Source] | Mapping[str, Source]) -> Mapping[str
     if not sources:
         raise ConfigError("nothing to compare: name at least one model")
     if isinstance(sources, Mapping):
+        if wrong := [name for name in sources if not isinstance(name, str)]:
+            raise ConfigError(f"name models by text, got {wrong[0]!r:.100} as a name")
         return sources
     return dict(zip(_told_apart([_own_name(each) for each in sources]), sources, strict=True))
 

@@ -119,17 +119,22 @@ def _array(path: Path) -> Tensor:
     import torch
 
     if path.suffix == ".png":
-        from PIL import Image
+        from zoo.data.images import decode
 
-        with Image.open(path) as picture:
-            pixels = torch.from_numpy(np.array(picture))
-        return (pixels[None] if pixels.ndim == 2 else pixels.movedim(-1, 0))[None]
+        return decode(_content(path), "the file")[None]
     from zoo.data.numpy_files import read_arrays
 
     arrays = read_arrays(path, lambda names: None)
     if len(arrays) != 1:
         raise DataError(f"holds {', '.join(arrays)}; give a file of one array")
     return torch.from_numpy(np.ascontiguousarray(*arrays.values()))
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise DataError(f"cannot be read: {error.strerror}") from error
 
 
 def _read_mask(path: Path, x: Tensor) -> Tensor:

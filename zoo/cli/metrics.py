@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -22,10 +23,11 @@ from zoo.cli.options import (
     metric_names,
     source_names,
 )
-from zoo.cli.output import say
+from zoo.cli.output import folded, say
 from zoo.cli.settings import parse_part
 from zoo.errors import ConfigError
 from zoo.files import write_atomically
+from zoo.metrics import Scores
 
 
 @app.command(epilog="Example: zoo measure gaussian-vae-digits beta-vae-digits --metric elbo")
@@ -73,8 +75,8 @@ def measure(
     computed. The best of a row is marked by a star, and with it all that are within two standard
     errors of the difference.
     """
-    if csv is not None and not csv.parent.is_dir():
-        raise ConfigError(f"--csv {csv}: there is no folder {csv.parent}")
+    if csv is not None:
+        _check_writable(csv)
     scores = zoo.measure(
         sources,
         [parse_part("--metric", each) for each in metric] if metric else None,
@@ -89,11 +91,45 @@ def measure(
         device=device,
         progress=_told if sys.stderr.isatty() else None,
     )
+    _show(scores, as_json)
+    for line in filter(None, (scores.unrecorded, scores.effort)):
+        typer.echo(line, err=True)
     if csv is not None:
-        write_atomically(csv, scores.to_csv().encode())
-        say("the figures", csv)
-    typer.echo(scores.to_json() if as_json else scores)
-    typer.echo(scores.effort, err=True)
+        _write(csv, scores.to_csv())
+
+
+def _check_writable(csv: Path) -> None:
+    """Before anything is computed."""
+    if not csv.parent.is_dir():
+        raise ConfigError(f"--csv {csv}: there is no folder {csv.parent}")
+    if csv.exists() and not csv.is_file():
+        raise ConfigError(f"--csv {csv}: exists and is no regular file")
+
+
+def _write(csv: Path, text: str) -> None:
+    try:
+        write_atomically(csv, text.encode())
+    except OSError as error:
+        raise ConfigError(f"--csv {csv}: cannot write it: {error.strerror}") from error
+    say("the figures", csv)
+
+
+def _show(scores: Scores, as_json: bool) -> None:
+    """On a narrow terminal the tables are folded between columns."""
+    if as_json:
+        typer.echo(scores.to_json())
+    elif sys.stdout.isatty():
+        typer.echo(_folded(str(scores), shutil.get_terminal_size().columns))
+    else:
+        typer.echo(scores)
+
+
+def _folded(text: str, width: int) -> str:
+    """Each of several tables folded by itself."""
+    parts = text.split("\n\n")
+    return "\n\n".join(
+        folded(f"{part}\n", width).rstrip() if "\n--" in part else part for part in parts
+    )
 
 
 def _told(model: str, done: int, total: int) -> None:

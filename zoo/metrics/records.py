@@ -11,7 +11,9 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import math
 import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -28,8 +30,13 @@ FORMAT = 1
 PACKAGED = Path(__file__).parents[2] / "checkpoints" / "records"
 """Those of released models."""
 FIGURE = ("value", "stderr", "monte_carlo", "basis")
-UNREADABLE = (OSError, zipfile.BadZipFile, KeyError, ValueError, TypeError, EOFError)
-"""What a damaged file raises: ValueError is also that of JSON and of settings that do not fit."""
+UNREADABLE = (
+    OSError, zipfile.BadZipFile, zlib.error, KeyError, ValueError, TypeError, EOFError, RuntimeError
+)  # fmt: skip
+"""What a damaged file raises: ValueError is also that of JSON and of settings that do not fit.
+
+RuntimeError is that of an archive that says of itself that it is encrypted, or of another kind.
+"""
 
 
 @dataclass(frozen=True)
@@ -94,6 +101,8 @@ def _read(path: Path, key: Key) -> Measured | None:
             said = json.loads(bytes(file["record"]))
             values = torch.from_numpy(file["values"])
         if Key(**said["key"]).text != key.text:
+            return None
+        if not math.isfinite(said["figure"]["value"]) or values.ndim != 1:
             return None
         return Measured(**said["figure"], values=values if len(values) else None)
     except UNREADABLE:

@@ -29,6 +29,8 @@ class Outcome:
     refusal: str | None = None
     reused: bool = False
     seconds: float = 0.0
+    unrecorded: str | None = None
+    """Why it could not be kept, where it could not."""
 
 
 def measure_all(
@@ -74,9 +76,20 @@ def _outcome(subject: Subject, metric: Selected[Metric], records: Records | None
     except UnsupportedError as error:
         return Outcome(refusal=str(error))
     seconds = time.monotonic() - started
-    if records is not None and key is not None:
-        records.write(key, measured, seconds)
-    return Outcome(measured, seconds=seconds)
+    unrecorded = None if records is None else _unrecorded(records, key, measured, seconds)
+    return Outcome(measured, seconds=seconds, unrecorded=unrecorded)
+
+
+def _unrecorded(
+    records: Records, key: Key | None, measured: Measured, seconds: float
+) -> str | None:
+    """Why a figure could not be kept: it is worth no less for that."""
+    try:
+        if key is not None:
+            records.write(key, measured, seconds)
+    except OSError as error:
+        return f"{records.folder}: {error.strerror or error}"
+    return None
 
 
 def _digest(split: Examples) -> str:

@@ -156,6 +156,12 @@ class Scores:
         for model, basis in self._of_another_basis().items():
             yield f"{model} is not ranked with the others: its p(x) is a {basis}"
 
+    @property
+    def unrecorded(self) -> str:
+        """How many figures could not be kept, and why; empty where all could."""
+        row = [each.unrecorded for row in self.outcomes for each in row if each.unrecorded]
+        return f"{len(row)} figures could not be recorded: {row[0]}" if row else ""
+
     def _of_another_basis(self) -> dict[str, str]:
         """What the likelihoods of the models are that have no common scale with the others'."""
         found: dict[str, str] = {}
@@ -228,8 +234,9 @@ def decimals(error: float) -> int:
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> str:
-    """Cells under one another, the first of each row to the left."""
+    """Cells under one another, the first of each row to the left; a rule is under the header."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    rows = [rows[0], ["-" * max(width, 2) for width in widths], *rows[1:]]
     lines = (
         [cell.rjust(width) if n else cell.ljust(width) for n, (cell, width) in enumerate(pairs)]
         for pairs in (list(zip(row, widths, strict=True)) for row in rows)

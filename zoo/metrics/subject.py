@@ -31,7 +31,7 @@ from zoo.likelihoods import InputKind
 from zoo.metrics.base import need_factors, need_labels
 from zoo.metrics.features import Classifier, classifier_of
 from zoo.metrics.features.compared import Compared, Images, Pixels, Role, compare
-from zoo.randomness import noise_of, seeded
+from zoo.randomness import noise_of, seeded, short_seed
 
 MOST_POSTERIORS = 2000
 """Of whose posteriors each code's density is computed: the square of it."""
@@ -150,7 +150,7 @@ class Subject:
         with warnings.catch_warnings():
             # Codes that are all alike make one cluster; the figures say so.
             warnings.simplefilter("ignore", ConvergenceWarning)
-            found = KMeans(count, n_init=10, random_state=self.seed).fit_predict(codes)
+            found = KMeans(count, n_init=10, random_state=short_seed(self.seed)).fit_predict(codes)
         return torch.from_numpy(found).long()
 
     @cached_property

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from zoo.evaluation.disentanglement.checked import checked
+from zoo.randomness import short_seed
 
 BINS = 20
 NEIGHBOURS = 10
@@ -55,7 +56,7 @@ def normalised_information(codes: Tensor, factors: Tensor, seed: int = 0) -> Ten
     ranges = codes.amax(0) - codes.amin(0)
     z = codes[:, (ranges > ACTIVE * ranges.max()) | (ranges.max() == 0)].numpy()
     told = [
-        mutual_info_classif(z, v.numpy(), n_neighbors=NEIGHBOURS, random_state=seed)
+        mutual_info_classif(z, v.numpy(), n_neighbors=NEIGHBOURS, random_state=short_seed(seed))
         for v in factors.T
     ]
     return torch.stack([torch.from_numpy(row) for row in told]) / entropies(factors)[:, None]

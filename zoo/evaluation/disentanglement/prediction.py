@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from zoo.evaluation.disentanglement.checked import checked, halves
+from zoo.randomness import short_seed
 
 TREES = 50
 LEAST_LEAF = 3
@@ -56,7 +57,7 @@ def _thresholds(z: Tensor, v: Tensor, z_judged: Tensor, v_judged: Tensor, seed: 
 
     leaves = max(2, len(torch.unique(v)))
     tree = DecisionTreeClassifier(
-        max_leaf_nodes=leaves, class_weight="balanced", random_state=seed
+        max_leaf_nodes=leaves, class_weight="balanced", random_state=short_seed(seed)
     ).fit(z[:, None].numpy(), v.numpy())
     right = torch.from_numpy(tree.predict(z_judged[:, None].numpy())) == v_judged
     of_each = v_judged.bincount().double()
@@ -84,7 +85,9 @@ def forests(codes: Tensor, factors: Tensor, seed: int = 0) -> Forests:
     fitted, judged = halves(len(codes), seed)
     importance, explained = [], []
     for v in factors.T.double():
-        forest = RandomForestRegressor(TREES, min_samples_leaf=LEAST_LEAF, random_state=seed)
+        forest = RandomForestRegressor(
+            TREES, min_samples_leaf=LEAST_LEAF, random_state=short_seed(seed)
+        )
         forest.fit(codes[fitted].numpy(), v[fitted].numpy())
         importance.append(torch.from_numpy(forest.feature_importances_))
         error = torch.from_numpy(forest.predict(codes[judged].numpy())) - v[judged]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from zoo.randomness import short_seed
 from zoo.tasks.anomaly.baselines.base import AnomalyBaseline, Vectors
 
 
@@ -21,7 +22,7 @@ class IsolationForestBaseline(AnomalyBaseline):
     def fit(self, normal: Vectors, seed: int) -> Any:
         from sklearn.ensemble import IsolationForest
 
-        return IsolationForest(random_state=seed).fit(normal)
+        return IsolationForest(random_state=short_seed(seed)).fit(normal)
 
     def scores(self, detector: Any, x: Vectors) -> Vectors:
         found: Vectors = -detector.score_samples(x)
