@@ -25,9 +25,10 @@ import torch
 from zoo.environment import cache_folder
 from zoo.files import write_atomically
 from zoo.metrics.base import Measured
+from zoo.registry import packaged_root
 
 FORMAT = 1
-PACKAGED = Path(__file__).parents[2] / "checkpoints" / "records"
+PACKAGED = packaged_root() / "checkpoints" / "records"
 """Those of released models."""
 FIGURE = ("value", "stderr", "monte_carlo", "basis")
 UNREADABLE = (
