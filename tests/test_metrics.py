@@ -74,3 +74,15 @@ def test_what_an_autoencoder_has_not_is_refused() -> None:
         with pytest.raises(UnsupportedError, match="gaussian-vae"):
             measured(name, subject)
     assert measured("distortion", subject).value > 0
+
+
+def test_pixels_of_another_size_are_another_basis() -> None:
+    """More pixels cost more nats: a model of smaller images is no better for it."""
+    bases = set()
+    for size in (6, 8):
+        data = load_dataset("digits", image_size=size)
+        model = zoo.create("gaussian-vae", dataset=data, latent_dim=2).eval()
+        basis = measured("nll", Subject(model, data, samples=2, examples=10)).basis
+        assert f"1 x {size} x {size}" in basis
+        bases.add(basis)
+    assert len(bases) == 2

@@ -18,7 +18,7 @@ from zoo.cli.metrics import _folded
 from zoo.core.component import Selected
 from zoo.errors import ConfigError, DataError, ZooError
 from zoo.metrics import Measured, Outcome, Records, Scores, Subject, measure_all
-from zoo.metrics.records import Key
+from zoo.metrics.records import PACKAGED, Key
 from zoo.metrics.run import key_of
 from zoo.registry import registry
 
@@ -298,3 +298,48 @@ def test_a_file_of_figures_that_cannot_be_written(tmp_path: Path) -> None:
         done = subprocess.run([sys.executable, "-m", "zoo", *asked], capture_output=True, text=True)
         assert done.returncode == 2
         assert done.stderr.startswith("error: --csv") and said in done.stderr
+
+
+SHARED = Path(__file__).parents[2] / "shared" / "data"
+SHIPPED = sorted(PACKAGED.rglob("*.npz"))
+
+
+def test_released_models_have_records() -> None:
+    assert {path.parent.name for path in SHIPPED} >= {
+        registry().checkpoints[name].sha256[:16] for name in ("nvae-lite-mnist", "univae-mnist")
+    }
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_a_shipped_record_is_whole_of_a_released_file_and_of_this_version(path: Path) -> None:
+    with np.load(path, allow_pickle=False) as file:
+        said = json.loads(bytes(file["record"]))
+    found = Key(**said["key"])
+    assert found.model in {spec.sha256 for spec in registry().checkpoints.values()}
+    metric = Selected.parse("metrics", found.metric)
+    assert (found.metric, found.version) == (metric.dump(), metric.component.version)
+    measured = Records(PACKAGED, read_too=()).read(found)
+    assert measured is not None
+    assert measured.values is None or len(measured.values) == 10_000
+
+
+def test_two_models_of_mnist_are_compared_by_records_alone(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """No model is loaded: the hierarchy beats the Transformer, by a paired error."""
+    if not (SHARED / "MNIST").is_dir():
+        pytest.skip(f"{SHARED} has no MNIST")
+    monkeypatch.setattr("zoo.storage.checkpoint.load", lambda *given, **more: pytest.fail("loaded"))
+    pair = ["nvae-lite-mnist", "univae-mnist"]
+    scores = zoo.measure(pair, ["elbo"], benchmark="mnist", data_root=str(SHARED),
+                         records=tmp_path)  # fmt: skip
+    assert [outcome.reused for outcome in scores.outcomes[0]] == [True, True]
+    best, apart = scores.differences(0)
+    assert best is not None
+    assert apart is not None
+    one = scores.outcomes[0][0].measured
+    assert one is not None
+    assert scores.best(0) == 0
+    assert apart.stderr is not None
+    assert one.stderr is not None
+    assert apart.stderr < one.stderr / 5

@@ -74,8 +74,8 @@ def _lines(named: Mapping[str, Mapping[str, Any]]) -> list[str]:
 
 
 def _figures(entry: Mapping[str, Any]) -> tuple[str, ...]:
-    """The NLL and the size of a checkpoint."""
-    if "metrics" not in entry:
+    """The NLL and the size of what is released."""
+    if "bytes" not in entry:
         return ()
     nll = entry["metrics"].get("nll")
     figure = "-" if nll is None else f"{nll['value']:.2f}"

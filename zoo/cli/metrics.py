@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -27,7 +27,9 @@ from zoo.cli.output import folded, say
 from zoo.cli.settings import parse_part
 from zoo.errors import ConfigError
 from zoo.files import write_atomically
-from zoo.metrics import Scores
+
+if TYPE_CHECKING:
+    from zoo.metrics import Scores
 
 
 @app.command(epilog="Example: zoo measure gaussian-vae-digits beta-vae-digits --metric elbo")

@@ -84,9 +84,10 @@ class Subject:
         """In words, what p(x) is a likelihood of: only those of one basis can be compared."""
         model = self.model
         told = needed_condition(model)
-        words = f"probability {model.measure} of {model.input_kind} {model.modality.parts}"
+        shape = " x ".join(map(str, model.modality.shape))
+        words = f"probability {model.measure} of {model.input_kind} {model.modality.parts}, {shape}"
         if told is not None:
-            words += f" told {told.on}"
+            words += f", told {told.on}"
         form = getattr(model.config, "tokenizer", None) or getattr(model.config, "table", None)
         if form is not None:
             words += f", form {hashlib.sha256(str(form).encode()).hexdigest()[:8]}"
