@@ -19,7 +19,10 @@ from zoo.storage import checkpoint, migrations
 from zoo.storage.migrations import STEPS, Step, migrate
 from zoo.storage.tensors import read_tensors
 
-RELEASED = sorted((packaged_root() / "checkpoints").glob("*.safetensors"))
+RELEASED = [
+    packaged_root() / "checkpoints" / spec.file
+    for _, spec in sorted(registry().checkpoints.items())
+]
 
 
 @pytest.fixture
