@@ -14,15 +14,13 @@ from torch import nn
 import zoo
 from zoo.core.model import ModelConfig
 from zoo.errors import CheckpointError
-from zoo.registry import Registry, VariantSpec, packaged_root
+from zoo.registry import Registry, VariantSpec, packaged_root, registry
 from zoo.storage import checkpoint, migrations
 from zoo.storage.migrations import STEPS, Step, migrate
 from zoo.storage.tensors import read_tensors
 
-RELEASED = [
-    packaged_root() / "checkpoints" / spec.file
-    for _, spec in sorted(registry().checkpoints.items())
-]
+FILES = sorted(spec.file for spec in registry().checkpoints.values())
+RELEASED = [packaged_root() / "checkpoints" / file for file in FILES]
 
 
 @pytest.fixture

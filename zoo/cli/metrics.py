@@ -94,7 +94,7 @@ def measure(
         progress=_told if sys.stderr.isatty() else None,
     )
     _show(scores, as_json)
-    for line in filter(None, (scores.unrecorded, scores.effort)):
+    for line in filter(None, (as_json and scores.unrecorded, scores.effort)):
         typer.echo(line, err=True)
     if csv is not None:
         _write(csv, scores.to_csv())

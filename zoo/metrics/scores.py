@@ -155,6 +155,8 @@ class Scores:
             yield f"{model} has no {', '.join(names)}: {refusal}"
         for model, basis in self._of_another_basis().items():
             yield f"{model} is not ranked with the others: its p(x) is a {basis}"
+        if self.unrecorded:
+            yield self.unrecorded
 
     @property
     def unrecorded(self) -> str:
