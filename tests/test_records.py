@@ -175,7 +175,7 @@ class TestMeasuring:
         )
         command = [sys.executable, "-c", code, str(tmp_path)]
         running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(8)]
-        answers = [json.loads(process.communicate()[0])["records"] for process in running]
+        answers = [json.loads(process.communicate()[0])["rows"] for process in running]
         figures = [[(row["value"], row["stderr"]) for row in rows] for rows in answers]
         assert all(each == figures[0] for each in figures)
         assert len(list(tmp_path.rglob("*.npz"))) == 4
@@ -226,7 +226,7 @@ class TestScores:
                              examples=20)  # fmt: skip
         assert "autoencoder-digits has no nll: " in str(scores)
         assert scores.outcomes[1][0].measured is not None
-        assert [row["value"] is None for row in scores.records()] == [True, False]
+        assert [row["value"] is None for row in scores.rows()] == [True, False]
         assert len(scores.to_csv().splitlines()) == 3
 
     @pytest.mark.parametrize(

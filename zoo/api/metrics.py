@@ -18,7 +18,8 @@ from zoo.core.component import Selected
 from zoo.core.model import LatentVariableModel, ModelConfig
 from zoo.data.partition import check_split
 from zoo.devices import existing_device
-from zoo.errors import ConfigError, DataError, ZooError
+from zoo.errors import ConfigError, ZooError
+from zoo.evaluation.evaluate import refuse_too_few
 from zoo.files import as_path, sha256
 from zoo.mappings import merge
 from zoo.metrics import Metric, Records, Scores, Subject, measure_all
@@ -53,7 +54,7 @@ def measure(
     ``sources`` is what :func:`zoo.compare` takes, or one model. ``metrics`` are registered names,
     or mappings of a name and its settings, ``{"name": "knn", "labels": 100}``: by default those of
     the ``benchmark``, else likelihoods. The data are the benchmark's, or a ``dataset`` and its
-    ``split``: by default what the first model was trained on. Arguments given beside a benchmark
+    ``split``: by default what all the models were trained on. Arguments given beside a benchmark
     replace its own.
 
     Figures and the values of the examples are kept in the cache, by the SHA-256 of the checkpoint,
@@ -88,7 +89,8 @@ def measure(
             seed=protocol.seed,
             progress=None if progress is None else partial(progress, entry.name),
         )
-        _refuse_too_few(subject)
+        there = len(getattr(subject.data, subject.split))
+        refuse_too_few(min(there, subject.limit or there), f"{subject.data.name}/{subject.split}")
         columns.append(measure_all(subject, chosen, kept))
     title = f"{benchmark or subject.data.name}: {protocol.split}, K = {protocol.samples}"
     rows = tuple(zip(*columns, strict=True))
@@ -141,16 +143,6 @@ def _sound(name: str, model: LatentVariableModel) -> LatentVariableModel:
     raise ZooError(
         f"{name} has weights that are not finite: its file is damaged, or the training diverged"
     )
-
-
-def _refuse_too_few(subject: Subject) -> None:
-    there = len(getattr(subject.data, subject.split))
-    asked = there if subject.limit is None else min(there, subject.limit)
-    if asked < 2:
-        raise DataError(
-            f"a standard error needs at least 2 examples, got {asked} of "
-            f"{subject.data.name}/{subject.split}; take more of them, another split, or more data"
-        )
 
 
 def _protocol(

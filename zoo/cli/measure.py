@@ -11,19 +11,21 @@ import typer
 import zoo
 from zoo.cli.app import app
 from zoo.cli.options import (
-    MOST_SEED,
+    BenchmarkOption,
     ChannelsOption,
     DatasetOption,
     DeviceOption,
     ExamplesOption,
     JsonOption,
+    OwnSamplesOption,
+    OwnSeedOption,
     RootOption,
     SeedOption,
     SizeOption,
     SourceArgument,
+    SourcesArgument,
     SplitOption,
     UnknownOption,
-    benchmark_names,
     dataset_names,
     source_names,
 )
@@ -70,18 +72,8 @@ def evaluate(
 
 @app.command(epilog="Example: zoo compare gaussian-vae-digits beta-vae-digits --benchmark digits")
 def compare(
-    sources: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="SOURCE...",
-            help="Released names, files or folders.",
-            autocompletion=source_names,
-        ),
-    ],
-    benchmark: Annotated[
-        str | None,
-        typer.Option(help="One of 'zoo list benchmarks'.", autocompletion=benchmark_names),
-    ] = None,
+    sources: SourcesArgument,
+    benchmark: BenchmarkOption = None,
     dataset: Annotated[
         str | None,
         typer.Option(
@@ -89,11 +81,9 @@ def compare(
             autocompletion=dataset_names,
         ),
     ] = None,
-    samples: Annotated[int | None, typer.Option(min=1, help="Instead of the benchmark's.")] = None,
+    samples: OwnSamplesOption = None,
     examples: ExamplesOption = None,
-    seed: Annotated[
-        int | None, typer.Option(min=0, max=MOST_SEED, help="Instead of the benchmark's.")
-    ] = None,
+    seed: OwnSeedOption = None,
     data_root: RootOption = None,
     image_channels: ChannelsOption = None,
     device: DeviceOption = "cpu",

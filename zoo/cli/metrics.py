@@ -12,16 +12,17 @@ import typer
 import zoo
 from zoo.cli.app import app
 from zoo.cli.options import (
-    MOST_SEED,
+    BenchmarkOption,
     DatasetOption,
     DeviceOption,
     ExamplesOption,
     JsonOption,
+    OwnSamplesOption,
+    OwnSeedOption,
     RootOption,
+    SourcesArgument,
     SplitOption,
-    benchmark_names,
     metric_names,
-    source_names,
 )
 from zoo.cli.output import folded, say
 from zoo.cli.settings import parse_part
@@ -34,14 +35,7 @@ if TYPE_CHECKING:
 
 @app.command(epilog="Example: zoo measure gaussian-vae-digits beta-vae-digits --metric elbo")
 def measure(
-    sources: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="SOURCE...",
-            help="Released names, files or folders.",
-            autocompletion=source_names,
-        ),
-    ],
+    sources: SourcesArgument,
     metric: Annotated[
         list[str] | None,
         typer.Option(
@@ -50,17 +44,12 @@ def measure(
             autocompletion=metric_names,
         ),
     ] = None,
-    benchmark: Annotated[
-        str | None,
-        typer.Option(help="One of 'zoo list benchmarks'.", autocompletion=benchmark_names),
-    ] = None,
+    benchmark: BenchmarkOption = None,
     dataset: DatasetOption = None,
     split: SplitOption = "test",
-    samples: Annotated[int | None, typer.Option(min=1, help="Instead of the benchmark's.")] = None,
+    samples: OwnSamplesOption = None,
     examples: ExamplesOption = None,
-    seed: Annotated[
-        int | None, typer.Option(min=0, max=MOST_SEED, help="Instead of the benchmark's.")
-    ] = None,
+    seed: OwnSeedOption = None,
     data_root: RootOption = None,
     records: Annotated[
         bool, typer.Option(help="Use what was measured before, and keep what is measured.")

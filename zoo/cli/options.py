@@ -124,4 +124,20 @@ DecodingOption = Annotated[
     ),
 ]
 SeedOption = Annotated[int, typer.Option(min=0, max=MOST_SEED, help="Seed of everything random.")]
+SourcesArgument = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="SOURCE...",
+        help="Released names, files or folders.",
+        autocompletion=source_names,
+    ),
+]
+BenchmarkOption = Annotated[
+    str | None,
+    typer.Option(help="One of 'zoo list benchmarks'.", autocompletion=benchmark_names),
+]
+OwnSamplesOption = Annotated[int | None, typer.Option(min=1, help="Instead of the benchmark's.")]
+OwnSeedOption = Annotated[
+    int | None, typer.Option(min=0, max=MOST_SEED, help="Instead of the benchmark's.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]

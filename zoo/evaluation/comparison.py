@@ -10,6 +10,7 @@ from pydantic import field_validator
 
 from zoo.errors import ConfigError
 from zoo.evaluation.results import Evaluation, shown
+from zoo.evaluation.table import aligned
 from zoo.likelihoods.base import InputKind
 from zoo.settings import Settings
 
@@ -71,13 +72,9 @@ class Comparison(Settings):
         return [_cells(row) for row in self.rows]
 
     def __str__(self) -> str:
-        table = [self.columns, *self.table()]
-        widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-        lines = [_align(cells, widths) for cells in table]
-        rule = "  ".join("-" * width for width in widths)
         test_set = self.rows[0].test_set
         head = test_set if self.title == test_set else f"{self.title} ({test_set})"
-        return "\n".join([head, lines[0], rule, *lines[1:], self.convention])
+        return "\n".join([head, aligned([self.columns, *self.table()]), self.convention])
 
     def to_markdown(self) -> str:
         """The table in Markdown, the convention line under it."""
@@ -173,14 +170,6 @@ def _own_cells(row: Evaluation) -> tuple[str, ...]:
         return (*[shown(row.bits_per_dim, ".4f")] * row.in_bits, error)
     perplexity = "-" if row.text.perplexity is None else f"{row.text.perplexity:.2f}"
     return perplexity, f"{100 * row.text.accuracy.value:.1f} %", f"{row.text.bleu:.1f}"
-
-
-def _align(cells: tuple[str, ...], widths: list[int]) -> str:
-    name, *figures = (
-        cell.rjust(width) if place else cell.ljust(width)
-        for place, (cell, width) in enumerate(zip(cells, widths, strict=True))
-    )
-    return "  ".join([name, *figures])
 
 
 def _escape(cell: str) -> str:

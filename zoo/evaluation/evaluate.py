@@ -88,6 +88,15 @@ def evaluate_model(
     return Evaluation.model_validate(protocol | figures)
 
 
+def refuse_too_few(examples: int, split: str) -> None:
+    """Raise DataError for so few examples that a mean of them has no standard error."""
+    if examples < 2:
+        raise DataError(
+            f"a standard error needs at least 2 examples, got {examples} of {split}; take more of "
+            "them, another split, or more data"
+        )
+
+
 def _check(
     model: LatentVariableModel,
     split: Examples,
@@ -102,11 +111,7 @@ def _check(
             raise ConfigError(f"{option} must be at least 1, got {value}")
     if not 0 <= seed < 2**63:
         raise ConfigError(f"seed must be 0 to 2^63 - 1, got {seed}")
-    if len(split) < 2:
-        raise DataError(
-            f"a standard error needs at least 2 examples, got {len(split)} of "
-            f"{dataset}/{split_name}; take more of them, another split, or more data"
-        )
+    refuse_too_few(len(split), f"{dataset}/{split_name}")
     expected = model.modality.shape
     if split.modality != model.modality.name:
         raise DataError(

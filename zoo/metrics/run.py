@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,8 +11,6 @@ import torch
 
 from zoo.core.component import Selected
 from zoo.core.modes import evaluation_mode
-from zoo.data import Examples
-from zoo.data.examples import content
 from zoo.errors import UnsupportedError
 from zoo.metrics.base import Measured, Metric
 from zoo.metrics.records import Key, Records
@@ -50,7 +47,7 @@ def key_of(subject: Subject, metric: Selected[Metric]) -> Key | None:
     if subject.identity is None or not cls.recorded:
         return None
     splits = [subject.split, *(["train"] if cls.reads_training else [])]
-    digests = [_digest(getattr(subject.data, name)) for name in splits]
+    digests = [subject.digest(name) for name in splits]
     protocol: dict[str, Any] = {
         "split": subject.split,
         "examples": subject.limit,
@@ -90,12 +87,3 @@ def _unrecorded(
     except OSError as error:
         return f"{records.folder}: {error.strerror or error}"
     return None
-
-
-def _digest(split: Examples) -> str:
-    """Of rows, what models read of them, and labels."""
-    digest = hashlib.sha256(split.digest().encode())
-    if split.labels is not None:
-        digest.update(f"{split.labels.dtype} {tuple(split.labels.shape)}".encode())
-        digest.update(content(split.labels))
-    return digest.hexdigest()

@@ -7,11 +7,12 @@ import io
 import json
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from zoo.core.component import Selected
+from zoo.evaluation.table import aligned
 from zoo.metrics.base import Measured, Metric
 from zoo.metrics.run import Outcome
 
@@ -87,10 +88,10 @@ class Scores:
         seconds = sum(outcome.seconds for outcome in every)
         return f"{len(every)} figures, {reused} of them from records, {seconds:.1f} s"
 
-    def records(self) -> Iterator[dict[str, Any]]:
+    def rows(self) -> Iterator[dict[str, Any]]:
         """A flat row for each model and metric, figures or the reason why there is none.
 
-        ``pandas.DataFrame(scores.records())`` makes a frame of them.
+        ``pandas.DataFrame(scores.rows())`` makes a frame of them.
         """
         for row, metric in enumerate(self.metrics):
             differences, ties = self.differences(row), self.ties(row)
@@ -113,12 +114,12 @@ class Scores:
                 }
 
     def to_json(self) -> str:
-        """The records, with the title."""
-        return json.dumps({"title": self.title, "records": list(self.records())}, indent=2)
+        """The rows, with the title."""
+        return json.dumps({"title": self.title, "rows": list(self.rows())}, indent=2)
 
     def to_csv(self) -> str:
-        """The records, a line each under a header."""
-        rows, text = list(self.records()), io.StringIO()
+        """The rows, a line each under a header."""
+        rows, text = list(self.rows()), io.StringIO()
         writer = csv.DictWriter(text, rows[0].keys(), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
@@ -233,14 +234,3 @@ def decimals(error: float) -> int:
     (3, 0, 4)
     """
     return 4 if error <= 0 else max(0, 1 - math.floor(math.log10(error)))
-
-
-def aligned(rows: Sequence[Sequence[str]]) -> str:
-    """Cells under one another, the first of each row to the left; a rule is under the header."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    rows = [rows[0], ["-" * max(width, 2) for width in widths], *rows[1:]]
-    lines = (
-        [cell.rjust(width) if n else cell.ljust(width) for n, (cell, width) in enumerate(pairs)]
-        for pairs in (list(zip(row, widths, strict=True)) for row in rows)
-    )
-    return "\n".join("  ".join(line).rstrip() for line in lines)

@@ -15,6 +15,7 @@ from zoo.core.condition import needed_condition
 from zoo.core.model import LatentVariableModel
 from zoo.core.modes import device_of
 from zoo.data import Dataset, Examples
+from zoo.data.examples import content
 from zoo.evaluation.disentanglement import Forests, forests, normalised_information
 from zoo.evaluation.evaluate import largest_batch
 from zoo.evaluation.passes import (
@@ -65,6 +66,7 @@ class Subject:
         self._model, self.data, self.split, self.identity = model, data, split, identity
         self.samples, self.limit, self.seed = samples, examples, seed
         self._progress = progress
+        self._digests: dict[str, str] = {}
         self._training_images: dict[InputKind, Images] = {}
         self._compared: dict[tuple[int, Pixels, Role], Compared] = {}
 
@@ -73,6 +75,17 @@ class Subject:
         """Loaded when it is first asked for: what is recorded needs none."""
         given = self._model
         return given if isinstance(given, LatentVariableModel) else given()
+
+    def digest(self, split: str) -> str:
+        """SHA-256 of a split as it is read, labels too; computed once, for it reads every byte."""
+        if split not in self._digests:
+            examples: Examples = getattr(self.data, split)
+            found = hashlib.sha256(examples.digest().encode())
+            if (labels := examples.labels) is not None:
+                found.update(f"{labels.dtype} {tuple(labels.shape)}".encode())
+                found.update(content(labels))
+            self._digests[split] = found.hexdigest()
+        return self._digests[split]
 
     @property
     def device(self) -> torch.device:
