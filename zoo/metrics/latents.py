@@ -39,7 +39,7 @@ class ActiveUnits(Metric):
 class _OfPosteriors(Metric):
     """Known of models whose posterior has a density."""
 
-    version = 1
+    version = 2
     unit = "nats"
     better: ClassVar[Literal["higher", "lower", "neither"]] = "neither"
 
@@ -48,7 +48,7 @@ class _OfPosteriors(Metric):
 
 
 class MutualInformation(_OfPosteriors):
-    r"""I(x; z) >= E[log q(z|x) - log 1/M sum_j q(z|x_j)], of M <= 2,000 examples.
+    r"""I(x; z) >= E[log q(z|x) - log 1/M sum_j q(z|x_j)], of M <= 500 examples: M^2 densities are computed.
 
     A lower bound that cannot exceed log M (Poole et al. 2019, arXiv:1905.06922, equation 12).
     """

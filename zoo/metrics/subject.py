@@ -34,7 +34,7 @@ from zoo.metrics.features import Classifier, classifier_of
 from zoo.metrics.features.compared import Compared, Images, Pixels, Role, compare
 from zoo.randomness import noise_of, seeded, short_seed
 
-MOST_POSTERIORS = 2000
+MOST_POSTERIORS = 500
 """Of whose posteriors each code's density is computed: the square of it."""
 
 GROUPS = 10
@@ -194,7 +194,7 @@ class Subject:
 
     @cached_property
     def posteriors(self) -> Tensor:
-        """log q(z_i|x_j) of one draw of each of at most 2,000 examples, at even distances, (M, M).
+        """log q(z_i|x_j) of one draw of each of at most 500 examples, at even distances, (M, M).
 
         Raises UnsupportedError for a model whose posterior has no density.
         """
