@@ -203,6 +203,27 @@ def test_cifar10_files_of_another_checksum_are_not_opened(tmp_path: Path) -> Non
 
 
 @pytest.mark.usefixtures("small_validation")
+def test_cifar10_in_one_file(tmp_path: Path) -> None:
+    images = RNG.integers(0, 256, (24, 32, 32, 3), dtype=np.uint8)
+    labels = np.arange(24) % 10
+    arrays = {"train": images[:20], "train_labels": labels[:20]}
+    arrays |= {"test": images[20:], "test_labels": labels[20:]}
+    np.savez(tmp_path / "cifar10.npz", **arrays)
+    planes = images.transpose(0, 3, 1, 2)
+    dataset = load_dataset("cifar10", root=tmp_path)
+    assert_official(dataset, (planes[:20], labels[:20]), (planes[20:], labels[20:]))
+    for wrong, said in (
+        ({"test": images[20:, :28]}, r"must be uint8 of shape \(4, 32, 32, 3\)"),
+        ({"test": images[20:] / 255}, "got float64"),
+        ({"test_labels": labels[20:23]}, r"shape \(3, 32, 32, 3\), one for each label"),
+        ({"validation": images}, "the arrays must be train, train_labels, test, test_labels"),
+    ):
+        np.savez(tmp_path / "cifar10.npz", **{**arrays, **wrong})
+        with pytest.raises(DataError, match=said):
+            load_dataset("cifar10", root=tmp_path)
+
+
+@pytest.mark.usefixtures("small_validation")
 def test_svhn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from scipy.io import savemat
 

@@ -20,7 +20,9 @@ from zoo.data.archive import Archive
 from zoo.data.conversion import Conversion
 from zoo.data.idx import find_idx, read_idx
 from zoo.data.images import decode
+from zoo.data.numpy_files import Array, read_arrays
 from zoo.data.partition import Splits, hold_out
+from zoo.data.roots import data_roots
 from zoo.data.split import Split
 from zoo.data.torchvision_compat import torchvision_datasets
 from zoo.errors import DataError
@@ -28,6 +30,9 @@ from zoo.registry import DatasetSpec
 
 DEBIAN_FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
 """Where Debian's package dataset-fashion-mnist puts its gzipped idx files."""
+CIFAR10_SHAPE = (32, 32, 3)
+CIFAR10_ARRAYS = "cifar10.npz"
+"""``train``, ``train_labels``, ``test`` and ``test_labels``."""
 OMNIGLOT_SIZE = 28  # as in the papers; the drawings have 105
 MOST_DRAWN = 2**12
 """Bytes of the file of one drawing; those of the set have a few hundred."""
@@ -68,7 +73,13 @@ def load_emnist(spec: DatasetSpec, root: Path | None) -> Splits:
 
 
 def load_cifar10(spec: DatasetSpec, root: Path | None) -> Splits:
-    """CIFAR-10. Its files are pickles: torchvision opens only those of the published checksums."""
+    """CIFAR-10. Its files are pickles: torchvision opens only those of the published checksums.
+
+    The same photographs may also lie in one NumPy file, which is looked for first.
+    """
+    for place in (folder / CIFAR10_ARRAYS for folder in data_roots(root)):
+        if place.is_file():
+            return _official(spec, *_halves_of_arrays(place))
     batches = [f"data_batch_{number}" for number in range(1, 6)]
     files = [f"cifar-10-batches-py/{n}" for n in (*batches, "test_batch", "batches.meta")]
 
@@ -83,6 +94,33 @@ def load_cifar10(spec: DatasetSpec, root: Path | None) -> Splits:
         return _split(source.data.transpose(0, 3, 1, 2), source.targets)
 
     return _official(spec, *_intact(folder, lambda: (read(True), read(False))))
+
+
+def _halves_of_arrays(path: Path) -> tuple[Split, Split]:
+    """Both halves of CIFAR-10 in a ``.npz`` file. Raises DataError for another."""
+    names = [f"{half}{column}" for half in ("train", "test") for column in ("", "_labels")]
+
+    def check(found: list[str]) -> None:
+        if sorted(found) != sorted(names):
+            raise DataError(f"the arrays must be {', '.join(names)}, got {', '.join(found)}")
+
+    try:
+        arrays = read_arrays(path, check)
+        train, train_labels, test, test_labels = (arrays[name] for name in names)
+        return _photographs(train, train_labels), _photographs(test, test_labels)
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
+
+
+def _photographs(images: Array, labels: Array) -> Split:
+    """Of images (N, H, W, C). Raises DataError for what is no half of CIFAR-10."""
+    shape = (len(labels), *CIFAR10_SHAPE)
+    if images.dtype != np.uint8 or images.shape != shape:
+        raise DataError(
+            f"images must be uint8 of shape {shape}, one for each label, "
+            f"got {images.dtype} of shape {images.shape}"
+        )
+    return _split(images.transpose(0, 3, 1, 2), labels)
 
 
 def load_svhn(spec: DatasetSpec, root: Path | None) -> Splits:

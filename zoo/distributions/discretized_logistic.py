@@ -74,10 +74,10 @@ class DiscretizedLogistic(Distribution):
         # log(1 - exp(-width)) with log(width) taken out: however wide, log_scale keeps its pull.
         width = (2 * half_bin * inverse_scale).clamp(min=1e-30)
         share = torch.log(-torch.expm1(-width) / width) + math.log(2 * half_bin) - self.log_scale
-        inner = logsigmoid(upper) + logsigmoid(-lower) + share
+        below_upper, above_lower = logsigmoid(upper), logsigmoid(-lower)
+        inner = below_upper + above_lower + share
         first, last = value < half_bin, value > 1 - half_bin
-        outer = torch.where(first, -softplus(-upper), -softplus(lower))
-        return torch.where(first | last, outer, inner)
+        return torch.where(first, below_upper, torch.where(last, above_lower, inner))
 
     def quantile(self, uniform: Tensor) -> Tensor:
         """Where the logistic has the share ``uniform`` of its mass below it, clipped to [0, 1]."""

@@ -50,7 +50,8 @@ class _OfPosteriors(Metric):
 class MutualInformation(_OfPosteriors):
     r"""I(x; z) >= E[log q(z|x) - log 1/M sum_j q(z|x_j)], of M <= 500 examples.
 
-    M^2 densities are computed. A lower bound that cannot exceed log M (Poole et al. 2019, arXiv:1905.06922, equation 12).
+    M^2 densities are computed. A lower bound that cannot exceed log M (Poole et al. 2019,
+    arXiv:1905.06922, equation 12).
     """
 
     def measure(self, subject: Subject) -> Measured:
