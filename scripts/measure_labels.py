@@ -18,13 +18,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from _hyperspherical_tables import LABELS, NAMES, PAPER_KNN
 from _timing import environment, positive, read_json, write_json
 
 import zoo
 from zoo.files import sha256
 from zoo.storage.hub import locate
+from zoo.studies import find_paper
 
+LABELS = (100, 600, 1000)
 OUTPUT = Path(__file__).with_name("results") / "labels.json"
 CLASSIFIERS = ("neighbours", "linear probe")
 
@@ -107,9 +108,11 @@ def table(records: Mapping[str, Any]) -> str:
             for count in counts
         ]
         lines.append(f"| `{name}` | {' | '.join(cells)} |")
-    for (posterior, d), values in PAPER_KNN.items():
-        cells = [*map(str, values), *["-"] * len(counts)]
-        lines.append(f"| {NAMES[posterior]}, d = {d} (paper) | {' | '.join(cells)} |")
+    for point, said in find_paper("davidson2018")[0].points.items():
+        values = [said.claims.get(f"{count} labels, %") for count in LABELS]
+        if any(values):
+            cells = [*map(str, values), *["-"] * len(counts)]
+            lines.append(f"| {point} (paper) | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
-import os
 import shutil
-import statistics
 import struct
 import subprocess
 import sys
@@ -25,7 +23,6 @@ from zoo.variants.vae import VAE, VAEConfig
 ROOT = Path(__file__).parents[1]
 TRAINED_ON = 261  # two batches of 128 or four of 64, and a rest
 VALIDATION = 5000
-REPRODUCE = "reproduce_hyperspherical"
 
 
 @pytest.fixture
@@ -71,12 +68,6 @@ def mnist(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("benchmark_startup", ["--repeats", "-3"], "must be at least 1"),
         ("benchmark_throughput", ["vae", "--precision", "int8"], "invalid choice: 'int8'"),
         ("benchmark_univae", ["--lengths", "4", "--groups", "6"], "must be less than layers"),
-        (REPRODUCE, ["--dims", "0"], "must be at least 1"),
-        (REPRODUCE, ["--posteriors", "vfm"], "invalid choice: 'vfm'"),
-        (REPRODUCE, ["--directory", "runs/{posterior}-{seed}"], "gives several runs one folder"),
-        (REPRODUCE, ["--directory", "runs/{d}-{seed}"], "use {posterior}, {d} and {seed}"),
-        (REPRODUCE, ["--directory", "runs/{dim}"], "only {posterior}, {d} and {seed} are known"),
-        (REPRODUCE, ["--table", "--markdown"], "not allowed with argument --table"),
         ("paper_pictures", [], "required: --frey"),
         ("measure_labels", ["--draws", "0"], "must be at least 1"),
     ],
@@ -95,7 +86,6 @@ NAMES = [
     "benchmark_evaluation",
     "benchmark_startup",
     "benchmark_univae",
-    "reproduce_hyperspherical",
     "measure_labels",
     "paper_pictures",
 ]
@@ -221,219 +211,6 @@ def test_throughput_benchmark(script: Any, tmp_path: Path) -> None:
 def test_startup_benchmark_shows_what_went_wrong(script: Any) -> None:
     with pytest.raises(SystemExit, match="no-such-checkpoint"):
         script("benchmark_startup").load_seconds("no-such-checkpoint")
-
-
-@pytest.fixture
-def reproduce(script: Any, mnist: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Calls the reproduction's main at a size that says nothing about its figures."""
-    module = script(REPRODUCE)
-    monkeypatch.setattr(module, "LABELS", (20, 100))
-    fixed = ["--data-root", str(mnist), "--output", str(tmp_path / "results" / "table.json")]
-    fixed += ["--directory", str(tmp_path / "{posterior}-d{d}-s{seed}"), "--samples", "2"]
-    fixed += ["--epochs", "2", "--warmup-epochs", "1", "--dims", "2"]
-
-    def call(*arguments: str) -> list[dict[str, Any]]:
-        assert module.main([*fixed, "--train", *arguments]) == 0
-        return json.loads((tmp_path / "results" / "table.json").read_text())["records"]
-
-    return call
-
-
-def test_reproduction_records_runs_and_goes_on(
-    reproduce: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (first,) = reproduce("--posteriors", "gaussian")
-    assert (first["posterior"], first["d"], first["seed"]) == ("gaussian", 2, 0)
-    assert (first["epochs"], first["samples"]) == (2, 2)
-    assert first["settings"] == {
-        "epochs": 2, "patience": 50, "kl_warmup_steps": TRAINED_ON // 64,
-    }  # fmt: skip
-    assert first["command"].endswith(
-        "--train --posteriors gaussian --dims 2 --seeds 0 --epochs 2 --warmup-epochs 1 --samples 2"
-    )
-    assert first["elbo"]["value"] == pytest.approx(
-        first["re"]["value"] - first["kl"]["value"], abs=1e-3
-    )
-    assert set(first["knn"]) == {"20", "100"}
-    assert all(0 < each["value"] < 0.5 for each in first["knn"].values())  # it is noise
-    capsys.readouterr()
-    records = reproduce("--posteriors", "gaussian", "--seeds", "1", "0")
-    assert [(record["d"], record["seed"]) for record in records] == [(2, 0), (2, 1)]
-    assert records[0] == first
-    shown = capsys.readouterr()
-    assert "N-VAE, d = 2, seed 0: recorded in" in shown.err
-    assert f"{-statistics.mean(r['nll']['value'] for r in records):.2f} +- " in shown.out
-
-
-def test_reproduction_measures_what_a_record_lacks_without_training_again(
-    reproduce: Any, tmp_path: Path
-) -> None:
-    (first,) = reproduce("--posteriors", "gaussian")
-    weights = (tmp_path / "gaussian-d2-s0" / "best.safetensors").stat()
-    file = tmp_path / "results" / "table.json"
-    for lacking in ("knn", "decoupled"):
-        older = {key: value for key, value in first.items() if key != lacking}
-        file.write_text(json.dumps({"records": [{**older, "nll": {"value": 0.0, "stderr": 0.0}}]}))
-        (again,) = reproduce("--posteriors", "gaussian")
-        assert (again[lacking], again["nll"]) == (first[lacking], first["nll"])
-    after = (tmp_path / "gaussian-d2-s0" / "best.safetensors").stat()
-    assert (after.st_ino, after.st_mtime_ns) == (weights.st_ino, weights.st_mtime_ns)
-    (more,) = reproduce("--posteriors", "gaussian", "--samples", "3")
-    assert more["samples"] == 3
-
-
-def test_reproduction_trains_only_when_asked(
-    script: Any, mnist: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Nor what is recorded, though it lacks what was not measured then."""
-    module, file = script(REPRODUCE), tmp_path / "table.json"
-    options = ["--data-root", str(mnist), "--output", str(file)]
-    options += ["--directory", str(tmp_path / "{posterior}-d{d}-s{seed}")]
-    options += ["--warmup-epochs", "1", "--dims", "2", "--posteriors"]
-    trained = {"epochs": 500, "patience": 50, "kl_warmup_steps": TRAINED_ON // 64}
-    older = {**record("gaussian", 2, 0, 99.0, seconds=5400.0), "settings": trained}
-    file.write_text(json.dumps({"records": [older]}))
-    assert module.main([*options, "gaussian", "vmf"]) == 0
-    said = capsys.readouterr().err
-    assert "N-VAE, d = 2, seed 0: recorded in" in said and "without decoupled, knn, which" in said
-    assert "S-VAE, d = 2, seed 0: missing, about 90 min" in said
-    assert "nothing was trained; with --train 1 runs are, or go on, in about 1.5 h" in said
-    assert module.main([*options, "gaussian", "--train"]) == 0
-    assert module.read_records(file) == [older]
-    assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == []
-
-
-@pytest.mark.skipif("vmf-vae" not in zoo.list_variants(), reason="needs the vmf-vae")
-def test_reproduction_gives_the_sphere_a_number_more(reproduce: Any, tmp_path: Path) -> None:
-    gaussian, vmf = reproduce()
-    assert (gaussian["posterior"], vmf["posterior"]) == ("gaussian", "vmf")
-    widths = [zoo.load(tmp_path / f"{name}-d2-s0").code_dim for name in ("gaussian", "vmf")]
-    assert widths == [2, 3]
-
-
-def test_reproduction_says_what_a_run_folder_of_other_settings_holds(reproduce: Any) -> None:
-    reproduce("--posteriors", "gaussian")
-    with pytest.raises(SystemExit, match=r"error: .*train\.patience: 50 -> 3"):
-        reproduce("--posteriors", "gaussian", "--patience", "3")
-
-
-def record(posterior: str, dim: int, seed: int, nll: float, **more: Any) -> dict[str, Any]:
-    """One run as the reproduction records it, trained and measured as in the paper."""
-    return {
-        "posterior": posterior,
-        "d": dim,
-        "seed": seed,
-        "nll": {"value": nll, "stderr": 0.3},
-        "elbo": {"value": -nll - 5, "stderr": 0.3},
-        "re": {"value": -nll + 15, "stderr": 0.3},
-        "kl": {"value": 20.0, "stderr": 0.1},
-        "samples": 500,
-        "settings": {"epochs": 500, "patience": 50, "kl_warmup_steps": 85900},
-        **more,
-    }
-
-
-def test_records_of_concurrent_writers_are_all_kept(script: Any, tmp_path: Path) -> None:
-    script(REPRODUCE)
-    file = tmp_path / "results" / "table.json"
-    writer = (
-        "import sys, reproduce_hyperspherical as r; from pathlib import Path\n"
-        "print('ready', flush=True); sys.stdin.readline()\n"
-        "for seed in range(25): r.add_record(Path(sys.argv[1]), "
-        "{'posterior': sys.argv[2], 'd': 2, 'seed': seed, 'filler': 'x' * 20000})"
-    )
-    command = [sys.executable, "-c", writer, str(file)]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "scripts")])}
-    writers = [
-        subprocess.Popen(
-            [*command, name], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE
-        )
-        for name in ("gaussian", "vmf")
-    ]
-    for process in writers:  # both have imported everything before either begins
-        assert process.stdout is not None
-        assert process.stdout.readline() == b"ready\n"
-    for process in writers:
-        assert process.stdin is not None
-        process.stdin.write(b"go\n")
-        process.stdin.flush()
-    for process in writers:
-        process.communicate(timeout=60)
-        assert process.returncode == 0
-    found = [(r["posterior"], r["seed"]) for r in json.loads(file.read_text())["records"]]
-    assert found == [(name, seed) for name in ("gaussian", "vmf") for seed in range(25)]
-
-
-def test_a_record_replaces_that_of_the_same_run_only(script: Any, tmp_path: Path) -> None:
-    module, file = script(REPRODUCE), tmp_path / "table.json"
-    runs = [("vmf", 10, 1), ("gaussian", 10, 1), ("vmf", 5, 1), ("vmf", 10, 0), ("vmf", 10, 1)]
-    for nll, run in enumerate(runs):
-        module.add_record(file, record(*run, nll=float(nll)))
-    found = [
-        (r["d"], r["posterior"], r["seed"], r["nll"]["value"]) for r in module.read_records(file)
-    ]
-    assert found == [
-        (5, "vmf", 1, 2.0),
-        (10, "gaussian", 1, 1.0),
-        (10, "vmf", 0, 3.0),
-        (10, "vmf", 1, 4.0),
-    ]
-
-
-def test_table_of_one_seed_and_of_several(script: Any) -> None:
-    tables = script("_hyperspherical_tables")
-    nlls = [92.0, 93.0, 95.5]  # their sample variance is 3.25
-    runs = [record("vmf", 10, seed, nll) for seed, nll in enumerate(nlls)]
-    for run, value in zip(runs, (-94.0, -94.25, -94.5), strict=True):
-        run["decoupled"] = {"value": value, "stderr": 0.3}
-    runs.append(record("gaussian", 10, 7, 93.0))
-    runs.append(record("gaussian", 3, 0, 100.0, settings={"epochs": 5}))
-    lines = tables.likelihood_table(runs).splitlines()
-    start = next(index for index, line in enumerate(lines) if line.startswith("  d"))
-    unknown, one, several = (" ".join(line.split()) for line in lines[start + 1 : start + 4])
-    assert unknown.startswith("3 N-VAE 1* -100.00 +- 0.30 ~")
-    assert unknown.endswith(" - - -105.00 (-) -85.00 (-) 20.00 (-)")
-    assert one.startswith("10 N-VAE 1 -93.00 +- 0.30 ~-93.")
-    assert one.endswith("-93.84 +- 0.30 -93.78 -98.00 (-98.36) -78.00 (-78.93) 20.00 (19.44)")
-    assert several.startswith(f"10 S-VAE 3 -93.50 +- {3.25**0.5:.2f} -94.25 -93.16 +- 0.31 -93.17 ")
-    assert several.endswith("-98.50 (-97.70) -78.50 (-77.03) 20.00 (20.67)")
-    assert lines[-1].startswith("*: at least one run was not trained or measured as in the paper")
-
-
-def test_tables_are_printed_without_data_or_training(
-    script: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    module, file = script(REPRODUCE), tmp_path / "table.json"
-    nowhere = ["--data-root", str(tmp_path / "none"), "--output", str(file)]
-    with pytest.raises(SystemExit, match="holds no records"):
-        module.main([*nowhere, "--table"])
-    accuracies = [{"100": {"value": value, "stderr": 0.004}} for value in (0.81, 0.83)]
-    for seed, knn in enumerate(accuracies):
-        module.add_record(file, record("vmf", 10, seed, 93.0 + seed, knn=knn))
-    module.add_record(file, record("gaussian", 10, 0, 93.0, knn=accuracies[0]))
-    module.add_record(file, record("gaussian", 20, 0, 90.0))
-    assert module.main([*nowhere, "--table"]) == 0
-    table = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
-    assert sum(line.startswith("20 N-VAE") for line in table) == 1  # it has no accuracies
-    assert "10 N-VAE 1 81.0 +- 0.4 (75.7) - (88.4) - (90.2)" in table
-    assert f"10 S-VAE 2 82.0 +- {200**0.5 / 10:.1f} (80.6) - (91.2) - (92.8)" in table
-    assert module.main([*nowhere, "--markdown"]) == 0
-    shown = capsys.readouterr().out.splitlines()
-    assert shown[0].startswith("| d | model | ELBO, ours | paper's | decoupled, ours |")
-    assert shown[1] == "|---|---|---|---|---|---|---|---|"
-    assert shown[2].startswith("| 10 | N-VAE | -98.00 | -98.36 | ~-93.")
-    assert shown[2].endswith(" | -93.84 ± 0.30 | -93.78 | -93.00 ± 0.30 |")
-    assert shown[3].endswith(" | -93.16 ± 0.31 | -93.17 | -93.50 ± 0.71 (2 seeds) |")
-    assert shown[4:] == ["| 20 | N-VAE | -95.00 | -94.79 | - | -88.90 ± 0.26 | - | -90.00 ± 0.30 |"]
-    assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == []
-
-
-def test_the_recorded_table_is_readable_and_of_the_papers_protocol(script: Any) -> None:
-    module = script(REPRODUCE)
-    records = module.read_records(ROOT / "scripts" / "results" / "hyperspherical.json")
-    assert {(r["posterior"], r["d"]) for r in records} >= {("gaussian", 10), ("gaussian", 20)}
-    assert records == sorted(records, key=module.run_of)
-    assert "*" not in module.likelihood_table(records).replace("(*", "")
 
 
 @pytest.mark.skipif(not Path("/proc/stat").exists(), reason="needs Linux's /proc")

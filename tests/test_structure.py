@@ -27,7 +27,7 @@ LAYERS = (
     ("zoo.objectives", "zoo.storage"),
     ("zoo.evaluation", "zoo.training"),
     ("zoo.metrics",),
-    ("zoo.report",),
+    ("zoo.report", "zoo.studies"),
     ("zoo.tasks",),
     ("zoo.api",),
     ("zoo.cli", "zoo.testing"),

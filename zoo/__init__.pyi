@@ -4,6 +4,7 @@ from zoo.api.catalogue import list_benchmarks as list_benchmarks
 from zoo.api.catalogue import list_checkpoints as list_checkpoints
 from zoo.api.catalogue import list_datasets as list_datasets
 from zoo.api.catalogue import list_names as list_names
+from zoo.api.catalogue import list_papers as list_papers
 from zoo.api.catalogue import list_variants as list_variants
 from zoo.api.compress import compress as compress
 from zoo.api.compress import decompress as decompress
@@ -17,6 +18,8 @@ from zoo.api.measure import compare as compare
 from zoo.api.measure import evaluate as evaluate
 from zoo.api.measure import verify as verify
 from zoo.api.metrics import measure as measure
+from zoo.api.studies import reproduce as reproduce
+from zoo.api.studies import sweep as sweep
 from zoo.api.train import train as train
 from zoo.core.batch import Batch as Batch
 from zoo.core.draws import Draws as Draws

@@ -46,6 +46,11 @@ def list_benchmarks(pattern: str = "*") -> list[str]:
     return _matching(entries()["benchmarks"], pattern)
 
 
+def list_papers(pattern: str = "*") -> list[str]:
+    """Names of the papers that :func:`zoo.reproduce` knows, those that match a pattern, sorted."""
+    return _matching(entries()["papers"], pattern)
+
+
 def list_checkpoints(
     pattern: str = "*", *, dataset: str | None = None, variant: str | None = None
 ) -> list[str]:

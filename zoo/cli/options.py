@@ -42,6 +42,11 @@ def metric_names(incomplete: str) -> Iterator[str]:
     return (name for name in zoo.list_names("metrics") if name.startswith(incomplete))
 
 
+def paper_names(incomplete: str) -> Iterator[str]:
+    """What the shell completes a paper's name to."""
+    return (name for name in zoo.list_papers() if name.startswith(incomplete))
+
+
 def score_names(incomplete: str) -> Iterator[str]:
     """What the shell completes a score's name to."""
     return (name for name in zoo.list_names("scores") if name.startswith(incomplete))

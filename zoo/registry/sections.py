@@ -17,7 +17,7 @@ COMPONENTS = (
     "metrics",
 )
 """The sections that hold classes, in the order in which a name is looked for in them."""
-SECTIONS = (*COMPONENTS, "datasets", "benchmarks", "classifiers", "checkpoints")
+SECTIONS = (*COMPONENTS, "datasets", "benchmarks", "papers", "classifiers", "checkpoints")
 BARE_FILE_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 IMPORT_PATH = r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$"
 

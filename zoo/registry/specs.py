@@ -67,6 +67,14 @@ class BenchmarkSpec(Settings):
     """What :func:`zoo.measure` measures: names, or mappings of a name and its settings."""
 
 
+class PaperSpec(Settings):
+    """A paper whose table is kept as data, to be made anew."""
+
+    summary: str
+    file: str
+    """A YAML file, :class:`zoo.studies.Study`: of zoo's own papers, or an absolute path."""
+
+
 class MetricSpec(Settings):
     """A recorded figure in nats per example (or as the metric's name says) with its error."""
 
@@ -113,7 +121,7 @@ class CheckpointSpec(ReleaseSpec):
     variant: str
 
 
-Spec = ComponentSpec | DatasetSpec | BenchmarkSpec | ClassifierSpec | CheckpointSpec
+Spec = ComponentSpec | DatasetSpec | BenchmarkSpec | PaperSpec | ClassifierSpec | CheckpointSpec
 S = TypeVar("S")
 
 
@@ -134,6 +142,7 @@ class Registry(Settings):
     metrics: dict[str, ComponentSpec] = {}
     datasets: dict[str, DatasetSpec] = {}
     benchmarks: dict[str, BenchmarkSpec] = {}
+    papers: dict[str, PaperSpec] = {}
     classifiers: dict[str, ClassifierSpec] = {}
     checkpoints: dict[str, CheckpointSpec] = {}
     mirrors: list[str] = []

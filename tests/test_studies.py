@@ -1,0 +1,216 @@
+"""Studies: what is there is read, what is missing is trained, and nothing stale is served."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+import zoo
+from zoo.cli import app
+from zoo.errors import ConfigError, DataError, UnknownNameError
+from zoo.studies import Result, Results, Study, StudyReport, find_paper, read_study
+
+ROOT = Path(__file__).parents[1]
+SETTINGS: dict[str, Any] = {
+    "title": "Widths",
+    "dataset": "digits",
+    "examples": 20,
+    "samples": 5,
+    "variant": "gaussian-vae",
+    "model": {"latent_dim": 2, "backbone": {"name": "mlp", "hidden": [8]}},
+    "train": {"epochs": 1, "batch_size": 64},
+    "columns": {
+        "NLL": {"metric": "nll"},
+        "log p(x|z)": {"metric": "distortion", "times": -1, "digits": 1},
+    },
+    "points": {
+        "wide": {"model": {"latent_dim": 4}, "claims": {"NLL": [30.0, 0.5]}},
+        "none": {"variant": "autoencoder"},
+    },
+}
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "widths.yaml"
+    path.write_text(yaml.safe_dump(SETTINGS, sort_keys=False), encoding="utf-8")
+    return path
+
+
+def changed(file: Path, **settings: Any) -> Path:
+    file.write_text(yaml.safe_dump({**SETTINGS, **settings}, sort_keys=False), encoding="utf-8")
+    return file
+
+
+def result(point: str, seed: int, **figures: float) -> dict[str, Any]:
+    return {
+        "point": point,
+        "seed": seed,
+        "protocol": "p",
+        "figures": {name: {"value": value, "stderr": 0.3} for name, value in figures.items()},
+        "epochs": 1,
+        "made": {},
+    }
+
+
+def test_nothing_is_trained_unless_asked_and_nothing_twice(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "runs"
+    before = zoo.sweep(file, directory=folder)
+    assert before.missing == (("wide", 0), ("none", 0))
+    assert "`zoo sweep" in str(before)
+    assert not folder.exists()
+    after = zoo.sweep(file, directory=folder, train=True, progress=False)
+    assert not after.missing
+    nll, trained = after.ours("wide", "NLL"), folder / "wide-s0"
+    assert nll is not None
+    expected = zoo.evaluate(trained, samples=5, examples=20).nll
+    assert expected is not None
+    assert (nll.value, nll.stderr) == pytest.approx((expected.value, expected.stderr))
+    assert after.ours("none", "NLL") is None
+    (refused,) = (each.refusals for each in after.results if each.point == "none")
+    assert "log p(x) is not" in refused["NLL"]
+    monkeypatch.setattr("zoo.api.studies.carry_out", None)
+    assert zoo.sweep(file, directory=folder, train=True).results == after.results
+
+
+def test_what_was_measured_otherwise_is_not_served(file: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "runs"
+    zoo.sweep(file, directory=folder, train=True, points=["wide"], progress=False)
+    assert ("wide", 0) not in zoo.sweep(file, directory=folder).missing
+    for other in (
+        {"samples": 6},
+        {"examples": 21},
+        {"split": "validation"},
+        {"train": {"epochs": 2, "batch_size": 64}},
+        {"model": {"latent_dim": 2, "backbone": {"name": "mlp", "hidden": [9]}}},
+        {"columns": {**SETTINGS["columns"], "KL": {"metric": "rate"}}},
+    ):
+        assert ("wide", 0) in zoo.sweep(changed(file, **other), directory=folder).missing, other
+    changed(file, title="another title")
+    assert ("wide", 0) not in zoo.sweep(file, directory=folder).missing
+
+
+def test_seeds_have_a_mean_and_their_deviation() -> None:
+    study = Study.parse({**SETTINGS, "seeds": [0, 1, 2]}, "here")
+    runs = [result("wide", n, **{"NLL": v, "log p(x|z)": v}) for n, v in enumerate((92, 93, 95.5))]
+    report = StudyReport(study, tuple(Result.model_validate(run) for run in runs))
+    ours, theirs = report.ours("wide", "NLL"), report.theirs("wide", "NLL")
+    assert ours is not None and theirs is not None
+    assert (ours.value, ours.stderr) == pytest.approx((93.5, 3.25**0.5))
+    assert (theirs.value, theirs.stderr) == (30.0, 0.5)
+    alone = StudyReport(study, report.results[:1]).ours("wide", "log p(x|z)")
+    assert alone is not None
+    assert (alone.value, alone.stderr) == (-92.0, 0.3)
+    _, _, wide, none = (" ".join(line.split()) for line in str(report).splitlines()[2:6])
+    assert wide == "wide 3 93.50 ± 1.80 30.00 ± 0.50 -93.5 ± 1.8"
+    assert none == "none 0 - - -"
+    assert r"| log p(x\|z) |" in report.to_markdown()
+    assert json.loads(report.to_json())["rows"][0]["seeds"] == 3
+
+
+WRITER = """
+import sys; from pathlib import Path; from zoo.studies import Result, Results
+results = Results(Path(sys.argv[1])); print("ready", flush=True); sys.stdin.readline()
+for seed in range(25): results.add(Result(point=sys.argv[2], seed=seed, protocol="x" * 20000,
+    figures={}, epochs=1, made={}))
+"""
+
+
+def test_results_of_concurrent_writers_are_all_kept(tmp_path: Path) -> None:
+    file = tmp_path / "results.json"
+    writers = [
+        subprocess.Popen(
+            [sys.executable, "-c", WRITER, str(file), name],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        for name in ("a", "b")
+    ]
+    for process in writers:  # both have imported everything before either begins
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+    for process in writers:
+        process.communicate(b"go\n", timeout=120)
+        assert process.returncode == 0
+    found = [each.of for each in Results(file).all()]
+    assert found == [(name, seed) for name in ("a", "b") for seed in range(25)]
+
+
+def test_a_damaged_file_of_results_is_named(file: Path, tmp_path: Path) -> None:
+    (tmp_path / "results.json").write_text('[{"point": "wide"')
+    with pytest.raises(DataError, match=r"results\.json holds no results of a study"):
+        zoo.sweep(file, directory=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"variant": None}, "'wide' has no variant"),
+        ({"points": {"a": {"claims": {"NNL": 1}}}}, "no column; did you mean 'NLL'"),
+        ({"columns": {"NLL": {"metric": "nul"}}}, "did you mean 'nll'"),
+        ({"columns": {}}, "at least 1"),
+        ({"smaples": 3}, "did you mean 'samples'"),
+        ({"points": {"a": {"model": {"latent_dmi": 3}}}}, "did you mean 'latent_dim'"),
+        ({"variant": "gausian-vae"}, "did you mean 'gaussian-vae'"),
+    ],
+)
+def test_a_study_that_is_none_is_refused(
+    file: Path, tmp_path: Path, settings: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(zoo.ZooError, match=message):
+        zoo.sweep(changed(file, **settings), directory=tmp_path, train=True)
+    assert not [path for path in tmp_path.iterdir() if path.is_dir()]
+
+
+def test_names_that_are_asked_for_wrongly(file: Path, tmp_path: Path) -> None:
+    with pytest.raises(UnknownNameError, match="did you mean 'davidson2018'"):
+        zoo.reproduce("davidson2019")
+    with pytest.raises(UnknownNameError, match="did you mean 'wide'"):
+        zoo.sweep(file, directory=tmp_path, points=["wid"])
+    with pytest.raises(ConfigError, match=r"\['wide'\]"):
+        zoo.sweep(file, directory=tmp_path, points="wide")  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match=r"absent\.yaml"):
+        zoo.sweep(tmp_path / "absent.yaml")
+
+
+@pytest.mark.parametrize("name", zoo.list_papers())
+def test_what_is_recorded_of_a_paper_is_of_its_protocol(name: str, tmp_path: Path) -> None:
+    study, recorded = find_paper(name)
+    assert study.paper is not None
+    assert any(point.claims for point in study.points.values())
+    trials = {(trial.point, trial.seed): trial.protocol for trial in study.trials()}
+    assert len({trial.folder for trial in study.trials()}) == len(trials)
+    for each in Results(recorded).all():
+        assert trials[each.of] == each.protocol, f"{each.of}: measured under another protocol"
+    assert study.paper.title not in str(zoo.reproduce(name, directory=tmp_path)).splitlines()[2]
+
+
+def test_the_page_shows_what_is_recorded(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "numbers.md").read_text(encoding="utf-8")
+    table = zoo.reproduce("davidson2018", directory=tmp_path).to_markdown().split("\n\n")[0]
+    assert table in page
+
+
+def test_on_the_command_line(file: Path, tmp_path: Path) -> None:
+    runner, folder = CliRunner(), str(tmp_path / "runs")
+    shown = runner.invoke(app, ["reproduce", "davidson2018", "--directory", folder])
+    assert shown.exit_code == 0
+    assert "S-VAE, d = 40" in shown.stdout
+    arguments = ["sweep", str(file), "--train", "--point", "wide", "--directory", folder, "--json"]
+    (row, *_) = json.loads(runner.invoke(app, arguments).stdout)["rows"]
+    assert row["paper"] == 30.0
+    assert row["seeds"] == 1
+
+
+def test_a_file_is_read_as_it_is_written(file: Path) -> None:
+    assert read_study(file) == Study.parse(SETTINGS, "here")

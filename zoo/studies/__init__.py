@@ -1,0 +1,18 @@
+"""Models trained and measured side by side: sweeps of one's own, and the tables of papers."""
+
+from zoo.studies.report import StudyReport
+from zoo.studies.results import Result, Results
+from zoo.studies.run import carry_out, check
+from zoo.studies.study import Study, Trial, find_paper, read_study
+
+__all__ = [
+    "Result",
+    "Results",
+    "Study",
+    "StudyReport",
+    "Trial",
+    "carry_out",
+    "check",
+    "find_paper",
+    "read_study",
+]

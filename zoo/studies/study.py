@@ -1,0 +1,186 @@
+"""A study: models that are trained alike but for what is compared, and measured alike."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+from typing_extensions import Self
+
+from zoo.core.component import Selected
+from zoo.errors import ConfigError, UnknownNameError, did_you_mean
+from zoo.mappings import merge
+from zoo.metrics import Metric
+from zoo.registry import registry
+from zoo.settings import Settings
+from zoo.training.config import Experiment
+from zoo.yaml_files import read_mapping
+
+PAPERS = Path(__file__).parents[1] / "papers"
+
+
+class Column(Settings):
+    """A figure of each model: what a metric says, ``times`` a factor where papers write it so.
+
+    ``doubt`` says why what the paper has in this column is no figure to compare with.
+    """
+
+    metric: str | dict[str, Any]
+    times: float = 1.0
+    digits: int = Field(2, ge=0, le=6)
+    doubt: str | None = None
+
+    @field_validator("metric")
+    @classmethod
+    def _is_known(cls, metric: str | dict[str, Any]) -> str | dict[str, Any]:
+        Selected.parse("metrics", metric)
+        return metric
+
+    @property
+    def selected(self) -> Selected[Metric]:
+        """The metric with its settings."""
+        return Selected.parse("metrics", self.metric)
+
+
+class Point(Settings):
+    """What a model has of its own, and what the paper says of it, by column.
+
+    A claim is a figure, or a figure and its deviation over the paper's runs.
+    """
+
+    variant: str | None = None
+    model: dict[str, Any] = {}
+    objective: dict[str, Any] = {}
+    train: dict[str, Any] = {}
+    claims: dict[str, float | tuple[float, float]] = {}
+
+
+class Source(Settings):
+    """The paper whose table a study repeats, and of how many ``runs`` its figures are means."""
+
+    title: str
+    authors: str
+    year: int
+    arxiv: str | None = None
+    where: str
+    runs: int | None = Field(None, ge=1)
+
+
+class Study(Settings):
+    """What a file of one says; ``model``, ``objective`` and ``train`` are shared by all points.
+
+    ``departures`` say in words where the runs are not the paper's.
+    """
+
+    title: str
+    paper: Source | None = None
+    departures: tuple[str, ...] = ()
+    dataset: str
+    split: Literal["train", "validation", "test"] = "test"
+    samples: int = Field(1000, ge=1)
+    examples: int | None = Field(None, ge=1)
+    variant: str | None = None
+    model: dict[str, Any] = {}
+    objective: dict[str, Any] = {}
+    train: dict[str, Any] = {}
+    seeds: tuple[int, ...] = Field((0,), min_length=1)
+    columns: dict[str, Column] = Field(min_length=1)
+    points: dict[str, Point] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _check_claims(self) -> Self:
+        for name, point in self.points.items():
+            if point.variant is None and self.variant is None:
+                raise ValueError(f"{name!r} has no variant: give it one, or all of them one")
+            for column in point.claims:
+                if column not in self.columns:
+                    raise ValueError(
+                        f"{name!r} claims {column!r}, which is no column"
+                        f"{did_you_mean(column, self.columns)} Columns: {', '.join(self.columns)}"
+                    )
+        return self
+
+    @property
+    def metrics(self) -> list[Selected[Metric]]:
+        """That of each column."""
+        return [column.selected for column in self.columns.values()]
+
+    def trials(
+        self,
+        points: Sequence[str] | None = None,
+        seeds: Sequence[int] | None = None,
+        data_root: str | None = None,
+    ) -> Iterator[Trial]:
+        """Every run, or those of some points and seeds. Raises ConfigError for unknown ones."""
+        for name in _chosen("point", points, self.points):
+            for seed in self.seeds if seeds is None else seeds:
+                yield Trial(self, name, seed, self._experiment(self.points[name], seed, data_root))
+
+    def _experiment(self, point: Point, seed: int, data_root: str | None) -> Experiment:
+        variant = point.variant or self.variant
+        assert variant is not None
+        return Experiment.build(
+            variant,
+            self.dataset,
+            model=merge(self.model, point.model),
+            train={**merge(self.train, point.train), "seed": seed},
+            objective=merge(self.objective, point.objective),
+            data_root=data_root,
+        )
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One training of a study."""
+
+    study: Study
+    point: str
+    seed: int
+    experiment: Experiment
+
+    @property
+    def folder(self) -> str:
+        """A name for its run, the same whichever others there are."""
+        words = "".join(c if c.isalnum() else "-" for c in self.point.lower())
+        return f"{'-'.join(filter(None, words.split('-')))}-s{self.seed}"
+
+    @property
+    def protocol(self) -> str:
+        """A digest of all that its figures depend on: results of another are not its own."""
+        study = self.study
+        said = {
+            "experiment": self.experiment.identity,
+            "split": study.split,
+            "samples": study.samples,
+            "examples": study.examples,
+            "metrics": [[metric.dump(), metric.component.version] for metric in study.metrics],
+        }
+        return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def read_study(path: Path) -> Study:
+    """That of a file. Raises ConfigError for one that is none, naming the place."""
+    return Study.parse(read_mapping(path), str(path))
+
+
+def find_paper(name: str) -> tuple[Study, Path]:
+    """The study of a registered paper, and the file of what is recorded of it.
+
+    Raises UnknownNameError, which names the nearest.
+    """
+    path = PAPERS / registry().find("papers", name).file
+    return read_study(path), path.with_suffix(".json")
+
+
+def _chosen(what: str, asked: Sequence[str] | None, known: Iterable[str]) -> list[str]:
+    if isinstance(asked, str):
+        raise ConfigError(f"give a list of {what}s, for one as [{asked!r}]")
+    for name in asked or ():
+        if name not in known:
+            raise UnknownNameError(what, name, list(known))
+    return list(known if asked is None else asked)
