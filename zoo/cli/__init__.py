@@ -12,13 +12,13 @@ with collector_paused():
         anomaly,
         average,
         catalogue,
+        compare,
         compress,
         draw,
         impute,
         label,
         make,
         measure,
-        metrics,
         train,
     )
     from zoo.cli.app import app, main

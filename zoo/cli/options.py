@@ -136,6 +136,7 @@ BenchmarkOption = Annotated[
     str | None,
     typer.Option(help="One of 'zoo list benchmarks'.", autocompletion=benchmark_names),
 ]
+OwnSplitOption = Annotated[SplitName | None, typer.Option(help="Instead of the benchmark's.")]
 OwnSamplesOption = Annotated[int | None, typer.Option(min=1, help="Instead of the benchmark's.")]
 OwnSeedOption = Annotated[
     int | None, typer.Option(min=0, max=MOST_SEED, help="Instead of the benchmark's.")

@@ -33,7 +33,8 @@ class Measured:
     monte_carlo: float | None = None
     values: Tensor | None = None
     basis: str = ""
-    """What a likelihood is one of: figures of another basis have no common scale with it."""
+    """In words, what it is measured of, as a likelihood of a mass or a density: figures of another
+    basis have no common scale with it."""
 
     @classmethod
     def of_each(
