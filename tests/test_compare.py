@@ -80,6 +80,52 @@ class TestProtocol:
             zoo.use_registry(tmp_path / "wrong.yaml")
 
 
+class TestFileOfABenchmark:
+    TEXT = "summary: Mine.\ndataset: {}\nsplit: train\nsamples: 2\nmetrics: [elbo, rate]\n"
+
+    @pytest.fixture
+    def file(self, tmp_path: Path) -> Path:
+        (tmp_path / "data").mkdir()
+        np.save(tmp_path / "data" / "points.npy", np.full((40, 8, 8), 255, dtype=np.uint8))
+        return tmp_path / "mine.yaml"
+
+    @pytest.mark.parametrize("dataset", ["data/points.npy", "./data/points.npy", "digits"])
+    def test_its_data_lie_beside_it_wherever_it_is_read(
+        self, run: Run, file: Path, dataset: str
+    ) -> None:
+        file.write_text(self.TEXT.format(dataset))
+        title = "mine: points/train, 32" if "points" in dataset else "mine: digits/train, 1,297"
+        for asked in (file, str(file)):
+            scores = zoo.compare([run], benchmark=asked)
+            assert scores.title == f"{title} examples, K = 2, seed 0"
+            assert [metric.name for metric in scores.metrics] == ["elbo", "rate"]
+        asked = ["compare", str(run.directory), "--benchmark", str(file), "--json"]
+        assert json.loads(CliRunner().invoke(app, asked).stdout)["title"] == scores.title
+
+    @pytest.mark.parametrize(
+        ("text", "said"),
+        [
+            (TEXT.format("digits") + "metric: [nll]", r"'metric'; did you mean 'metrics'\?"),
+            (TEXT.format("digits").replace("train", "tets"), r"'split': .*did you mean 'test'\?"),
+            (TEXT.format("digit"), r"unknown dataset 'digit'; did you mean 'digits'\?.*beside it"),
+            (TEXT.format("data/other.npy"), "other.npy does not exist"),
+            ("dataset: digits", "'summary' is required"),
+            ("[1, 2]", "expected a mapping, as an entry of 'benchmarks' is"),
+            ("a: [", "not valid YAML"),
+        ],
+    )
+    def test_mistakes_name_the_nearest_key(
+        self, run: Run, file: Path, text: str, said: str
+    ) -> None:
+        file.write_text(text)
+        with pytest.raises(ZooError, match=said):
+            zoo.compare([run], benchmark=file)
+
+    def test_a_file_that_is_not_there(self, run: Run, tmp_path: Path) -> None:
+        with pytest.raises(ConfigError, match=r"no.yaml: cannot read the benchmark: No such file"):
+            zoo.compare([run], benchmark=tmp_path / "no.yaml")
+
+
 class TestSources:
     def test_models_of_one_class_are_told_apart(self, run: Run) -> None:
         other = zoo.create("gaussian-vae", **TINY)

@@ -11,7 +11,14 @@ from typing import TypeAlias
 import torch
 from torch import nn
 
-from zoo.api.benchmark import MetricName, benchmark_of, chosen_metrics, protocol_of
+from zoo.api.benchmark import (
+    LIKELIHOODS,
+    Benchmark,
+    MetricName,
+    benchmark_of,
+    chosen_metrics,
+    named_benchmark,
+)
 from zoo.api.load import file_of
 from zoo.api.source import Source, dataset_for, named_apart, unwrapped
 from zoo.api.unlike import refuse_different_datasets, refuse_other_examples, refuse_other_forms
@@ -34,7 +41,7 @@ def compare(
     sources: Source | Sequence[Source] | Mapping[str, Source],
     metrics: Iterable[MetricName] | None = None,
     *,
-    benchmark: str | None = None,
+    benchmark: str | Path | None = None,
     dataset: object | None = None,
     split: str | None = None,
     samples: int | None = None,
@@ -49,10 +56,12 @@ def compare(
     """Every metric of every model, with paired differences to the best; ``print`` the result.
 
     ``sources`` are what :func:`zoo.evaluate` takes: one, a list, or a mapping from the names to
-    show. The protocol is a registered ``benchmark``, or that of the ``dataset``: by default of the
-    one that all the models were trained on. A dataset without a benchmark has its test split and
-    likelihoods measured. Arguments given beside a benchmark replace its own. ``metrics`` are
-    registered names, or mappings of a name and its settings, ``{"name": "knn", "labels": 100}``.
+    show. The protocol is a registered ``benchmark``, or a YAML file that says what an entry of the
+    registry does, its dataset a name or a path from the file; or that of the ``dataset``: by
+    default of the one that all the models were trained on. A dataset without a benchmark has its
+    test split and likelihoods measured. Arguments given beside a benchmark replace its own.
+    ``metrics`` are registered names, or mappings of a name and its settings, ``{"name": "knn",
+    "labels": 100}``.
     Images are resized to what each model reads, and have their channels converted where
     ``image_channels`` says so.
 
@@ -73,22 +82,24 @@ def compare(
     if benchmark is not None and dataset is not None:
         raise ConfigError("give either a benchmark or a dataset to compare on, not both")
     given = {"split": split, "samples": samples, "examples": examples, "seed": seed}
-    protocol_of(benchmark, given)  # what is wrong with it is said before models are read
+    asked = LIKELIHOODS if benchmark is None else named_benchmark(benchmark)
+    asked.changed(given)  # what is wrong with it is said before models are read
     one = isinstance(sources, str | Path | nn.Module | Run)
     entries = _entries([sources] if one else sources, device)  # type: ignore[list-item, arg-type]
     if benchmark is None and dataset is None:
         refuse_different_datasets(entries)
-    named = benchmark or benchmark_of(entries[0].dataset if dataset is None else dataset)
-    protocol = protocol_of(named, given)
-    chosen, kept = chosen_metrics(metrics, protocol), _records(records)
-    wanted = dataset if benchmark is None else protocol.dataset
-    data = _data_of(entries, wanted, protocol.split, data_root, image_channels)
+    if benchmark is None:
+        asked = benchmark_of(entries[0].dataset if dataset is None else dataset)
+    protocol = asked.changed(given)
+    chosen, kept = chosen_metrics(metrics, protocol.spec), _records(records)
+    wanted = dataset if benchmark is None else protocol.spec.dataset
+    data = _data_of(entries, wanted, protocol.spec.split, data_root, image_channels)
     columns = [
-        measure_all(_subject(entry, each, protocol, progress), chosen, kept)
+        measure_all(_subject(entry, each, protocol.spec, progress), chosen, kept)
         for entry, each in zip(entries, data, strict=True)
     ]
     rows = tuple(zip(*columns, strict=True))
-    title = _title(named or data[0].name, protocol, data[0])
+    title = _title(protocol, data[0])
     return Scores(title, tuple(entry.name for entry in entries), tuple(chosen), rows)
 
 
@@ -159,33 +170,34 @@ def _data_of(
 
 
 def _subject(
-    entry: _Entry, data: Dataset, protocol: BenchmarkSpec, progress: Progress | None
+    entry: _Entry, data: Dataset, spec: BenchmarkSpec, progress: Progress | None
 ) -> Subject:
     subject = Subject(
         entry.load,
         data,
-        protocol.split,
+        spec.split,
         identity=entry.identity,
-        samples=protocol.samples,
-        examples=protocol.examples,
-        seed=protocol.seed,
+        samples=spec.samples,
+        examples=spec.examples,
+        seed=spec.seed,
         progress=None if progress is None else partial(progress, entry.name),
     )
-    refuse_too_few(_count(data, protocol), f"{data.name}/{protocol.split}")
+    refuse_too_few(_count(data, spec), f"{data.name}/{spec.split}")
     return subject
 
 
-def _count(data: Dataset, protocol: BenchmarkSpec) -> int:
+def _count(data: Dataset, spec: BenchmarkSpec) -> int:
     """Of how many examples figures are."""
-    there = len(getattr(data, protocol.split))
-    return min(there, protocol.examples or there)
+    there = len(getattr(data, spec.split))
+    return min(there, spec.examples or there)
 
 
-def _title(name: str, protocol: BenchmarkSpec, data: Dataset) -> str:
+def _title(protocol: Benchmark, data: Dataset) -> str:
     """What is measured, and how."""
-    on = protocol.split if name == data.name else f"{data.name}/{protocol.split}"
-    count = f"{_count(data, protocol):,} examples"
-    return f"{name}: {on}, {count}, K = {protocol.samples}, seed {protocol.seed}"
+    name, spec = protocol.name or data.name, protocol.spec
+    on = spec.split if name == data.name else f"{data.name}/{spec.split}"
+    count = f"{_count(data, spec):,} examples"
+    return f"{name}: {on}, {count}, K = {spec.samples}, seed {spec.seed}"
 
 
 def _records(given: str | Path | bool) -> Records | None:
