@@ -7,7 +7,7 @@ import io
 import json
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -18,8 +18,9 @@ from typer.testing import CliRunner
 import zoo
 from zoo import Run
 from zoo.cli import app
+from zoo.core.component import Selected
 from zoo.errors import CheckpointError, ConfigError, UnknownNameError, ZooError
-from zoo.metrics import Scores
+from zoo.metrics import Scores, Subject
 from zoo.registry import registry
 from zoo.storage import checkpoint
 
@@ -204,6 +205,47 @@ class TestWhatIsUnlike:
         }
         with pytest.raises(ConfigError, match=r"their columns differ, .*count.*real"):
             zoo.compare(models, dataset=path, **PROTOCOL)
+
+
+class TestReferences:
+    GIVEN: ClassVar = {"metrics": ["elbo", "memorisation", "precision"], "benchmark": "digits"}
+
+    def test_they_stand_beside_the_models_and_are_not_ranked(self) -> None:
+        scores = zoo.compare([*PAIR, "cvae-digits"], examples=60, **self.GIVEN)
+        assert scores.columns == (*scores.models, "training", "halves")
+        head, elbo, memorisation, _ = scores.table()
+        assert tuple(head[1:]) == scores.columns
+        assert elbo[-2:] == ["-", "-"] and memorisation[-2] == "1"  # what copies is a copy
+        assert scores.differences(2)[-2:] == [None, None] and scores.ties(2)[-2:] == [False] * 2
+        assert len(scores.table_of_differences()[0]) == 1 + len(scores.models)
+        assert [row["model"] for row in scores.rows() if row["reference"]] == [
+            "training", "halves"
+        ] * 3  # fmt: skip
+        assert any(note.startswith("not ranked: training images") for note in scores.notes)
+
+    def test_they_are_those_of_the_metric_whichever_model_is_first(self) -> None:
+        one, other = (zoo.compare(models, examples=60, **self.GIVEN) for models in (PAIR, PAIR[1:]))
+        subject = Subject(zoo.load(PAIR[0]), zoo.load_dataset("digits"), examples=60)
+        for row, name in ((1, "memorisation"), (2, "precision")):
+            metric = Selected.parse("metrics", name).build()
+            for place, role in ((-2, "training"), (-1, "halves")):
+                found = [each.outcomes[row][place].measured for each in (one, other)]
+                assert found[0] is not None and found[0] == found[1]
+                assert found[0].value == metric.measure_as(subject, role).value
+
+    def test_they_are_recorded_and_models_then_not_loaded(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        first = zoo.compare(PAIR, examples=60, records=tmp_path, **self.GIVEN)
+        monkeypatch.setattr(checkpoint, "load", lambda *_, **__: pytest.fail("loaded"))
+        again = zoo.compare(PAIR, examples=60, records=tmp_path, **self.GIVEN)
+        assert again.table() == first.table()
+        assert all(each.reused for row in again.outcomes[1:] for each in row)
+
+    def test_too_few_images_to_halve_are_said_to_be_so(self) -> None:
+        scores = zoo.compare(PAIR, examples=30, **self.GIVEN)
+        (said,) = [note for note in scores.notes if note.startswith("halves has no")]
+        assert "memorisation, precision: 30 real images are too few" in said
 
 
 @pytest.fixture(scope="module")

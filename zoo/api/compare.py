@@ -28,7 +28,7 @@ from zoo.devices import existing_device
 from zoo.errors import ConfigError, ZooError
 from zoo.evaluation.evaluate import refuse_too_few
 from zoo.files import as_path, sha256
-from zoo.metrics import Records, Scores, Subject, measure_all
+from zoo.metrics import Records, References, Scores, Subject, measure_all
 from zoo.registry.specs import BenchmarkSpec
 from zoo.storage import checkpoint
 from zoo.training.launch import Run
@@ -94,13 +94,13 @@ def compare(
     chosen, kept = chosen_metrics(metrics, protocol.spec), _records(records)
     wanted = dataset if benchmark is None else protocol.spec.dataset
     data = _data_of(entries, wanted, protocol.spec.split, data_root, image_channels)
-    columns = [
-        measure_all(_subject(entry, each, protocol.spec, progress), chosen, kept)
-        for entry, each in zip(entries, data, strict=True)
-    ]
-    rows = tuple(zip(*columns, strict=True))
-    title = _title(protocol, data[0])
-    return Scores(title, tuple(entry.name for entry in entries), tuple(chosen), rows)
+    references, columns = References(chosen, kept), []
+    for entry, each in zip(entries, data, strict=True):
+        subject = _subject(entry, each, protocol.spec, progress)
+        columns.append(measure_all(subject, chosen, kept))
+        references.measure(subject, columns[-1])
+    rows, names = tuple(zip(*columns, strict=True)), tuple(entry.name for entry in entries)
+    return references.beside(Scores(_title(protocol, data[0]), names, tuple(chosen), rows))
 
 
 @dataclass(frozen=True)

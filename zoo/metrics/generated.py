@@ -41,6 +41,7 @@ class OfSamples(Metric):
     Config = SamplesConfig
     config: SamplesConfig
     version = 2
+    references = ("training", "halves")
 
     def check(self, subject: Subject) -> None:
         """Of images alone, and of datasets whose classifier is released."""
@@ -69,6 +70,10 @@ class OfSamples(Metric):
         A figure by itself says little. That of "halves" of the real images is what samples as good
         as the data would get, that of "training" images what a model that copies them would.
         """
+        if role == "halves" and (count := len(subject.examples)) < 2 * LEAST:
+            raise UnsupportedError(
+                f"{count} real images are too few to compare halves of them; give {2 * LEAST}"
+            )
         found = self.compare(subject.compared(self.config.samples, self.config.pixels, role))
         return replace(found, basis=subject.reading(subject.kind_of(self.config.pixels)))
 

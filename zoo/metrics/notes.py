@@ -22,6 +22,12 @@ def notes_of(scores: Scores) -> Iterator[str]:
             f"{model} is not ranked by {', '.join(metrics)}: its figures are of {own}, those of "
             f"the others of {common}"
         )
+    if scores.references:
+        yield (
+            "not ranked: training images in the place of samples, as a model would that copies "
+            "them, and one half of the test images beside the other, as one as good as the data"
+            " would of half as many"
+        )
     if scores.unrecorded:
         yield scores.unrecorded
 
@@ -43,7 +49,7 @@ def _of_other_bases(scores: Scores) -> dict[tuple[str, str, str], list[str]]:
     found: dict[tuple[str, str, str], list[str]] = {}
     for row, metric in enumerate(scores.metrics):
         common = scores.basis(row)
-        for model, outcome in zip(scores.models, scores.outcomes[row], strict=True):
+        for model, outcome in zip(scores.models, scores.outcomes[row], strict=False):
             if outcome.measured is not None and outcome.measured.basis != common:
                 key = model, outcome.measured.basis, common
                 found.setdefault(key, []).append(titled(metric))
@@ -54,7 +60,7 @@ def _refusals(scores: Scores) -> dict[tuple[tuple[str, ...], str], list[str]]:
     """Of metrics that models do not have, for one reason, the models."""
     metrics: dict[tuple[str, str], list[str]] = {}
     for metric, row in zip(scores.metrics, scores.outcomes, strict=True):
-        for model, outcome in zip(scores.models, row, strict=True):
+        for model, outcome in zip(scores.columns, row, strict=True):
             if outcome.refusal is not None:
                 metrics.setdefault((model, outcome.refusal), []).append(titled(metric))
     found: dict[tuple[tuple[str, ...], str], list[str]] = {}

@@ -29,7 +29,8 @@ DIFFERENCES = "differences to the best, paired where examples are"
 class Scores:
     """What every metric says of every model; ``print`` it for the table.
 
-    ``outcomes`` has a row for each of ``metrics`` and a column for each of ``models``. The best is
+    ``outcomes`` has a row for each of ``metrics`` and a column for each of ``models``, then one for
+    each of the ``references``, which say what could be reached and are not ranked. The best is
     marked with ``*``, and so are all that differ from it by at most two standard errors of the
     difference. Differences are paired where a metric has a value for each example.
     """
@@ -38,9 +39,15 @@ class Scores:
     models: tuple[str, ...]
     metrics: tuple[Selected[Metric], ...]
     outcomes: tuple[tuple[Outcome, ...], ...]
+    references: tuple[str, ...] = ()
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The models, then the references."""
+        return *self.models, *self.references
 
     def differences(self, metric: int) -> list[Measured | None]:
-        """Of each model to the best in a row; None where there is no figure.
+        """Of each column to the best in a row; None where there is no figure, or none ranked.
 
         The error is that of the mean of the differences, example by example, or the root of the sum
         of squares of both errors where a metric has no values of examples.
@@ -66,13 +73,16 @@ class Scores:
 
     def basis(self, metric: int) -> str:
         """What the figures of a row that are ranked are of; see :class:`Measured`."""
-        counts = Counter(each.measured.basis for each in self.outcomes[metric] if each.measured)
+        models = self.outcomes[metric][: len(self.models)]
+        counts = Counter(each.measured.basis for each in models if each.measured)
         return counts.most_common(1)[0][0] if counts else ""
 
     def _ranked(self, metric: int) -> list[Measured | None]:
         """The figures of a row that have a common scale."""
-        row, common = (outcome.measured for outcome in self.outcomes[metric]), self.basis(metric)
-        return [each if each is not None and each.basis == common else None for each in row]
+        common = self.basis(metric)
+        models = (outcome.measured for outcome in self.outcomes[metric][: len(self.models)])
+        row = [each if each is not None and each.basis == common else None for each in models]
+        return [*row, *[None] * len(self.references)]
 
     def ties(self, metric: int) -> list[bool]:
         """Which models are the best, or differ from it by at most two standard errors.
@@ -107,14 +117,15 @@ class Scores:
         return f"{len(every)} figures, {reused} of them from records, {seconds:.1f} s"
 
     def rows(self) -> Iterator[dict[str, Any]]:
-        """A flat row for each model and metric, figures or the reason why there is none."""
+        """A flat row for each column and metric, figures or the reason why there is none."""
         for row, metric in enumerate(self.metrics):
             differences, ties = self.differences(row), self.ties(row)
-            for place, model in enumerate(self.models):
+            for place, model in enumerate(self.columns):
                 outcome, to_best = self.outcomes[row][place], differences[place]
                 found = outcome.measured
                 yield {
                     "model": model,
+                    "reference": place >= len(self.models),
                     "metric": titled(metric),
                     "unit": metric.component.unit,
                     "better": metric.component.better,
@@ -161,8 +172,8 @@ class Scores:
         return "\n\n".join([*parts, *(f"*{note}*" for note in self.notes)])
 
     def table(self) -> list[list[str]]:
-        """The figures as text: a header of models, then a row for each metric."""
-        rows = [["", *self.models]]
+        """The figures as text: a header of columns, then a row for each metric."""
+        rows = [["", *self.columns]]
         for row, metric in enumerate(self.metrics):
             cells = [
                 shown(outcome.measured) + ("*" if tied else "")
@@ -175,7 +186,7 @@ class Scores:
         """Those to the best of each metric that ranks some, as text; empty where none does."""
         rows = []
         for row, metric in enumerate(self.metrics):
-            found, best = self.differences(row), self.best(row)
+            found, best = self.differences(row)[: len(self.models)], self.best(row)
             if best is not None and sum(each is not None for each in found) > 1:
                 cells = ["best" if n == best else shown(each, "+") for n, each in enumerate(found)]
                 rows.append([titled(metric), *cells])
