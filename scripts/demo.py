@@ -18,7 +18,8 @@ import torch
 
 import zoo
 from zoo.data import Examples, load_for_model
-from zoo.evaluation import Comparison, Evaluation
+from zoo.evaluation import Evaluation
+from zoo.metrics import Scores
 from zoo.registry import CheckpointSpec
 from zoo.report import (
     Picture,
@@ -32,6 +33,8 @@ from zoo.report import (
 from zoo.report.pictures import enlargement
 
 COLUMNS = 8
+METRICS = ("nll", "bits-per-dim", "elbo", "rate", "distortion", "squared-error", "weights")
+"""Of the tables: those that need no training split."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -39,8 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = _parse(arguments)
     os.environ.setdefault("ZOO_OFFLINE", "1")
     models, notes = _load_all()
-    comparisons = _compare_all(models, notes, options)
-    evaluations = {row.model: row for comparison in comparisons for row in comparison.rows}
+    comparisons, evaluations = _compare_all(models, notes, options)
     sections = [
         _section(name, models.get(name), evaluations.get(name), notes[name], options.data_root)
         for name in zoo.list_checkpoints()
@@ -76,28 +78,23 @@ def _compare_all(
     models: dict[str, zoo.LatentVariableModel],
     notes: dict[str, list[str]],
     options: argparse.Namespace,
-) -> list[Comparison]:
-    """One table for each dataset, kind of input and what is told: others have no common scale."""
-    groups: dict[tuple[str, str, str], list[str]] = defaultdict(list)
-    for name, model in models.items():
-        told = "" if model.conditioning is None else model.conditioning.on
-        groups[_card(name).dataset, model.input_kind, told].append(name)
-    comparisons = []
-    for (dataset, *_), names in sorted(groups.items()):
+) -> tuple[list[Scores], dict[str, Evaluation]]:
+    """One table for each dataset, and what its models are measured to be."""
+    groups: dict[str, list[str]] = defaultdict(list)
+    for name in models:
+        groups[_card(name).dataset].append(name)
+    protocol = {key: getattr(options, key) for key in ("samples", "examples", "data_root")}
+    comparisons, evaluations = [], {}
+    for dataset, names in sorted(groups.items()):
         print(f"{dataset}: {', '.join(names)}", flush=True)
         try:
-            comparisons.append(
-                zoo.compare(
-                    names,
-                    dataset=dataset,
-                    samples=options.samples,
-                    examples=options.examples,
-                    data_root=options.data_root,
-                )
-            )
+            comparisons.append(zoo.compare(names, METRICS, dataset=dataset, **protocol))
+            evaluations |= {
+                name: zoo.evaluate(models[name], dataset=dataset, **protocol) for name in names
+            }
         except zoo.ZooError as error:
             _note(notes, names, f"not evaluated here: {error}")
-    return comparisons
+    return comparisons, evaluations
 
 
 def _section(

@@ -3,7 +3,7 @@
     python scripts/write_records.py --dataset mnist --metric elbo rate distortion --data-root DIR
 
 Whoever has the same data then compares them example by example without loading a model
-(`zoo measure`). What is recorded is not measured again, so that a killed call goes on.
+(`zoo compare`). What is recorded is not measured again, so that a killed call goes on.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parse_arguments(arguments)
     for name, spec in registry().checkpoints.items():
         if spec.dataset == options.dataset and name not in options.but:
-            scores = zoo.measure(
+            scores = zoo.compare(
                 name,
                 options.metric,
                 benchmark=options.dataset,

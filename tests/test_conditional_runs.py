@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 import zoo
 from zoo.cli import app
 from zoo.data import load_for_model
-from zoo.errors import ConfigError, DataError, UnsupportedError
+from zoo.errors import DataError, UnsupportedError
 from zoo.evaluation import evaluate_model
 from zoo.training.statistics import refresh_statistics
 from zoo.variants import Variant
@@ -88,10 +88,16 @@ def test_figures_are_of_the_data_s_labels(run: zoo.Run) -> None:
     assert right > wrong + 5
 
 
-def test_only_models_told_alike_are_compared(run: zoo.Run) -> None:
-    assert zoo.compare([run, run.directory], samples=2).rows[0].samples == 2
-    with pytest.raises(ConfigError, match="one is told labels, the other nothing"):
-        zoo.compare([run, "gaussian-vae-digits"], samples=2)
+def test_only_models_told_alike_are_ranked(run: zoo.Run) -> None:
+    metrics = ["nll", "elbo", "squared-error", "frechet-distance"]
+    alike = zoo.compare([run, run.directory], metrics, samples=2, examples=40)
+    assert all(all(alike.ties(row)) for row in range(4))
+    mixed = zoo.compare([run, "gaussian-vae-digits"], metrics, samples=2, examples=40)
+    assert not any(any(mixed.ties(row)) for row in range(4))
+    assert not mixed.table_of_differences()
+    said = [note for note in mixed.notes if "is not ranked by" in note]
+    assert [", ".join(metrics[:2]) in said[0], ", ".join(metrics[2:]) in said[1]] == [True, True]
+    assert all("told labels" in note for note in said)
 
 
 def test_codes_reconstructions_and_edits_read_the_condition(run: zoo.Run) -> None:

@@ -23,7 +23,7 @@ from PIL import Image
 
 import zoo
 from zoo.errors import ConfigError, DataError
-from zoo.evaluation import Comparison, Estimate, Evaluation
+from zoo.evaluation import Estimate, Evaluation
 from zoo.registry import CheckpointSpec, MetricSpec, RecipeSpec
 from zoo.report import (
     Picture,
@@ -179,7 +179,7 @@ SPEC = CheckpointSpec(
 
 
 def test_the_page_is_self_contained_and_says_everything(tmp_path: Path) -> None:
-    comparison = Comparison(title="digits", rows=(evaluation("b", 22.0), evaluation("a", 21.0)))
+    comparison = zoo.compare(["gaussian-vae-digits", "beta-vae-digits"], ["elbo"], examples=20)
     image = grid(torch.rand(4, 1, 8, 8), 2)
     section = checkpoint_section(
         "small", SPEC, evaluation("small", 21.0), pictures=[Picture("Samples", image)]
@@ -191,7 +191,9 @@ def test_the_page_is_self_contained_and_says_everything(tmp_path: Path) -> None:
     assert all(reference.startswith("data:image/png;base64,") for reference in page.references)
     assert not re.search(r"@import|url\(|<script", content)
     for said in (
-        comparison.convention,
+        *comparison.notes,
+        *comparison.table()[1],
+        *comparison.table_of_differences()[1],
         "21.00 ± 0.25",
         "gaussian-vae",
         "digits (CC BY 4.0)",
@@ -309,8 +311,8 @@ def test_the_demo_shows_what_it_can_and_says_what_it_cannot(tmp_path: Path) -> N
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert "digits/test, 20 examples, binarised with seed 0" in done.stdout
-    assert "K = 2 importance samples" in done.stdout
+    assert "digits: test, 20 examples, K = 2, seed 0" in done.stdout
+    assert "± one standard error" in done.stdout
     content = (tmp_path / "page" / "index.html").read_text(encoding="utf-8")
     sections = dict(re.findall(r"<h2>(tested-\w+)</h2>(.*?)</section>", content, re.DOTALL))
     assert sections["tested-digits"].count("<img") == 2

@@ -350,7 +350,7 @@ def test_other_vocabularies_are_not_compared(
     other.parent.mkdir()
     other.write_text(corpus.read_text())  # the same sentences, cut into pieces of bytes
     train(other)
-    monkeypatch.setattr("zoo.api.measure.evaluate_model", lambda *_, **__: pytest.fail("evaluated"))
+    monkeypatch.setattr("zoo.api.compare.measure_all", lambda *_: pytest.fail("measured"))
     with pytest.raises(ConfigError, match="their vocabularies differ, .* same tokenizer.json"):
         zoo.compare([corpus.parent / "run", other.parent / "run"], dataset=str(corpus))
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from figures import figures
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from typer.testing import CliRunner
 
@@ -48,9 +49,12 @@ def test_figures_are_those_of_vectors(run: zoo.Run) -> None:
     result = zoo.evaluate(run, samples=5)
     assert result.bits_per_dim is None and "bits" not in str(result)
     assert "mean per number" in str(result) and "pixel" not in str(result)
-    table = zoo.compare([run], samples=5)
-    assert "MSE/number" in table.columns and "bits/dim" not in table.columns
-    assert all(len(row) == len(table.columns) for row in table.table())
+    scores = zoo.compare([run], samples=5)
+    assert [metric.name for metric in scores.metrics] == ["nll", "elbo", "rate", "distortion"]
+    bits = zoo.compare([run], ["bits-per-dim", "squared-error"], samples=5)
+    assert bits.outcomes[0][0].refusal
+    assert result.mse_per_pixel is not None
+    assert figures(bits, 1) == [result.mse_per_pixel.value]
 
 
 def test_the_squared_error_is_that_of_the_reconstruction(run: zoo.Run) -> None:
@@ -97,7 +101,7 @@ def test_tensorboard_shows_values_and_no_pictures(run: zoo.Run) -> None:
 
 def test_a_report_without_pictures(run: zoo.Run, tmp_path: Path) -> None:
     page = write_page(tmp_path / "a.html", [zoo.compare([run], samples=2)], [Section("mine")])
-    assert "MSE/number" in page.read_text() and "<img" not in page.read_text()
+    assert "distortion" in page.read_text() and "<img" not in page.read_text()
 
 
 @pytest.mark.parametrize("place", ["scale", "likelihood.scale", "model.likelihood.scale"])

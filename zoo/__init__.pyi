@@ -6,6 +6,7 @@ from zoo.api.catalogue import list_datasets as list_datasets
 from zoo.api.catalogue import list_names as list_names
 from zoo.api.catalogue import list_papers as list_papers
 from zoo.api.catalogue import list_variants as list_variants
+from zoo.api.compare import compare as compare
 from zoo.api.compress import compress as compress
 from zoo.api.compress import decompress as decompress
 from zoo.api.draw import draw as draw
@@ -14,10 +15,8 @@ from zoo.api.label import label as label
 from zoo.api.load import load as load
 from zoo.api.make import create as create
 from zoo.api.make import save as save
-from zoo.api.measure import compare as compare
 from zoo.api.measure import evaluate as evaluate
 from zoo.api.measure import verify as verify
-from zoo.api.metrics import measure as measure
 from zoo.api.studies import reproduce as reproduce
 from zoo.api.studies import sweep as sweep
 from zoo.api.train import train as train

@@ -1,34 +1,20 @@
-"""The verbs that measure: evaluate, compare, verify."""
+"""The verbs that measure one model: evaluate, verify."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
 
 import torch
 
 from zoo.api.arguments import whole_number
-from zoo.api.source import (
-    Opened,
-    Source,
-    dataset_for,
-    open_all,
-    opened,
-    refuse_different_datasets,
-)
+from zoo.api.source import Opened, Source, dataset_for, opened
 from zoo.data import Dataset, Examples
 from zoo.data.conversion import Conversion, ImageSize
 from zoo.data.partition import check_split
 from zoo.errors import ConfigError
-from zoo.evaluation import (
-    Comparison,
-    Evaluation,
-    Verification,
-    evaluate_model,
-    refuse_mixed,
-    verify_figures,
-)
+from zoo.evaluation import Evaluation, Verification, evaluate_model, verify_figures
 from zoo.randomness import GENERATORS
 from zoo.registry import registry
 
@@ -96,42 +82,6 @@ def evaluate(
     return _measure(opened(source, device), protocol, progress)
 
 
-def compare(
-    sources: Sequence[Source] | Mapping[str, Source],
-    *,
-    benchmark: str | None = None,
-    dataset: object | None = None,
-    samples: int | None = None,
-    examples: int | None = None,
-    seed: int | None = None,
-    data_root: str | None = None,
-    image_channels: int | None = None,
-    device: str | torch.device = "cpu",
-) -> Comparison:
-    """Measure several models under one protocol; print the result for a table.
-
-    ``sources`` are what :func:`evaluate` takes, in a list, or in a mapping from the names to show.
-    The protocol is a registered ``benchmark``, or the test split of a ``dataset``: by default of
-    the one that all were trained on. Its images are resized to what each model reads, and have
-    their channels converted where ``image_channels`` says so. Arguments given beside a benchmark
-    replace its own. Raises what :func:`evaluate` raises, and ConfigError when the figures could not
-    be compared (different kinds of input, pixels, vocabularies or measures).
-
-    >>> print(compare(["gaussian-vae-digits", "beta-vae-digits"], benchmark="digits", samples=10))
-    digits...
-    """
-    given = {"samples": samples, "examples": examples, "seed": seed, "data_root": data_root,
-             "image_channels": image_channels}  # fmt: skip
-    changed: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
-    protocol = replace(_registered_protocol(benchmark, dataset), **changed)
-    entries = open_all(sources, device)
-    if protocol.dataset is None:
-        refuse_different_datasets(entries)
-    refuse_mixed([entry.reader for entry in entries])  # before any long evaluation
-    rows = tuple(_measure(entry, protocol) for entry in entries)
-    return Comparison(title=benchmark or rows[0].test_set, rows=rows)
-
-
 def verify(
     name: str, *, data_root: str | None = None, progress: Progress | None = None
 ) -> Verification:
@@ -155,15 +105,6 @@ def verify(
         progress=progress,
     )
     return verify_figures(name, spec.metrics, evaluation)
-
-
-def _registered_protocol(benchmark: str | None, dataset: object | None) -> _Protocol:
-    if benchmark is None:
-        return _Protocol(dataset)
-    if dataset is not None:
-        raise ConfigError("give either a benchmark or a dataset to compare on, not both")
-    spec = registry().benchmark(benchmark)
-    return _Protocol(spec.dataset, spec.split, spec.samples, spec.examples, spec.seed)
 
 
 def _measure(entry: Opened, protocol: _Protocol, progress: Progress | None = None) -> Evaluation:

@@ -11,13 +11,11 @@ import torch
 from torch import nn
 
 from zoo.api.load import file_of, load_with_metadata
-from zoo.core.condition import needed_condition
 from zoo.core.model import LatentVariableModel, ModelConfig
-from zoo.data import Dataset, load_for_model
+from zoo.data import Dataset, Kept, load_for_model
 from zoo.data.conversion import ImageSize
 from zoo.devices import existing_device
 from zoo.errors import ConfigError
-from zoo.evaluation import Reader
 from zoo.storage import checkpoint
 from zoo.training.launch import Run
 from zoo.variants import Variant
@@ -77,19 +75,6 @@ class Opened(NamedTuple):
         """The dataset it was trained on."""
         return None if self.metadata is None else self.metadata.dataset
 
-    @property
-    def reader(self) -> Reader:
-        """How it reads x."""
-        told = needed_condition(self.model)
-        table = getattr(self.model.config, "table", None)
-        return Reader(
-            self.name,
-            self.model.input_kind,
-            getattr(self.model.config, "tokenizer", None),
-            None if told is None else told.on,
-            None if table is None else table.described,
-        )
-
 
 def opened(source: Source, device: str | torch.device = "cpu") -> Opened:
     """The model that ``source`` means: one in memory where it is, a checkpoint's on ``device``.
@@ -107,18 +92,11 @@ def opened(source: Source, device: str | torch.device = "cpu") -> Opened:
     return Opened(model, _own_name(source), metadata)
 
 
-def open_all(
-    sources: Sequence[Source] | Mapping[str, Source], device: str | torch.device = "cpu"
-) -> list[Opened]:
-    """Every source, by the names a mapping gives, else by their own: numbered where these repeat.
+def named_apart(sources: Sequence[Source] | Mapping[str, Source]) -> Mapping[str, Source]:
+    """Sources by the names that a mapping gives, else by their own: numbered where these repeat.
 
     Raises ConfigError where there is none, or for one that is not in a list.
     """
-    return [opened(each, device)._replace(name=name) for name, each in named_apart(sources).items()]
-
-
-def named_apart(sources: Sequence[Source] | Mapping[str, Source]) -> Mapping[str, Source]:
-    """Sources by the names to show for them; raises what :func:`open_all` raises."""
     if isinstance(sources, str) or not isinstance(sources, Sequence | Mapping):
         raise ConfigError(f"give a list of models, for one as [model], got {sources!r:.100}")
     if not sources:
@@ -137,17 +115,6 @@ def _own_name(source: object) -> str:
     return type(unwrapped(source)).__name__ if isinstance(source, nn.Module) else str(source)
 
 
-def refuse_different_datasets(entries: Sequence[Described]) -> None:
-    """Raise ConfigError where the models do not say one dataset that all were trained on."""
-    said = {str(entry.dataset): entry.name for entry in entries}
-    if len(said) > 1 or "None" in said:
-        listing = ", ".join(f"{entry.name}: {entry.dataset or 'unknown'}" for entry in entries)
-        raise ConfigError(
-            "give either a benchmark or a dataset to compare on, for the models do not say one "
-            f"that all were trained on ({listing:.500})"
-        )
-
-
 def dataset_for(
     entry: Described,
     dataset: object | None,
@@ -155,8 +122,11 @@ def dataset_for(
     image_size: ImageSize | None = None,
     image_channels: int | None = None,
     unknown_is_missing: bool = False,
+    kept: Kept | None = None,
 ) -> Dataset:
     """A dataset as a model reads it, by default the one it was trained on, which must be the same.
+
+    Models that are given what was ``kept`` for others share it in memory, where they read it alike.
 
     Raises ConfigError where none is named and the model does not say one, DataError for data that
     do not fit the model.
@@ -176,6 +146,7 @@ def dataset_for(
         image_channels=image_channels,
         trained_on=entry.metadata.data if own and entry.metadata else None,
         unknown_is_missing=unknown_is_missing,
+        kept=kept,
     )
 
 

@@ -1,9 +1,7 @@
-"""``zoo evaluate``, ``zoo compare``, ``zoo verify``: figures."""
+"""``zoo evaluate``, ``zoo verify``: figures of one model."""
 
 from __future__ import annotations
 
-import shutil
-import sys
 from typing import Annotated, Any
 
 import typer
@@ -11,25 +9,20 @@ import typer
 import zoo
 from zoo.cli.app import app
 from zoo.cli.options import (
-    BenchmarkOption,
     ChannelsOption,
     DatasetOption,
     DeviceOption,
     ExamplesOption,
     JsonOption,
-    OwnSamplesOption,
-    OwnSeedOption,
     RootOption,
     SeedOption,
     SizeOption,
     SourceArgument,
-    SourcesArgument,
     SplitOption,
     UnknownOption,
-    dataset_names,
     source_names,
 )
-from zoo.cli.output import echo_json, folded, progress_bar
+from zoo.cli.output import echo_json, progress_bar
 from zoo.errors import ConfigError, ZooError
 
 
@@ -66,49 +59,6 @@ def evaluate(
         )
     if as_json:
         echo_json(result.model_dump(mode="json"))
-    else:
-        typer.echo(result)
-
-
-@app.command(epilog="Example: zoo compare gaussian-vae-digits beta-vae-digits --benchmark digits")
-def compare(
-    sources: SourcesArgument,
-    benchmark: BenchmarkOption = None,
-    dataset: Annotated[
-        str | None,
-        typer.Option(
-            help="Its test split, by name or path; by default of the one all were trained on.",
-            autocompletion=dataset_names,
-        ),
-    ] = None,
-    samples: OwnSamplesOption = None,
-    examples: ExamplesOption = None,
-    seed: OwnSeedOption = None,
-    data_root: RootOption = None,
-    image_channels: ChannelsOption = None,
-    device: DeviceOption = "cpu",
-    as_json: JsonOption = False,
-) -> None:
-    """Measure several models under one protocol, best first.
-
-    Lines are whole wherever they are written to a file or a pipe; on a narrow terminal the table
-    is folded between columns.
-    """
-    result = zoo.compare(
-        sources,
-        benchmark=benchmark,
-        dataset=dataset,
-        samples=samples,
-        examples=examples,
-        seed=seed,
-        data_root=data_root,
-        image_channels=image_channels,
-        device=device,
-    )
-    if as_json:
-        echo_json(result.model_dump(mode="json"))
-    elif sys.stdout.isatty():
-        typer.echo(folded(str(result), shutil.get_terminal_size().columns))
     else:
         typer.echo(result)
 

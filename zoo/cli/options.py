@@ -139,8 +139,13 @@ SourcesArgument = Annotated[
 ]
 BenchmarkOption = Annotated[
     str | None,
-    typer.Option(help="One of 'zoo list benchmarks'.", autocompletion=benchmark_names),
+    typer.Option(
+        metavar="NAME|FILE",
+        help="One of 'zoo list benchmarks', or a .yaml file that says one.",
+        autocompletion=benchmark_names,
+    ),
 ]
+OwnSplitOption = Annotated[SplitName | None, typer.Option(help="Instead of the benchmark's.")]
 OwnSamplesOption = Annotated[int | None, typer.Option(min=1, help="Instead of the benchmark's.")]
 OwnSeedOption = Annotated[
     int | None, typer.Option(min=0, max=MOST_SEED, help="Instead of the benchmark's.")

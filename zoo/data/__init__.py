@@ -2,8 +2,16 @@
 
 from zoo.data.dataset import Dataset
 from zoo.data.examples import Examples
-from zoo.data.loading import load_dataset, load_for_model
+from zoo.data.loading import Kept, load_dataset, load_for_model
 from zoo.data.split import Split
 from zoo.data.vectors import VectorSplit
 
-__all__ = ["Dataset", "Examples", "Split", "VectorSplit", "load_dataset", "load_for_model"]
+__all__ = [
+    "Dataset",
+    "Examples",
+    "Kept",
+    "Split",
+    "VectorSplit",
+    "load_dataset",
+    "load_for_model",
+]

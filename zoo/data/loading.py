@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from torch import Tensor
 
-from zoo.columns import TableSchema
 from zoo.data.arrays import check_keys, load_arrays, split_arrays
 from zoo.data.conversion import AS_STORED, Conversion, ImageSize, converted, refuse_other_images
 from zoo.data.dataset import Dataset
+from zoo.data.fitting import refuse_other_kind
 from zoo.data.folder import read_folder
 from zoo.data.numpy_files import read_arrays
 from zoo.data.partition import Splits
@@ -31,8 +31,6 @@ from zoo.data.tables.raw import RawTable
 from zoo.data.text import Corpus, TextFormat, load_text_file
 from zoo.errors import DataError
 from zoo.files import as_path
-from zoo.modalities import modality_of
-from zoo.modalities.tokenizer import Tokenizer
 from zoo.registry import registry, resolve
 
 if TYPE_CHECKING:
@@ -53,6 +51,22 @@ class _Wanted(NamedTuple):
     skip_unreadable: bool = False
     table: TableReading | None = None
     whole: bool = False
+
+
+class Kept:
+    """What was read of one source, so that models that read it alike share it in memory."""
+
+    def __init__(self) -> None:
+        self._read: list[tuple[_Wanted, Dataset]] = []
+
+    def load(self, source: object, wanted: _Wanted) -> Dataset:
+        """As :func:`load_dataset`; read once for each way in which it is wanted."""
+        for known, data in self._read:
+            if known == wanted:
+                return data
+        data = _load(source, wanted)
+        self._read.append((wanted, data))
+        return data
 
 
 def load_dataset(
@@ -127,13 +141,15 @@ def load_for_model(
     trained_on: str | None = None,
     unknown_is_missing: bool = False,
     whole: bool = False,
+    kept: Kept | None = None,
 ) -> Dataset:
     """:func:`load_dataset` as a model reads it: images at its size, text cut by its tokeniser.
 
     A model may have been trained on resized images: these are resized alike, unless an
     ``image_size`` is given. Channels are converted as ``image_channels`` says; without it those of
     the data ``trained_on`` are, as they may have been then, and others are not. Data without splits
-    that are to stay ``whole`` are each of them, in their order.
+    that are to stay ``whole`` are each of them, in their order. What was ``kept`` of the same
+    source for another model is not read again.
 
     Raises DataError as well for data of another kind or shape than the model reads, and when they
     are not those of the digest ``trained_on``: of a folder or file that has grown other examples
@@ -147,9 +163,10 @@ def load_for_model(
     asked = Conversion.of(image_size, image_channels)
     is_compared = trained_on is not None and _is_that_of_training(asked, shape)
     wanted = asked.completed(shape, with_channels=is_compared) if len(shape) == 3 else asked
-    data = _load(source, _Wanted(root, wanted, form, is_compared, reading, whole))
+    asked_for = _Wanted(root, wanted, form, is_compared, reading, whole)
+    data = (kept or Kept()).load(source, asked_for)
     data = data.conditioned(getattr(getattr(config, "condition", None), "on", None))
-    _refuse_other_kind(data, shape, tokenizer, table)
+    refuse_other_kind(data, shape, tokenizer, table)
     _refuse_conversion(data, asked)
     if data.modality == "images":
         refuse_other_images(shape, data.train.shape, data.name)
@@ -185,26 +202,6 @@ def _refuse_conversion(data: Dataset, asked: Conversion) -> None:
             raise DataError(
                 f"{data.name} holds {data.modality}, which has no {option}; leave it out"
             )
-
-
-def _refuse_other_kind(
-    data: Dataset, shape: tuple[int, ...], tokenizer: str | None, table: TableSchema | None
-) -> None:
-    reads = modality_of(shape, tokenizer or table).name
-    if data.modality != reads:
-        raise DataError(
-            f"{data.name} holds {data.modality}, the model reads {reads}; choose another dataset"
-        )
-    if tokenizer is not None and data.tokenizer != Tokenizer(tokenizer).json:
-        raise DataError(
-            f"{data.name} was cut by another tokenizer than the model's; give the file or name it "
-            "was read from"
-        )
-    if table is not None and data.table != table:
-        raise DataError(
-            f"{data.name} was read with other columns than the model's; give the file or name it "
-            "was read from, or load it with columns=model.config.table"
-        )
 
 
 def _load_registered(name: str, wanted: _Wanted) -> Dataset:

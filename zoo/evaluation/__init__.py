@@ -1,6 +1,5 @@
 """One harness for every variant: the same quantities, units, protocol and errors."""
 
-from zoo.evaluation.comparison import Comparison, Reader, refuse_mixed
 from zoo.evaluation.evaluate import evaluate_model
 from zoo.evaluation.representation import (
     Moments,
@@ -17,11 +16,9 @@ from zoo.evaluation.verification import Check, Verification, verify_figures
 
 __all__ = [
     "Check",
-    "Comparison",
     "Estimate",
     "Evaluation",
     "Moments",
-    "Reader",
     "Verification",
     "active_units",
     "encode_split",
@@ -31,6 +28,5 @@ __all__ = [
     "knn_accuracy",
     "linear_probe",
     "nearest_neighbours",
-    "refuse_mixed",
     "verify_figures",
 ]

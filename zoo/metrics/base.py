@@ -16,6 +16,7 @@ from zoo.evaluation.results import mean_of
 from zoo.settings import Settings
 
 if TYPE_CHECKING:
+    from zoo.metrics.features.compared import Role
     from zoo.metrics.subject import Subject
 
 
@@ -33,7 +34,8 @@ class Measured:
     monte_carlo: float | None = None
     values: Tensor | None = None
     basis: str = ""
-    """What a likelihood is one of: figures of another basis have no common scale with it."""
+    """In words, what it is measured of, as a likelihood of a mass or a density: figures of another
+    basis have no common scale with it."""
 
     @classmethod
     def of_each(
@@ -73,6 +75,8 @@ class Metric(Component, ABC):
     reads_training: ClassVar[bool] = False
     """Whether the figure depends on the training split too."""
 
+    references: ClassVar[tuple[Role, ...]] = ()
+    """What may stand in the place of a model's samples, to say what could be reached."""
     recorded: ClassVar[bool] = True
     """Whether it is a figure of the model, and the same whenever it is measured: no time is."""
 
@@ -95,6 +99,10 @@ class Metric(Component, ABC):
     @abstractmethod
     def measure(self, subject: Subject) -> Measured:
         """The figure. The caller has seen to it that nothing keeps a graph or changes the model."""
+
+    def measure_as(self, subject: Subject, role: Role) -> Measured:
+        """That of one of its ``references`` beside a subject that has a figure itself."""
+        raise UnsupportedError(f"nothing can stand in the place of a model but {self.references}")
 
 
 def need_evidence(subject: Subject) -> None:

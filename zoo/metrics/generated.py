@@ -40,7 +40,8 @@ class OfSamples(Metric):
 
     Config = SamplesConfig
     config: SamplesConfig
-    version = 1
+    version = 2
+    references = ("training", "halves")
 
     def check(self, subject: Subject) -> None:
         """Of images alone, and of datasets whose classifier is released."""
@@ -69,7 +70,12 @@ class OfSamples(Metric):
         A figure by itself says little. That of "halves" of the real images is what samples as good
         as the data would get, that of "training" images what a model that copies them would.
         """
-        return self.compare(subject.compared(self.config.samples, self.config.pixels, role))
+        if role == "halves" and (count := len(subject.examples)) < 2 * LEAST:
+            raise UnsupportedError(
+                f"{count} real images are too few to compare halves of them; give {2 * LEAST}"
+            )
+        found = self.compare(subject.compared(self.config.samples, self.config.pixels, role))
+        return replace(found, basis=subject.reading(subject.kind_of(self.config.pixels)))
 
     @abstractmethod
     def compare(self, images: Compared) -> Measured:

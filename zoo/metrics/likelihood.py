@@ -100,7 +100,7 @@ class Rate(_OfEvidence):
 class SquaredError(Metric):
     """Of the deterministic reconstruction, averaged over the numbers of an example."""
 
-    version = 1
+    version = 2
     unit = "squared, a number"
     better = "lower"
 
@@ -116,4 +116,5 @@ class SquaredError(Metric):
             raise UnsupportedError(
                 "p(x|z) has no mean, so that no reconstruction is the best in squares; take 'nll'"
             )
-        return Measured.of_each("squared error", values, torch.zeros_like(values))
+        basis = subject.reading(subject.model.input_kind)
+        return Measured.of_each("squared error", values, torch.zeros_like(values), basis)

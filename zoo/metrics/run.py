@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -13,6 +13,7 @@ from zoo.core.component import Selected
 from zoo.core.modes import evaluation_mode
 from zoo.errors import UnsupportedError
 from zoo.metrics.base import Measured, Metric
+from zoo.metrics.features.compared import Role
 from zoo.metrics.records import Key, Records
 from zoo.metrics.subject import Subject
 from zoo.randomness import seeded
@@ -38,7 +39,24 @@ def measure_all(
     Nothing is recorded without ``records``, and of a subject whose model has no file. A metric that
     the model or the data do not have is no error: its outcome says why.
     """
-    return [_outcome(subject, metric, records) for metric in metrics]
+    return [
+        _outcome(subject, metric, records, key_of(subject, metric), _checked_figure)
+        for metric in metrics
+    ]
+
+
+def measure_reference(
+    subject: Subject, metric: Selected[Metric], records: Records | None, role: Role, basis: str
+) -> Outcome:
+    """The figure of what stands in the place of the samples of a subject that has one itself.
+
+    It is recorded for all models whose figures are of that ``basis``.
+    """
+    own = key_of(subject, metric)
+    key = own and replace(own, model=role, protocol={**own.protocol, "basis": basis})
+    return _outcome(
+        subject, metric, records, key, lambda built, subject: built.measure_as(subject, role)
+    )
 
 
 def key_of(subject: Subject, metric: Selected[Metric]) -> Key | None:
@@ -59,17 +77,26 @@ def key_of(subject: Subject, metric: Selected[Metric]) -> Key | None:
     return Key(subject.identity, "+".join(digests), metric.dump(), cls.version, protocol)
 
 
-def _outcome(subject: Subject, metric: Selected[Metric], records: Records | None) -> Outcome:
-    key = None if records is None else key_of(subject, metric)
+def _checked_figure(metric: Metric, subject: Subject) -> Measured:
+    metric.check(subject)
+    return metric.measure(subject)
+
+
+def _outcome(
+    subject: Subject,
+    metric: Selected[Metric],
+    records: Records | None,
+    key: Key | None,
+    measure: Callable[[Metric, Subject], Measured],
+) -> Outcome:
+    """What is recorded under a key, else measured."""
     if records is not None and key is not None and (found := records.read(key)) is not None:
         return Outcome(found, reused=True)
     started = time.monotonic()
-    built = metric.build()
     try:
         model, noise = subject.model, seeded(subject.seed, subject.device)
         with noise, torch.no_grad(), evaluation_mode(model):
-            built.check(subject)
-            measured = built.measure(subject)
+            measured = measure(metric.build(), subject)
     except UnsupportedError as error:
         return Outcome(refusal=str(error))
     seconds = time.monotonic() - started

@@ -9,22 +9,28 @@ import math
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 from zoo.core.component import Selected
+from zoo.errors import ZooError
 from zoo.evaluation.table import aligned
 from zoo.metrics.base import Measured, Metric
+from zoo.metrics.notes import notes_of
 from zoo.metrics.run import Outcome
+from zoo.metrics.shown import labelled, markdown, shown, titled
 
 SURE = 2.0
 """From how many standard errors on a difference counts as one."""
+DIFFERENCES = "differences to the best, paired where examples are"
 
 
 @dataclass(frozen=True)
 class Scores:
     """What every metric says of every model; ``print`` it for the table.
 
-    ``outcomes`` has a row for each of ``metrics`` and a column for each of ``models``. The best is
+    ``outcomes`` has a row for each of ``metrics`` and a column for each of ``models``, then one for
+    each of the ``references``, which say what could be reached and are not ranked. The best is
     marked with ``*``, and so are all that differ from it by at most two standard errors of the
     difference. Differences are paired where a metric has a value for each example.
     """
@@ -33,9 +39,15 @@ class Scores:
     models: tuple[str, ...]
     metrics: tuple[Selected[Metric], ...]
     outcomes: tuple[tuple[Outcome, ...], ...]
+    references: tuple[str, ...] = ()
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The models, then the references."""
+        return *self.models, *self.references
 
     def differences(self, metric: int) -> list[Measured | None]:
-        """Of each model to the best in a row; None where there is no figure.
+        """Of each column to the best in a row; None where there is no figure, or none ranked.
 
         The error is that of the mean of the differences, example by example, or the root of the sum
         of squares of both errors where a metric has no values of examples.
@@ -50,7 +62,7 @@ class Scores:
     def best(self, metric: int) -> int | None:
         """The model that a metric likes best; None where it says nothing of which is.
 
-        Of likelihoods only those of the commonest basis are ranked: others have no common scale.
+        Only those of the commonest basis are ranked: others have no common scale.
         """
         sign = {"lower": 1, "higher": -1}.get(self.metrics[metric].component.better)
         if sign is None:
@@ -59,26 +71,42 @@ class Scores:
         known = [(sign * each.value, n) for n, each in enumerate(ranked) if each is not None]
         return min(known)[1] if known else None
 
+    def basis(self, metric: int) -> str:
+        """What the figures of a row that are ranked are of; see :class:`Measured`."""
+        models = self.outcomes[metric][: len(self.models)]
+        counts = Counter(each.measured.basis for each in models if each.measured)
+        return counts.most_common(1)[0][0] if counts else ""
+
     def _ranked(self, metric: int) -> list[Measured | None]:
         """The figures of a row that have a common scale."""
-        row = [outcome.measured for outcome in self.outcomes[metric]]
-        counts = Counter(each.basis for each in row if each is not None)
-        (common, _), *_ = counts.most_common(1) or [("", 0)]
-        return [each if each is not None and each.basis == common else None for each in row]
+        common = self.basis(metric)
+        models = (outcome.measured for outcome in self.outcomes[metric][: len(self.models)])
+        row = [each if each is not None and each.basis == common else None for each in models]
+        return [*row, *[None] * len(self.references)]
 
     def ties(self, metric: int) -> list[bool]:
-        """Which models are the best, or differ from it by at most two standard errors."""
-        best = self.best(metric)
+        """Which models are the best, or differ from it by at most two standard errors.
+
+        None where there is but one to be ranked.
+        """
+        best, found = self.best(metric), self.differences(metric)
+        if sum(each is not None for each in found) < 2:
+            return [False] * len(found)
         return [
             place == best or (each is not None and abs(each.value) <= SURE * (each.stderr or 0))
-            for place, each in enumerate(self.differences(metric))
+            for place, each in enumerate(found)
         ]
 
     def __str__(self) -> str:
-        parts = [self.title, aligned(self._table())]
-        if len(self.models) > 1 and (differences := self._differences()):
-            parts += ["differences to the best, paired where examples are", aligned(differences)]
-        return "\n\n".join([*parts, "\n".join(self._notes())]).rstrip()
+        parts = [self.title, aligned(self.table())]
+        if differences := self.table_of_differences():
+            parts += [DIFFERENCES, aligned(differences)]
+        return "\n\n".join([*parts, "\n".join(self.notes)])
+
+    @property
+    def notes(self) -> list[str]:
+        """The convention, what models do not have, and what is not ranked: a line each."""
+        return list(notes_of(self))
 
     @property
     def effort(self) -> str:
@@ -89,17 +117,15 @@ class Scores:
         return f"{len(every)} figures, {reused} of them from records, {seconds:.1f} s"
 
     def rows(self) -> Iterator[dict[str, Any]]:
-        """A flat row for each model and metric, figures or the reason why there is none.
-
-        ``pandas.DataFrame(scores.rows())`` makes a frame of them.
-        """
+        """A flat row for each column and metric, figures or the reason why there is none."""
         for row, metric in enumerate(self.metrics):
             differences, ties = self.differences(row), self.ties(row)
-            for place, model in enumerate(self.models):
+            for place, model in enumerate(self.columns):
                 outcome, to_best = self.outcomes[row][place], differences[place]
                 found = outcome.measured
                 yield {
                     "model": model,
+                    "reference": place >= len(self.models),
                     "metric": titled(metric),
                     "unit": metric.component.unit,
                     "better": metric.component.better,
@@ -108,14 +134,27 @@ class Scores:
                     "difference": to_best and to_best.value,
                     "difference_stderr": to_best and to_best.stderr,
                     "best": ties[place],
+                    "basis": found and found.basis,
                     "refusal": outcome.refusal,
                     "reused": outcome.reused,
                     "seconds": round(outcome.seconds, 3),
                 }
 
+    def to_frame(self) -> Any:
+        """The rows as a pandas DataFrame. Raises ZooError where pandas is not installed."""
+        try:
+            pandas = import_module("pandas")  # slow to import
+        except ImportError as error:
+            raise ZooError(
+                "a frame is one of the library pandas, which is not installed: "
+                "pip install 'vae-zoo[tables]', or take rows() or to_csv()"
+            ) from error
+        return pandas.DataFrame(list(self.rows()))
+
     def to_json(self) -> str:
-        """The rows, with the title."""
-        return json.dumps({"title": self.title, "rows": list(self.rows())}, indent=2)
+        """The rows, with the title and the notes."""
+        content = {"title": self.title, "notes": self.notes, "rows": list(self.rows())}
+        return json.dumps(content, indent=2)
 
     def to_csv(self) -> str:
         """The rows, a line each under a header."""
@@ -126,63 +165,38 @@ class Scores:
         return text.getvalue()
 
     def to_markdown(self) -> str:
-        """The table in Markdown."""
-        head, *rows = self._table()
-        lines = ["| " + " | ".join(cells) + " |" for cells in [head, *rows]]
-        return "\n".join([lines[0], "|:---" + "|---:" * (len(head) - 1) + "|", *lines[1:]])
+        """The tables in Markdown, the notes under them."""
+        parts = [markdown(self.table())]
+        if differences := self.table_of_differences():
+            parts += [f"{DIFFERENCES.capitalize()}:", markdown(differences)]
+        return "\n\n".join([*parts, *(f"*{note}*" for note in self.notes)])
 
-    def _table(self) -> list[list[str]]:
-        rows = [["", *self.models]]
+    def table(self) -> list[list[str]]:
+        """The figures as text: a header of columns, then a row for each metric."""
+        rows = [["", *self.columns]]
         for row, metric in enumerate(self.metrics):
-            ties, several = self.ties(row), len(self.models) > 1
             cells = [
-                shown(outcome.measured) + ("*" if several and tied else "")
-                for outcome, tied in zip(self.outcomes[row], ties, strict=True)
+                shown(outcome.measured) + ("*" if tied else "")
+                for outcome, tied in zip(self.outcomes[row], self.ties(row), strict=True)
             ]
             rows.append([labelled(metric), *cells])
         return rows
 
-    def _differences(self) -> list[list[str]]:
+    def table_of_differences(self) -> list[list[str]]:
+        """Those to the best of each metric that ranks some, as text; empty where none does."""
         rows = []
         for row, metric in enumerate(self.metrics):
-            found, best = self.differences(row), self.best(row)
+            found, best = self.differences(row)[: len(self.models)], self.best(row)
             if best is not None and sum(each is not None for each in found) > 1:
                 cells = ["best" if n == best else shown(each, "+") for n, each in enumerate(found)]
                 rows.append([titled(metric), *cells])
         return [["", *self.models], *rows] if rows else []
-
-    def _notes(self) -> Iterator[str]:
-        for (model, refusal), names in self._refusals().items():
-            yield f"{model} has no {', '.join(names)}: {refusal}"
-        for model, basis in self._of_another_basis().items():
-            yield f"{model} is not ranked with the others: its p(x) is a {basis}"
-        if self.unrecorded:
-            yield self.unrecorded
 
     @property
     def unrecorded(self) -> str:
         """How many figures could not be kept, and why; empty where all could."""
         row = [each.unrecorded for row in self.outcomes for each in row if each.unrecorded]
         return f"{len(row)} figures could not be recorded: {row[0]}" if row else ""
-
-    def _of_another_basis(self) -> dict[str, str]:
-        """What the likelihoods of the models are that have no common scale with the others'."""
-        found: dict[str, str] = {}
-        for row in range(len(self.metrics)):
-            ranked = self._ranked(row)
-            for model, outcome, kept in zip(self.models, self.outcomes[row], ranked, strict=True):
-                if outcome.measured is not None and kept is None:
-                    found[model] = outcome.measured.basis
-        return found
-
-    def _refusals(self) -> dict[tuple[str, str], list[str]]:
-        """Of each model and reason the metrics that it does not have."""
-        found: dict[tuple[str, str], list[str]] = {}
-        for metric, row in zip(self.metrics, self.outcomes, strict=True):
-            for model, outcome in zip(self.models, row, strict=True):
-                if outcome.refusal is not None:
-                    found.setdefault((model, outcome.refusal), []).append(titled(metric))
-        return found
 
 
 def difference(one: Measured, other: Measured) -> Measured:
@@ -199,38 +213,3 @@ def difference(one: Measured, other: Measured) -> Measured:
     known = one.stderr is not None and other.stderr is not None
     error = math.hypot(one.stderr or 0, other.stderr or 0) if known else None
     return Measured(one.value - other.value, error)
-
-
-def titled(metric: Selected[Metric]) -> str:
-    """The name of a metric, with those of its settings that are not the registered ones."""
-    usual = Selected.parse("metrics", metric.name).config.model_dump()
-    own = {key: value for key, value in metric.config.model_dump().items() if value != usual[key]}
-    said = ", ".join(f"{key} {value}" for key, value in own.items())
-    return f"{metric.name} ({said})" if said else metric.name
-
-
-def labelled(metric: Selected[Metric]) -> str:
-    """Its title, its unit, and an arrow to where models are better."""
-    cls = metric.component
-    arrow = {"lower": " ↓", "higher": " ↑", "neither": ""}[cls.better]
-    return titled(metric) + arrow + (f" [{cls.unit}]" if cls.unit else "")
-
-
-def shown(measured: Measured | None, sign: str = "") -> str:
-    """A figure with two digits of its error, or four of its own."""
-    if measured is None:
-        return "-"
-    value, error = measured.value, measured.stderr
-    if not error:  # not known, or a count
-        return f"{value:{sign},.4g}" if abs(value) < 10_000 else f"{value:{sign},.0f}"
-    digits = decimals(error)
-    return f"{value:{sign}.{digits}f} ± {error:.{digits}f}"
-
-
-def decimals(error: float) -> int:
-    """After the point, for two digits of an error.
-
-    >>> decimals(0.0213), decimals(12.0), decimals(0.0)
-    (3, 0, 4)
-    """
-    return 4 if error <= 0 else max(0, 1 - math.floor(math.log10(error)))

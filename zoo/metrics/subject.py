@@ -95,16 +95,19 @@ class Subject:
     @property
     def basis(self) -> str:
         """In words, what p(x) is a likelihood of: only those of one basis can be compared."""
-        model = self.model
-        told = needed_condition(model)
-        shape = " x ".join(map(str, model.modality.shape))
-        words = f"probability {model.measure} of {model.input_kind} {model.modality.parts}, {shape}"
-        if told is not None:
-            words += f", told {told.on}"
-        form = getattr(model.config, "tokenizer", None) or getattr(model.config, "table", None)
+        form = getattr(self.model.config, "tokenizer", None) or getattr(
+            self.model.config, "table", None
+        )
+        words = f"probability {self.model.measure} of {self.reading(self.model.input_kind)}"
         if form is not None:
             words += f", form {hashlib.sha256(str(form).encode()).hexdigest()[:8]}"
         return words
+
+    def reading(self, kind: InputKind) -> str:
+        """In words, what the model reads, were it of that kind: numbers, and what it is told."""
+        modality, told = self.model.modality, needed_condition(self.model)
+        words = f"{kind} {modality.parts}, {' x '.join(map(str, modality.shape))}"
+        return words if told is None else f"{words}, told {told.on}"
 
     @cached_property
     def examples(self) -> Examples:
@@ -116,6 +119,10 @@ class Subject:
         split: Examples = getattr(self.data, self.split)
         some = split if self.limit is None else split.evenly(self.limit)
         return some.fixed(kind, self.seed).by_length().to(self.device)
+
+    def kind_of(self, pixels: Pixels) -> InputKind:
+        """Of which kind samples are: draws as the model reads examples, means grey."""
+        return self.model.input_kind if pixels == "draws" else "real"
 
     @cached_property
     def train(self) -> Examples:

@@ -64,7 +64,7 @@ class BenchmarkSpec(Settings):
     examples: int | None = Field(None, ge=1)
     seed: int = 0
     metrics: tuple[str | dict[str, Any], ...] = ("nll", "elbo", "rate", "distortion")
-    """What :func:`zoo.measure` measures: names, or mappings of a name and its settings."""
+    """What :func:`zoo.compare` measures: names, or mappings of a name and its settings."""
 
 
 class PaperSpec(Settings):

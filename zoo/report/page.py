@@ -11,8 +11,8 @@ from pathlib import Path
 from jinja2 import Environment, StrictUndefined
 from PIL import Image
 
-from zoo.evaluation import Comparison
 from zoo.files import write_atomically
+from zoo.metrics import Scores
 from zoo.report.pictures import png_bytes
 
 
@@ -50,14 +50,14 @@ class Section:
 
 def write_page(
     path: str | Path,
-    comparisons: Sequence[Comparison],
+    comparisons: Sequence[Scores],
     sections: Sequence[Section],
     *,
     title: str = "zoo",
 ) -> Path:
     """Write the page, whole or not at all, and return its path; its folder is made if need be.
 
-    First every comparison with its units and protocol, then every section. Pictures are embedded,
+    First every comparison with its protocol and notes, then every section. Pictures are embedded,
     so the one file can be moved, mailed and read without a network.
     """
     environment = Environment(

@@ -14,6 +14,7 @@ from zoo.api.make import create
 from zoo.core.component import Selected
 from zoo.data import load_dataset
 from zoo.metrics import Measured, Metric, Outcome, Subject, measure_all
+from zoo.metrics.run import measure_reference
 from zoo.testing.expect import expect
 from zoo.testing.tasks import HELPFUL
 
@@ -27,9 +28,9 @@ def check_metric(name: str, settings: Mapping[str, Any] | None = None) -> None:
     """Measure a registered metric on small subjects of several kinds; AssertionError for a fault.
 
     A figure is finite, the same again from a new subject where it is recorded, the mean of its
-    values, and leaves model and random state as they were. A refusal says what to do. A metric that
-    nothing has fails too. ``settings`` go on top of the registered ones. Raises UnknownNameError
-    for a name that is not registered, ConfigError for wrong settings.
+    values, has its references beside it, and leaves model and random state as they were. A refusal
+    says what to do. A metric that nothing has fails too. ``settings`` go on top of the registered
+    ones. Raises UnknownNameError for a name that is not registered, ConfigError for wrong settings.
 
     >>> check_metric("elbo")
     """
@@ -63,6 +64,9 @@ def _tried(metric: Selected[Metric], make: Callable[[], Subject]) -> bool:
         expect(helps, f"the refusal {outcome.refusal!r} should say what to use instead")
         return False
     _consistent(outcome.measured)
+    for role in metric.component.references:
+        beside = measure_reference(subject, metric, None, role, outcome.measured.basis)
+        expect(beside.measured is not None, f"it has no figure as {role!r}: {beside.refusal}")
     expect(not subject.model.training, "it left the model in training mode")
     if metric.component.recorded:
         (again,) = measure_all(make(), [metric], None)

@@ -12,7 +12,6 @@ from zoo.data import Examples, Split
 from zoo.metrics.features.classifier import Classifier
 
 if TYPE_CHECKING:
-    from zoo.likelihoods import InputKind
     from zoo.metrics.subject import Subject
 
 BATCH = 1000
@@ -64,7 +63,7 @@ class Compared(NamedTuple):
 
 def compare(subject: Subject, n: int, pixels: Pixels, role: Role) -> Compared:
     """At most ``n`` samples and as many real images, at even distances in the split."""
-    kind: InputKind = subject.model.input_kind if pixels == "draws" else "real"
+    kind = subject.kind_of(pixels)
     real, train = subject.read_as(kind), subject.training_images(kind)
     if role == "halves":
         pairs = torch.arange(len(real) // 2 * 2, device=subject.device).view(-1, 2)

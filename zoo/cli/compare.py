@@ -1,4 +1,4 @@
-"""``zoo measure``: several models under several metrics."""
+"""``zoo compare``: several models under several metrics."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ import zoo
 from zoo.cli.app import app
 from zoo.cli.options import (
     BenchmarkOption,
-    DatasetOption,
+    ChannelsOption,
     DeviceOption,
     ExamplesOption,
     JsonOption,
     OwnSamplesOption,
     OwnSeedOption,
+    OwnSplitOption,
     RootOption,
     SourcesArgument,
-    SplitOption,
+    dataset_names,
     metric_names,
 )
 from zoo.cli.output import folded, say
@@ -33,8 +34,8 @@ if TYPE_CHECKING:
     from zoo.metrics import Scores
 
 
-@app.command(epilog="Example: zoo measure gaussian-vae-digits beta-vae-digits --metric elbo")
-def measure(
+@app.command(epilog="Example: zoo compare gaussian-vae-digits beta-vae-digits --benchmark digits")
+def compare(
     sources: SourcesArgument,
     metric: Annotated[
         list[str] | None,
@@ -45,30 +46,40 @@ def measure(
         ),
     ] = None,
     benchmark: BenchmarkOption = None,
-    dataset: DatasetOption = None,
-    split: SplitOption = "test",
+    dataset: Annotated[
+        str | None,
+        typer.Option(
+            help="A name or path; by default the one that all were trained on.",
+            autocompletion=dataset_names,
+        ),
+    ] = None,
+    split: OwnSplitOption = None,
     samples: OwnSamplesOption = None,
     examples: ExamplesOption = None,
     seed: OwnSeedOption = None,
     data_root: RootOption = None,
+    image_channels: ChannelsOption = None,
     records: Annotated[
         bool, typer.Option(help="Use what was measured before, and keep what is measured.")
     ] = True,
     csv: Annotated[
         Path | None, typer.Option("--csv", help="Write a line for each figure to this file.")
     ] = None,
+    as_markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
     device: DeviceOption = "cpu",
     as_json: JsonOption = False,
 ) -> None:
-    """Measure models by any metrics, with paired differences to the best.
+    """Measure models by the metrics of a benchmark, with paired differences to the best.
 
     What was measured before is taken from records in the cache, and only what is missing is
     computed. The best of a row is marked by a star, and with it all that are within two standard
-    errors of the difference.
+    errors of the difference. On a narrow terminal the tables are folded between columns.
     """
+    if as_json and as_markdown:
+        raise ConfigError("give either --json or --markdown: one document is printed")
     if csv is not None:
         _check_writable(csv)
-    scores = zoo.measure(
+    scores = zoo.compare(
         sources,
         [parse_part("--metric", each) for each in metric] if metric else None,
         benchmark=benchmark,
@@ -78,11 +89,12 @@ def measure(
         examples=examples,
         seed=seed,
         data_root=data_root,
+        image_channels=image_channels,
         records=records,
         device=device,
         progress=_told if sys.stderr.isatty() else None,
     )
-    _show(scores, as_json)
+    _show(scores, as_json, as_markdown)
     for line in filter(None, (as_json and scores.unrecorded, scores.effort)):
         typer.echo(line, err=True)
     if csv is not None:
@@ -105,10 +117,9 @@ def _write(csv: Path, text: str) -> None:
     say("the figures", csv)
 
 
-def _show(scores: Scores, as_json: bool) -> None:
-    """On a narrow terminal the tables are folded between columns."""
-    if as_json:
-        typer.echo(scores.to_json())
+def _show(scores: Scores, as_json: bool, as_markdown: bool) -> None:
+    if as_json or as_markdown:
+        typer.echo(scores.to_json() if as_json else scores.to_markdown())
     elif sys.stdout.isatty():
         typer.echo(_folded(str(scores), shutil.get_terminal_size().columns))
     else:

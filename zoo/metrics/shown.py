@@ -1,0 +1,60 @@
+"""Metrics and figures as text."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from zoo.core.component import Selected
+from zoo.metrics.base import Measured, Metric
+
+
+def titled(metric: Selected[Metric]) -> str:
+    """The name of a metric, with those of its settings that are not the registered ones."""
+    usual = Selected.parse("metrics", metric.name).config.model_dump()
+    own = {key: value for key, value in metric.config.model_dump().items() if value != usual[key]}
+    said = ", ".join(f"{key} {value}" for key, value in own.items())
+    return f"{metric.name} ({said})" if said else metric.name
+
+
+def labelled(metric: Selected[Metric]) -> str:
+    """Its title, its unit, and an arrow to where models are better."""
+    cls = metric.component
+    arrow = {"lower": " ↓", "higher": " ↑", "neither": ""}[cls.better]
+    return titled(metric) + arrow + (f" [{cls.unit}]" if cls.unit else "")
+
+
+def shown(measured: Measured | None, sign: str = "") -> str:
+    """A figure with two digits of its error, or four of its own."""
+    if measured is None:
+        return "-"
+    value, error = measured.value, measured.stderr
+    if not error:  # not known, or a count
+        return f"{value:{sign},.4g}" if abs(value) < 10_000 else f"{value:{sign},.0f}"
+    digits = decimals(error)
+    return f"{value:{sign}.{digits}f} ± {error:.{digits}f}"
+
+
+def decimals(error: float) -> int:
+    """After the point, for two digits of an error.
+
+    >>> decimals(0.0213), decimals(12.0), decimals(0.0)
+    (3, 0, 4)
+    """
+    return 4 if error <= 0 else max(0, 1 - math.floor(math.log10(error)))
+
+
+def markdown(rows: Sequence[Sequence[str]]) -> str:
+    """A table of cells, the first row its titles.
+
+    >>> print(markdown([["", "a"], ["nll", "22.20"]]))
+    |  | a |
+    |:---|---:|
+    | nll | 22.20 |
+    """
+    head, *rest = ["| " + " | ".join(map(_escaped, cells)) + " |" for cells in rows]
+    return "\n".join([head, "|:---" + "|---:" * (len(rows[0]) - 1) + "|", *rest])
+
+
+def _escaped(cell: str) -> str:
+    return cell.replace("|", r"\|")
