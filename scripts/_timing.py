@@ -16,7 +16,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from zoo import Run
 
 PROC = Path("/proc")
 QUIET_CORES = 0.1
@@ -223,11 +226,13 @@ def epoch_stamps(directory: Path) -> list[float]:
     return [event.wall_time for event in events.Scalars("train/loss")]
 
 
-def training_seconds(directory: Path, epochs: int) -> float:
-    """What the epochs took: their number times the median, so that interruptions do not count."""
-    stamps = epoch_stamps(directory)
-    gaps = [later - earlier for earlier, later in zip(stamps, stamps[1:], strict=False)]
-    return statistics.median(gaps) * epochs if gaps else 0.0
+def training_seconds(run: Run) -> float:
+    """What its epochs took, validation too; what lay between the calls does not count.
+
+    0 of a run of a version that did not time them.
+    """
+    timings = run.timings
+    return float(timings[-1]["seconds"]) if timings else 0.0
 
 
 def available_cores() -> int:

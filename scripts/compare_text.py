@@ -122,7 +122,7 @@ def measure(
     return {
         "evaluation": {**found.model_dump(mode="json"), "model": point},
         "epochs": epochs,
-        "minutes": round(training_seconds(run.directory, epochs) / 60, 1),
+        "minutes": round(training_seconds(run) / 60, 1),
         "command": shlex.join(command),
         **environment(),
     }

@@ -148,7 +148,7 @@ def registry_entry(
     logs = [json.loads((run.directory / "provenance.json").read_text()) for run in runs]
     noted = [note for log in logs for note in log]
     epochs = [len(run.history) for run in runs]
-    seconds = [training_seconds(run.directory, n) for run, n in zip(runs, epochs, strict=True)]
+    seconds = list(map(training_seconds, runs))
     return {
         "variant": recipe["variant"],
         "dataset": recipe["dataset"],

@@ -32,6 +32,7 @@ from zoo.training.launch import Run, train_experiment
 from zoo.training.loop import Trainer
 from zoo.training.optim import GradientGuard, build_optimizer, learning_rate
 from zoo.training.run import RunDirectory
+from zoo.training.step_log import Timings
 from zoo.variants.vae import VAE
 
 STEPS_PER_EPOCH = 1297 // 128
@@ -468,15 +469,42 @@ def test_too_many_bad_steps_end_the_run_saying_why(
 
 def test_a_line_of_metrics_cut_off_by_a_kill_is_forgotten(tmp_path: Path) -> None:
     directory = RunDirectory(tmp_path)
+    metrics = directory.metrics
     for step in (10, 20, 30):
-        directory.append_metrics({"step": step})
-    with directory.metrics.open("a") as file:
+        metrics.append({"step": step})
+    with metrics.path.open("a") as file:
         file.write('{"step": 4')
-    directory.cut_metrics(20)
-    assert [json.loads(line)["step"] for line in directory.metrics.read_text().splitlines()] == [
-        10,
-        20,
-    ]
+    metrics.cut(20)
+    assert [json.loads(line)["step"] for line in metrics.path.read_text().splitlines()] == [10, 20]
+
+
+def test_seconds_are_those_of_work_whatever_lies_between(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = iter([100.0, 103.0, 105.0, 900.0, 904.0, 50.0])
+    monkeypatch.setattr("zoo.training.step_log.time.monotonic", lambda: next(now))
+    run = Timings(tmp_path / "timings.jsonl")
+    run.start(0)
+    run.note(10)
+    run.note(20)  # lost: the state of step 10 is the last one saved
+    again = Timings(run.path)
+    again.start(10)
+    again.note(20)
+    assert again.read() == [{"step": 10, "seconds": 3.0}, {"step": 20, "seconds": 7.0}]
+    untimed = Timings(tmp_path / "old.jsonl")
+    untimed.start(10)
+    untimed.note(20)
+    assert untimed.read() == []
+
+
+def test_a_run_is_timed(tmp_path: Path) -> None:
+    settings: dict[str, Any] = {"latent_dim": 2, "batch_size": 300, "checkpoint_seconds": 0}
+    run = zoo.train("gaussian-vae", directory=tmp_path, epochs=2, progress=False, **settings)
+    ends = [record["step"] for record in run.history]
+    steps, seconds = ([line[key] for line in run.timings] for key in ("step", "seconds"))
+    assert steps == list(range(1, ends[-1] + 1)), "at each saved state and each epoch's end"
+    assert seconds == sorted(seconds) and seconds[0] > 0
+    assert zoo.resume(tmp_path, progress=False).timings == run.timings
 
 
 def test_resuming_where_no_run_is_says_so(tmp_path: Path) -> None:
@@ -561,11 +589,11 @@ def test_one_colour_image_of_odd_size_trains(tmp_path: Path) -> None:
 
 
 def test_a_line_of_metrics_that_zoo_did_not_write_is_named(tmp_path: Path) -> None:
-    run = RunDirectory(tmp_path)
-    run.append_metrics({"step": 1})
-    run.metrics.write_text(run.metrics.read_text() + "garbage\n")
+    metrics = RunDirectory(tmp_path).metrics
+    metrics.append({"step": 1})
+    metrics.path.write_text(metrics.path.read_text() + "garbage\n")
     with pytest.raises(TrainingError, match="jsonl: line 2 is not JSON, .* remove that line"):
-        run.read_metrics()
+        metrics.read()
 
 
 def test_codes_are_made_of_the_training_set_only_where_something_is_fitted_to_them(

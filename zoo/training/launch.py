@@ -37,7 +37,12 @@ class Run:
     @property
     def history(self) -> list[dict[str, Any]]:
         """One record for each epoch, as in metrics.jsonl."""
-        return RunDirectory(self.directory).read_metrics()
+        return RunDirectory(self.directory).metrics.read()
+
+    @property
+    def timings(self) -> list[dict[str, Any]]:
+        """``seconds`` of work up to a ``step``, at each epoch and each saved state."""
+        return RunDirectory(self.directory).timings.read()
 
 
 @float32_by_default()

@@ -29,6 +29,7 @@ class Trainer(Session):
         if not self.done:
             self.warn_beforehand()
             loss_of = self.compiled() if self.config.compile else self.loss_of
+            self.directory.timings.start(self.position.step)
             with self.reporter.open(self.position.step), deterministic_convolutions():
                 while not self.done:
                     self.train_epoch(loss_of)
@@ -45,6 +46,7 @@ class Trainer(Session):
             self.take_step(loss_of, batch)
             self.reporter.step(self.position.step, self.figures)
             if self.save_is_due() and number + 1 < self.steps_per_epoch:
+                self.directory.timings.note(self.position.step)
                 self.save()
 
     def order_of(self, epoch: int) -> Tensor:
@@ -117,7 +119,8 @@ class Trainer(Session):
         model = self.validated_model.eval()
         refresh_statistics(model, self.train_split)
         record = {**self.training_record(), **self.validation.measure(model)}
-        self.directory.append_metrics(record)
+        self.directory.metrics.append(record)
+        self.directory.timings.note(self.position.step)
         self.selection.consider(model, record, self.position)
         self.position.stopped = self.selection.out_of_patience(self.position)
         self.keep_averages()

@@ -6,8 +6,6 @@ a run killed at any moment can go on.
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +19,7 @@ from zoo.mappings import differences
 from zoo.settings import shortened
 from zoo.training.config import HARMLESS, Experiment, read_experiment
 from zoo.training.snapshots import Snapshots
+from zoo.training.step_log import StepLog, Timings
 from zoo.yaml_files import dump, read_text
 
 
@@ -30,7 +29,8 @@ class RunDirectory:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.config = path / "config.yaml"
-        self.metrics = path / "metrics.jsonl"
+        self.metrics = StepLog(path / "metrics.jsonl")
+        self.timings = Timings(path / "timings.jsonl")
         self.last = path / "last.safetensors"
         self.best = path / "best.safetensors"
         self.snapshots = Snapshots(path / "averages")
@@ -106,39 +106,6 @@ class RunDirectory:
         """Remove files that a kill left half-written; only for the holder of the lock."""
         for leftover in self.path.rglob(".zoo-*.tmp"):
             leftover.unlink()
-
-    def append_metrics(self, record: dict[str, Any]) -> None:
-        """Add one line to metrics.jsonl."""
-        with self.metrics.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(record) + "\n")
-
-    def flush_metrics(self) -> None:
-        """Wait until metrics.jsonl is on the disk: a saved state relies on the lines before it."""
-        with self.metrics.open("a", encoding="utf-8") as file:
-            os.fsync(file.fileno())
-
-    def read_metrics(self) -> list[dict[str, Any]]:
-        """All whole lines of metrics.jsonl; a line cut off by a kill is left out."""
-        if not self.metrics.exists():
-            return []
-        lines = self.metrics.read_text(encoding="utf-8").split("\n")[:-1]
-        return [self._record(number, line) for number, line in enumerate(lines, start=1)]
-
-    def _record(self, number: int, line: str) -> dict[str, Any]:
-        try:
-            record: dict[str, Any] = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise TrainingError(
-                f"{self.metrics}: line {number} is not JSON, and zoo did not write it: {error}; "
-                "remove that line"
-            ) from error
-        return record
-
-    def cut_metrics(self, step: int) -> None:
-        """Forget what was recorded after ``step``: it will be recorded again."""
-        kept = [record for record in self.read_metrics() if record["step"] <= step]
-        text = "".join(json.dumps(record) + "\n" for record in kept)
-        write_atomically(self.metrics, text.encode())
 
 
 def refuse_difference(old: Mapping[str, Any], new: Mapping[str, Any], path: Path) -> None:

@@ -114,7 +114,7 @@ class Session:
                 f"train.patience = {self.config.patience} stopped this run at epoch {self.epoch}; "
                 "more epochs change nothing"
             )
-        self.directory.cut_metrics(self.position.step)
+        self.directory.metrics.cut(self.position.step)
 
     def save_is_due(self) -> bool:
         """Whether a kill would lose more work than was allowed."""
@@ -127,13 +127,13 @@ class Session:
         on are trained again, and write the same model again.
         """
         self.selection.write_unsaved()
-        self.directory.flush_metrics()
+        self.directory.metrics.flush()
         self.state.save(self.directory.last, self.position)
         self.last_save = time.monotonic()
 
     def finish(self) -> tuple[LatentVariableModel, dict[str, Any]]:
         """Load the best weights and fit what is fitted to codes."""
-        record = self.selection.record(self.position, self.directory.read_metrics())
+        record = self.selection.record(self.position, self.directory.metrics.read())
         model = self.selection.load(self.device)
         if not self.position.fitted:
             if type(model).fit_codes is not LatentVariableModel.fit_codes:
