@@ -15,7 +15,6 @@ from typer.testing import CliRunner
 import zoo
 from zoo.cli import app
 from zoo.errors import ConfigError, DataError
-from zoo.report import Section, write_page
 
 SATELLITE = Path(__file__).parents[2] / "shared" / "data" / "anomaly" / "satellite.npz"
 SMALL: dict[str, Any] = {"hidden": [16], "latent_dim": 4, "epochs": 1, "progress": False}
@@ -96,8 +95,9 @@ def test_tensorboard_shows_values_and_no_pictures(run: zoo.Run) -> None:
 
 
 def test_a_report_without_pictures(run: zoo.Run, tmp_path: Path) -> None:
-    page = write_page(tmp_path / "a.html", [zoo.compare([run], samples=2)], [Section("mine")])
-    assert "MSE/number" in page.read_text() and "<img" not in page.read_text()
+    page = zoo.report([run], out=tmp_path / "a.html", metrics=["squared-error"])
+    assert "squared, a number" in page.read_text("utf-8")
+    assert page.read_text("utf-8").count("<img") == 1  # the map of its codes
 
 
 @pytest.mark.parametrize("place", ["scale", "likelihood.scale", "model.likelihood.scale"])

@@ -17,6 +17,7 @@ from zoo.api.measure import compare as compare
 from zoo.api.measure import evaluate as evaluate
 from zoo.api.measure import verify as verify
 from zoo.api.metrics import measure as measure
+from zoo.api.report import report as report
 from zoo.api.train import train as train
 from zoo.core.batch import Batch as Batch
 from zoo.core.draws import Draws as Draws

@@ -19,6 +19,7 @@ with collector_paused():
         make,
         measure,
         metrics,
+        report,
         train,
     )
     from zoo.cli.app import app, main

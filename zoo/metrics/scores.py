@@ -78,7 +78,7 @@ class Scores:
         parts = [self.title, aligned(self._table())]
         if len(self.models) > 1 and (differences := self._differences()):
             parts += ["differences to the best, paired where examples are", aligned(differences)]
-        return "\n\n".join([*parts, "\n".join(self._notes())]).rstrip()
+        return "\n\n".join([*parts, "\n".join(self.notes())]).rstrip()
 
     @property
     def effort(self) -> str:
@@ -151,7 +151,8 @@ class Scores:
                 rows.append([titled(metric), *cells])
         return [["", *self.models], *rows] if rows else []
 
-    def _notes(self) -> Iterator[str]:
+    def notes(self) -> Iterator[str]:
+        """What the table leaves out, and why."""
         for (model, refusal), names in self._refusals().items():
             yield f"{model} has no {', '.join(names)}: {refusal}"
         for model, basis in self._of_another_basis().items():
