@@ -34,7 +34,7 @@ from filelock import FileLock
 import zoo
 from zoo.files import sha256
 from zoo.memory import keep_freed_memory
-from zoo.report.pictures import save_grid
+from zoo.pictures.grids import save_grid
 from zoo.storage import checkpoint
 from zoo.storage.hub import locate
 from zoo.tasks.impute import Impute

@@ -19,7 +19,7 @@ from PIL import Image
 
 import zoo
 from zoo.files import write_atomically
-from zoo.report.pictures import png_bytes
+from zoo.pictures.grids import png_bytes
 
 OUTPUT = Path(__file__).parents[1] / "checkpoints" / "images"
 DIGITS: dict[str, Any] = {

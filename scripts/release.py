@@ -31,8 +31,8 @@ from zoo.data import Examples, load_for_model
 from zoo.devices import hardware
 from zoo.evaluation import Estimate, Evaluation
 from zoo.files import sha256
+from zoo.pictures.grids import enlargement, save_grid
 from zoo.registry import packaged_root, registry
-from zoo.report.pictures import enlargement, save_grid
 from zoo.storage import checkpoint
 from zoo.training.config import TrainingConfig
 from zoo.training.device import choose_device

@@ -195,7 +195,7 @@ def test_version() -> None:
 
 def test_every_command_has_help_with_an_example() -> None:
     commands = [command.name or command.callback.__name__ for command in app.registered_commands]
-    assert len(commands) == 19
+    assert len(commands) == 20
     for command in commands:
         shown = " ".join(call(command, "--help").stdout.split())
         assert f"Example: zoo {command}" in shown

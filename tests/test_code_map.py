@@ -11,9 +11,18 @@ from PIL import Image
 from torch.nn.functional import normalize
 
 from zoo.errors import DataError, UnsupportedError
-from zoo.report.code_map import DISC, HEAD, MARGIN, PLANE, CodeMap
-from zoo.report.grounds import camera, project
-from zoo.report.points import INK, LEGEND_COLUMN, OPACITY, PAPER, TOL, densest, palette, with_points
+from zoo.pictures.code_map import DISC, HEAD, MARGIN, PLANE, CodeMap
+from zoo.pictures.grounds import camera, project
+from zoo.pictures.points import (
+    INK,
+    LEGEND_COLUMN,
+    OPACITY,
+    PAPER,
+    TOL,
+    densest,
+    palette,
+    with_points,
+)
 
 
 def colours(image: Image.Image) -> np.ndarray:

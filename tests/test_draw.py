@@ -17,8 +17,8 @@ from zoo.core.batch import Batch
 from zoo.core.component import Selected
 from zoo.core.latent_space import Codebook, Euclidean, Product, Sphere
 from zoo.errors import ConfigError, DataError, UnknownNameError, UnsupportedError
-from zoo.report.code_map import CodeMap
-from zoo.report.sheet import Sheet
+from zoo.pictures.code_map import CodeMap
+from zoo.pictures.sheet import Sheet
 from zoo.tasks.drawing import Drawing, plain_show
 from zoo.tasks.manifold import even_quantiles
 from zoo.testing.cases import cases_of

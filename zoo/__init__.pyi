@@ -17,6 +17,7 @@ from zoo.api.make import create as create
 from zoo.api.make import save as save
 from zoo.api.measure import evaluate as evaluate
 from zoo.api.measure import verify as verify
+from zoo.api.report import report as report
 from zoo.api.studies import reproduce as reproduce
 from zoo.api.studies import sweep as sweep
 from zoo.api.train import train as train

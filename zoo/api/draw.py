@@ -17,10 +17,10 @@ from zoo.core.model import LatentVariableModel
 from zoo.core.modes import device_of, evaluation_mode
 from zoo.data.partition import check_split
 from zoo.errors import UnknownNameError, UnsupportedError
+from zoo.pictures.code_map import CodeMap
+from zoo.pictures.sheet import Sheet
 from zoo.randomness import seeded
 from zoo.registry import registry
-from zoo.report.code_map import CodeMap
-from zoo.report.sheet import Sheet
 from zoo.tasks.drawing import Drawing, Show
 from zoo.variants.univae.decoding import Decoding
 

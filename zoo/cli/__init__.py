@@ -19,6 +19,7 @@ with collector_paused():
         label,
         make,
         measure,
+        report,
         studies,
         train,
     )

@@ -25,8 +25,8 @@ from zoo.cli.sources import numbers_in
 from zoo.errors import ConfigError
 
 if TYPE_CHECKING:
-    from zoo.report.code_map import CodeMap
-    from zoo.report.sheet import Sheet
+    from zoo.pictures.code_map import CodeMap
+    from zoo.pictures.sheet import Sheet
 
 NONE = "none"
 

@@ -159,7 +159,7 @@ def _write(path: Path, model: LatentVariableModel, filled: Tensor) -> None:
     elif path.suffix == ".txt":
         write_lines(path, [model.modality.write(examples)])
     elif path.suffix == ".png":
-        from zoo.report.pictures import enlargement, grid
+        from zoo.pictures.grids import enlargement, grid
 
         columns = filled.shape[1] if filled.ndim > examples.ndim else round(len(examples) ** 0.5)
         write_picture(path, grid(examples, max(1, columns), scale=enlargement(examples)))

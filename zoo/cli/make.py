@@ -55,7 +55,7 @@ def sample(
     check_suffix(out, (".png", ".npy", ".npz", ".txt", ".csv"))
     import torch
 
-    from zoo.report.pictures import enlargement, grid
+    from zoo.pictures.grids import enlargement, grid
 
     model = open_source(source).model
     check_writable(model, out)
@@ -98,8 +98,8 @@ def reconstruct(
     check_suffix(out, (".png", ".npz", ".txt"))
     import torch
 
+    from zoo.pictures.grids import enlargement, reconstruction_grid
     from zoo.randomness import seeded
-    from zoo.report.pictures import enlargement, reconstruction_grid
 
     opened = open_source(source)
     model = opened.model

@@ -64,7 +64,7 @@ def joined(parts: Sequence[Tensor | list[str]]) -> Tensor:
 
 def write_picture(path: Path, picture: Image) -> None:
     """Write a PNG file, whole or not at all."""
-    from zoo.report.pictures import png_bytes
+    from zoo.pictures.grids import png_bytes
 
     _write(path, png_bytes(picture))
 

@@ -13,8 +13,8 @@ from zoo.core.batch import Batch
 from zoo.core.condition import as_condition, needed_condition
 from zoo.core.model import LatentVariableModel
 from zoo.errors import DataError, UnsupportedError
-from zoo.report.code_map import CodeMap
-from zoo.report.sheet import Sheet
+from zoo.pictures.code_map import CodeMap
+from zoo.pictures.sheet import Sheet
 from zoo.tasks.base import Task
 
 Show: TypeAlias = Callable[[Tensor, Tensor | None], Tensor | list[str]]

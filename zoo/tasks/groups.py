@@ -10,7 +10,7 @@ from zoo.core.batch import Batch
 from zoo.core.checks import check_groups
 from zoo.core.model import LatentVariableModel
 from zoo.errors import UnsupportedError
-from zoo.report.sheet import Sheet
+from zoo.pictures.sheet import Sheet
 from zoo.settings import Settings
 from zoo.tasks.drawing import (
     Drawing,

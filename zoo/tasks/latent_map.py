@@ -12,7 +12,7 @@ from zoo.core.model import LatentVariableModel
 from zoo.data.examples import are_classes
 from zoo.errors import UnsupportedError
 from zoo.evaluation.principal import principal_plane
-from zoo.report.code_map import CodeMap
+from zoo.pictures.code_map import CodeMap
 from zoo.settings import Settings
 from zoo.tasks.drawing import Drawing, Show, codes_of, examples_of
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from zoo.core.batch import Batch
 from zoo.core.model import LatentVariableModel
 from zoo.errors import DataError
-from zoo.report.sheet import Sheet
+from zoo.pictures.sheet import Sheet
 from zoo.settings import Settings
 from zoo.tasks.drawing import (
     Drawing,

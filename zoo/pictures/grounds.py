@@ -8,7 +8,7 @@ import torch
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from zoo.report.points import PAPER, RIM, SCALE
+from zoo.pictures.points import PAPER, RIM, SCALE
 
 PAD = 8
 """Between the edge of a square and what is drawn to scale."""

@@ -8,7 +8,7 @@ from PIL import Image
 from torch import Tensor
 
 from zoo.errors import UnsupportedError
-from zoo.report.pictures import enlargement, grid
+from zoo.pictures.grids import enlargement, grid
 
 
 @dataclass(frozen=True, eq=False)

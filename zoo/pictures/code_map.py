@@ -9,8 +9,8 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from zoo.errors import DataError, UnsupportedError
-from zoo.report.grounds import field, globe, project, to_pixels
-from zoo.report.points import (
+from zoo.pictures.grounds import field, globe, project, to_pixels
+from zoo.pictures.points import (
     INK,
     PAPER,
     RIM,

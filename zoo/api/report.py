@@ -1,0 +1,144 @@
+"""The verb report: several models of one dataset on one page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from zoo.api.arguments import seed_number
+from zoo.api.benchmark import MetricName, named_benchmark
+from zoo.api.compare import Progress, compare
+from zoo.api.source import Opened, Source, dataset_for, named_apart, opened
+from zoo.data import Dataset
+from zoo.errors import ConfigError
+from zoo.files import as_path
+from zoo.metrics import Scores
+from zoo.registry import registry
+from zoo.reporting.chapter import Chapter, chapter
+from zoo.reporting.exhibit import Exhibit, Point, curve_of_run, released_curve
+from zoo.reporting.page import write_page
+from zoo.training.launch import Run
+
+MAIN: tuple[MetricName, ...] = ("elbo", "rate", "distortion")
+"""What is measured unless told otherwise: one draw for each example says it."""
+
+
+def report(
+    sources: Sequence[Source] | Mapping[str, Source],
+    *,
+    out: str | Path,
+    benchmark: str | Path | None = None,
+    dataset: object | None = None,
+    metrics: Iterable[MetricName] | None = None,
+    samples: int | None = None,
+    examples: int | None = None,
+    seed: int | None = None,
+    data_root: str | None = None,
+    device: str | torch.device = "cpu",
+    progress: Progress | None = None,
+) -> Path:
+    """Write a page that shows several models of one dataset side by side; returns its path.
+
+    One HTML file, without links to anything outside it: a table of ``metrics`` with paired
+    differences to the best, what each model makes of the same test examples, samples beside the
+    training images nearest to them, charts, what codes mean, and decoders that run in the page.
+
+    ``sources`` are what :func:`zoo.evaluate` takes: released names, files, runs. The figures are
+    those of :func:`zoo.compare`, which has the other arguments too: what is recorded is not
+    measured again. By default they are the ELBO, the rate and the distortion.
+
+    Raises what :func:`zoo.compare` raises, and ConfigError for models of different datasets and for
+    a file that cannot be written.
+
+    >>> import tempfile
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> page = report(
+    ...     ["gaussian-vae-digits"], benchmark="digits", examples=20, out=f"{folder.name}/page.html"
+    ... )
+    >>> "gaussian-vae-digits" in page.read_text(encoding="utf-8")
+    True
+    >>> folder.cleanup()
+    """
+    path = writable(out)
+    named = named_apart(sources)
+    entries = [opened(each, device)._replace(name=name) for name, each in named.items()]
+    given = {"samples": samples, "examples": examples, "seed": seed, "data_root": data_root,
+             "device": device, "progress": progress}  # fmt: skip
+    whole, _ = compared(named, entries, benchmark, dataset, metrics, given)
+    try:
+        return write_page(path, [whole], title=f"{len(entries)} models of {whole.title}")
+    except OSError as error:
+        raise ConfigError(f"out {path}: cannot write it: {error.strerror or error}") from error
+
+
+def compared(
+    named: Mapping[str, Source],
+    entries: Sequence[Opened],
+    benchmark: str | Path | None,
+    dataset: object | None,
+    metrics: Iterable[MetricName] | None,
+    given: Mapping[str, Any],
+    notes: Sequence[str] = (),
+) -> tuple[Chapter, Scores]:
+    """The models measured and shown; ``given`` are further arguments of :func:`zoo.compare`."""
+    known = None if benchmark is None else named_benchmark(benchmark)
+    of = dataset if known is None else known.spec.dataset
+    refuse_other_datasets(entries, of)
+    chosen = MAIN if metrics is None else metrics
+    scores = compare(named, chosen, benchmark=benchmark, dataset=dataset, **given)
+    data = {each.name: dataset_for(each, of, given["data_root"]) for each in entries}
+    split, seed = ("test", 0) if known is None else (known.spec.split, known.spec.seed)
+    seed = seed if given["seed"] is None else seed_number(given["seed"])
+    shown = [exhibit(named[each.name], each, data[each.name], split, seed) for each in entries]
+    title = (known and known.name) or data[entries[0].name].name
+    return chapter(title, shown, scores, notes=notes), scores
+
+
+def exhibit(
+    source: Source, entry: Opened, data: Dataset | None, split: str = "test", seed: int = 0
+) -> Exhibit:
+    """A model with what is known of where it comes from."""
+    card = registry().checkpoints.get(source) if isinstance(source, str) else None
+    variant = entry.described or type(entry.model).__name__
+    return Exhibit(entry.name, entry.model, variant, card, curve(source), data, split, seed)
+
+
+def curve(source: Source) -> Sequence[Point]:
+    """How the training of a source went, where that is known."""
+    if isinstance(source, Run):
+        return curve_of_run(source.directory)
+    if isinstance(source, str) and source in registry().checkpoints:
+        return released_curve(source)
+    if isinstance(source, str | Path) and (folder := as_path(source, "source")).is_dir():
+        return curve_of_run(folder)
+    return []
+
+
+def refuse_other_datasets(entries: Sequence[Opened], dataset: object | None) -> None:
+    """Raise ConfigError for models of different data, or of other data than these."""
+    listing = ", ".join(f"{each.name}: {each.dataset or 'unknown'}" for each in entries)
+    if len({each.dataset for each in entries} - {None}) > 1:
+        raise ConfigError(
+            f"a page shows models of one dataset, and these are of several ({listing:.500}); make "
+            "a page for each"
+        )
+    known = registry().datasets
+    for each in entries:
+        if dataset in known and each.dataset in known and each.dataset != dataset:
+            raise ConfigError(
+                f"{each.name} was trained on {each.dataset}, and the page is of {dataset}; choose "
+                f"the benchmark or the dataset {each.dataset!r}, or leave the model out"
+            )
+
+
+def writable(out: str | Path) -> Path:
+    """The page's path, before anything is computed. Raises ConfigError for what can be none."""
+    path = as_path(out, "out")
+    if path.suffix not in (".html", ".htm"):
+        raise ConfigError(f"out {path}: the page is a file .html, for example {path.name}.html")
+    if path.is_dir():
+        raise ConfigError(f"out {path}: there is a folder of that name")
+    return path

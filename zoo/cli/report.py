@@ -1,0 +1,65 @@
+"""``zoo report``: several models on one page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import zoo
+from zoo.cli.app import app
+from zoo.cli.options import (
+    BenchmarkOption,
+    DatasetOption,
+    DeviceOption,
+    ExamplesOption,
+    OwnSamplesOption,
+    OwnSeedOption,
+    RootOption,
+    SourcesArgument,
+    metric_names,
+)
+from zoo.cli.output import progress_bar, say
+from zoo.cli.settings import parse_part
+
+
+@app.command(epilog="Example: zoo report gaussian-vae-digits vmf-vae-digits --out page.html")
+def report(
+    sources: SourcesArgument,
+    out: Annotated[Path, typer.Option(help="The page, a file .html.")],
+    benchmark: BenchmarkOption = None,
+    dataset: DatasetOption = None,
+    metric: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="One of 'zoo list metrics', with settings as '{name: knn, labels: 100}'; may be "
+            "repeated. By default elbo, rate and distortion.",
+            autocompletion=metric_names,
+        ),
+    ] = None,
+    samples: OwnSamplesOption = None,
+    examples: ExamplesOption = None,
+    seed: OwnSeedOption = None,
+    data_root: RootOption = None,
+    device: DeviceOption = "cpu",
+) -> None:
+    """Show models of one dataset side by side on a page: figures, pictures, living decoders.
+
+    The page is one file that needs no network. What was measured before is taken from records.
+    """
+    with progress_bar("measuring") as bar:
+        page = zoo.report(
+            sources,
+            out=out,
+            benchmark=benchmark,
+            dataset=dataset,
+            metrics=[parse_part("--metric", each) for each in metric] if metric else None,
+            samples=samples,
+            examples=examples,
+            seed=seed,
+            data_root=data_root,
+            device=device,
+            progress=None if bar is None else lambda model, done, total: bar(done, total),
+        )
+    say("the page", page)
