@@ -417,7 +417,7 @@ def test_the_demo_shows_what_it_can_and_says_what_it_cannot(tmp_path: Path) -> N
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert "digits: test, K = 2" in done.stdout
+    assert "digits: test, 20 examples, K = 2, seed 0" in done.stdout
     content = (tmp_path / "page" / "index.html").read_text(encoding="utf-8")
     chapters = dict(re.findall(CHAPTER, content, re.DOTALL))
     digits, letters, text = chapters["digits"], chapters["kmnist"], chapters["ptb"]
