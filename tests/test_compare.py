@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 
 import zoo
 from zoo import Run
+from zoo.api.benchmark import benchmark_of, chosen_metrics
 from zoo.cli import app
 from zoo.core.component import Selected
 from zoo.errors import CheckpointError, ConfigError, UnknownNameError, ZooError
@@ -52,6 +53,12 @@ class TestProtocol:
             assert len(scores.metrics) == len(metrics) > 20
             assert scores.title == "digits: test, 20 examples, K = 2, seed 0"
         assert own.table() == named.table()
+
+    @pytest.mark.parametrize("name", registry().benchmarks)
+    def test_the_metrics_of_a_benchmark_are_known_and_found_by_its_dataset(self, name: str) -> None:
+        spec = registry().benchmark(name)
+        assert len(chosen_metrics(None, spec)) == len(spec.metrics)
+        assert benchmark_of(spec.dataset).name == name
 
     def test_data_without_a_benchmark_have_likelihoods_measured(
         self, run: Run, tmp_path: Path

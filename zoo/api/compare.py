@@ -20,6 +20,7 @@ from zoo.api.benchmark import (
     named_benchmark,
 )
 from zoo.api.load import file_of
+from zoo.api.seeds import groups_of_seeds
 from zoo.api.source import Source, dataset_for, named_apart, unwrapped
 from zoo.api.unlike import refuse_different_datasets, refuse_other_examples, refuse_other_forms
 from zoo.core.model import LatentVariableModel, ModelConfig
@@ -29,6 +30,7 @@ from zoo.errors import ConfigError, ZooError
 from zoo.evaluation.evaluate import refuse_too_few
 from zoo.files import as_path, sha256
 from zoo.metrics import Records, References, Scores, Subject, measure_all
+from zoo.metrics.seeds import averaged
 from zoo.registry.specs import BenchmarkSpec
 from zoo.storage import checkpoint
 from zoo.training.launch import Run
@@ -49,6 +51,7 @@ def compare(
     seed: int | None = None,
     data_root: str | None = None,
     image_channels: int | None = None,
+    average_seeds: bool = False,
     records: str | Path | bool = True,
     device: str | torch.device = "cpu",
     progress: Progress | None = None,
@@ -69,6 +72,9 @@ def compare(
     of the data, the metric's version and the protocol, and are not measured again; ``records`` is
     another folder for them, or False for none. Models in memory have no file, and no records.
     ``progress`` is told what is measured, the examples decoded so far, and how many in all.
+
+    With ``average_seeds`` runs that differ in ``train.seed`` alone become one column, the mean of
+    their figures with the standard deviation over seeds.
 
     What a model does not have, as an autoencoder a likelihood, is said in the result, and what has
     no common scale, as a mass and a density, is not ranked there. Raises UnknownNameError,
@@ -91,6 +97,7 @@ def compare(
     if benchmark is None:
         asked = benchmark_of(entries[0].dataset if dataset is None else dataset)
     protocol = asked.changed(given)
+    groups = groups_of_seeds(entries) if average_seeds else None
     chosen, kept = chosen_metrics(metrics, protocol.spec), _records(records)
     wanted = dataset if benchmark is None else protocol.spec.dataset
     data = _data_of(entries, wanted, protocol.spec.split, data_root, image_channels)
@@ -100,7 +107,8 @@ def compare(
         columns.append(measure_all(subject, chosen, kept))
         references.measure(subject, columns[-1])
     rows, names = tuple(zip(*columns, strict=True)), tuple(entry.name for entry in entries)
-    return references.beside(Scores(_title(protocol, data[0]), names, tuple(chosen), rows))
+    scores = Scores(_title(protocol, data[0]), names, tuple(chosen), rows)
+    return references.beside(scores if groups is None else averaged(scores, groups))
 
 
 @dataclass(frozen=True)
@@ -112,6 +120,7 @@ class _Entry:
     config: ModelConfig
     metadata: checkpoint.CheckpointMetadata | None = None
     identity: str | None = None
+    path: Path | None = None
 
     @property
     def dataset(self) -> str | None:
@@ -139,6 +148,7 @@ def _entry(name: str, source: Source, device: torch.device) -> _Entry:
         config,
         metadata,
         sha256(path),
+        path,
     )
 
 

@@ -105,7 +105,7 @@ def named_apart(sources: Sequence[Source] | Mapping[str, Source]) -> Mapping[str
         if wrong := [name for name in sources if not isinstance(name, str)]:
             raise ConfigError(f"name models by text, got {wrong[0]!r:.100} as a name")
         return sources
-    return dict(zip(_told_apart([_own_name(each) for each in sources]), sources, strict=True))
+    return dict(zip(told_apart([_own_name(each) for each in sources]), sources, strict=True))
 
 
 def _own_name(source: object) -> str:
@@ -150,9 +150,9 @@ def dataset_for(
     )
 
 
-def _told_apart(names: Sequence[str]) -> Iterator[str]:
+def told_apart(names: Sequence[str]) -> Iterator[str]:
     """
-    >>> list(_told_apart(["VAE", "run", "VAE"]))
+    >>> list(told_apart(["VAE", "run", "VAE"]))
     ['VAE (1)', 'run', 'VAE (2)']
     """
     total, so_far = Counter(names), Counter[str]()

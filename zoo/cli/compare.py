@@ -59,6 +59,12 @@ def compare(
     seed: OwnSeedOption = None,
     data_root: RootOption = None,
     image_channels: ChannelsOption = None,
+    average_seeds: Annotated[
+        bool,
+        typer.Option(
+            "--average-seeds", help="Make one column of runs that differ in their seed alone."
+        ),
+    ] = False,
     records: Annotated[
         bool, typer.Option(help="Use what was measured before, and keep what is measured.")
     ] = True,
@@ -90,6 +96,7 @@ def compare(
         seed=seed,
         data_root=data_root,
         image_channels=image_channels,
+        average_seeds=average_seeds,
         records=records,
         device=device,
         progress=_told if sys.stderr.isatty() else None,

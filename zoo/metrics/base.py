@@ -36,6 +36,9 @@ class Measured:
     basis: str = ""
     """In words, what it is measured of, as a likelihood of a mass or a density: figures of another
     basis have no common scale with it."""
+    deviation: float | None = None
+    """Over runs of several seeds, where it is the mean of several."""
+    runs: int = 1
 
     @classmethod
     def of_each(

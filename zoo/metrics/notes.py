@@ -22,6 +22,11 @@ def notes_of(scores: Scores) -> Iterator[str]:
             f"{model} is not ranked by {', '.join(metrics)}: its figures are of {own}, those of "
             f"the others of {common}"
         )
+    for name, runs in scores.members.items():
+        yield (
+            f"{name} is the mean of {', '.join(runs)}, ± their standard deviation; differences to "
+            "it have the errors of seeds and of examples"
+        )
     if scores.references:
         yield (
             "not ranked: training images in the place of samples, as a model would that copies "

@@ -7,8 +7,8 @@ import io
 import json
 import math
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from typing import Any
 
@@ -40,6 +40,8 @@ class Scores:
     metrics: tuple[Selected[Metric], ...]
     outcomes: tuple[tuple[Outcome, ...], ...]
     references: tuple[str, ...] = ()
+    members: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Of each column that is a mean over seeds the runs that it is the mean of."""
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -50,7 +52,8 @@ class Scores:
         """Of each column to the best in a row; None where there is no figure, or none ranked.
 
         The error is that of the mean of the differences, example by example, or the root of the sum
-        of squares of both errors where a metric has no values of examples.
+        of squares of both errors where a metric has no values of examples. That of means over seeds
+        is added in squares.
         """
         row, best = self._ranked(metric), self.best(metric)
         if best is None:
@@ -131,6 +134,8 @@ class Scores:
                     "better": metric.component.better,
                     "value": found and found.value,
                     "stderr": found and found.stderr,
+                    "deviation": found and found.deviation,
+                    "runs": found and found.runs,
                     "difference": to_best and to_best.value,
                     "difference_stderr": to_best and to_best.stderr,
                     "best": ties[place],
@@ -209,7 +214,10 @@ def difference(one: Measured, other: Measured) -> Measured:
     (1.0, 0.0)
     """
     if one.values is not None and other.values is not None and len(one.values) == len(other.values):
-        return Measured.of_each("difference", one.values - other.values)
-    known = one.stderr is not None and other.stderr is not None
-    error = math.hypot(one.stderr or 0, other.stderr or 0) if known else None
-    return Measured(one.value - other.value, error)
+        found = Measured.of_each("difference", one.values - other.values)
+    else:
+        known = one.stderr is not None and other.stderr is not None
+        error = math.hypot(one.stderr or 0, other.stderr or 0) if known else None
+        found = Measured(one.value - other.value, error)
+    seeds = [(each.deviation or 0) / math.sqrt(each.runs) for each in (one, other)]
+    return replace(found, stderr=math.hypot(found.stderr or 0, *seeds)) if any(seeds) else found

@@ -106,7 +106,8 @@ class Subject:
     def reading(self, kind: InputKind) -> str:
         """In words, what the model reads, were it of that kind: numbers, and what it is told."""
         modality, told = self.model.modality, needed_condition(self.model)
-        words = f"{kind} {modality.parts}, {' x '.join(map(str, modality.shape))}"
+        parts = modality.parts if kind == modality.parts else f"{kind} {modality.parts}"
+        words = f"{parts}, {' x '.join(map(str, modality.shape))}"
         return words if told is None else f"{words}, told {told.on}"
 
     @cached_property
