@@ -50,4 +50,7 @@ class Backbone(Component, ABC):
 
     @abstractmethod
     def decoder(self, in_features: int, output_shape: tuple[int, ...]) -> nn.Module:
-        """A network from (B, in_features) to unbounded numbers (B, *output_shape)."""
+        """A network from (B, in_features) to unbounded numbers (B, *output_shape).
+
+        One with a method ``as_layers`` (:class:`zoo.nn.layers.Layered`) runs in a page, too.
+        """

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from typing_extensions import Self
 
 from zoo.backbones.base import Backbone, Encoder
+from zoo.nn.layers import Layer, layers_of
 from zoo.nn.maps import doubling, map_sizes
 from zoo.settings import Settings
 
@@ -136,6 +137,11 @@ class ConvDecoder(nn.Module):
         maps: Tensor = self.stages(coarsest)
         return maps
 
+    def as_layers(self) -> list[Layer]:
+        """See :class:`zoo.nn.layers.Layered`."""
+        coarsest = Layer("maps", settings={"shape": self.coarsest_map, "last": True})
+        return [*layers_of(self.dense), coarsest, *layers_of(self.stages)]
+
 
 class ResidualBlock(nn.Module):
     """Pre-activation residual block (arXiv:1603.05027), (B, C, H, W) to the same shape."""
@@ -152,6 +158,10 @@ class ResidualBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """The maps plus their residual."""
         return x + self.residual(x)  # type: ignore[no-any-return]
+
+    def as_layers(self) -> list[Layer]:
+        """See :class:`zoo.nn.layers.Layered`."""
+        return [Layer("add", branches=(layers_of(self.residual),))]
 
 
 def _blocks(block: Block, channels: int, count: int) -> list[nn.Module]:

@@ -10,6 +10,7 @@ from torch.nn.functional import silu
 
 from zoo.backbones.base import Backbone
 from zoo.backbones.conv import Blocks, Channels, ConvConfig, ConvDecoder, ConvEncoder
+from zoo.nn.layers import Layer, layers_of
 
 N = TypeVar("N", bound=nn.Module)
 SILU_GAIN = 1.677
@@ -61,6 +62,13 @@ class GatedBlock(nn.Module):
         h = silu(self.inner(silu(x)))
         gated: Tensor = self.values(h) * self.gates(h).sigmoid()
         return x + gated
+
+    def as_layers(self) -> list[Layer]:
+        """See :class:`zoo.nn.layers.Layered`."""
+        rectified = Layer("silu")
+        gates = [*layers_of(self.gates), Layer("sigmoid")]
+        product = Layer("multiply", branches=(layers_of(self.values), gates))
+        return [Layer("add", branches=([rectified, *layers_of(self.inner), rectified, product],))]
 
 
 def unit_scale(network: N) -> N:

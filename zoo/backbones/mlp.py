@@ -10,6 +10,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from zoo.backbones.base import Backbone, Encoder
+from zoo.nn.layers import Layer, layers_of
 from zoo.settings import Settings
 
 Width = Annotated[int, Field(ge=1, le=16384)]
@@ -70,6 +71,11 @@ class MLPDecoder(nn.Module):
 
     def forward(self, z: Tensor) -> Tensor:
         return self.layers(z).unflatten(-1, self.output_shape)  # type: ignore[no-any-return]
+
+    def as_layers(self) -> list[Layer]:
+        """See :class:`zoo.nn.layers.Layered`."""
+        maps = Layer("maps", settings={"shape": self.output_shape, "last": False})
+        return [*layers_of(self.layers), maps]
 
 
 def _hidden_layers(widths: tuple[int, ...]) -> list[nn.Module]:

@@ -20,9 +20,11 @@ from typing import TYPE_CHECKING
 from torch import Tensor, nn
 
 from zoo.core.batch import Batch
+from zoo.errors import UnsupportedError
 
 if TYPE_CHECKING:
     from zoo.core.model import LatentVariableModel
+    from zoo.nn.layers import Layer
 
 
 class Encode(nn.Module):
@@ -64,3 +66,17 @@ class Decode(nn.Module):
 
     def forward(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
         return self.model.estimate(z, condition)
+
+    def as_layers(self) -> list[Layer]:
+        """Layers from a code beside the numbers it is told, (B, D + C), to the same.
+
+        Raises UnsupportedError where the decoder is more than a list of layers.
+        """
+        make = getattr(self.model, "decoder_layers", None)
+        if make is None:
+            raise UnsupportedError(
+                f"the decoder of {type(self.model).__name__} is more than a list of layers; those "
+                "of variants with one latent vector, such as 'gaussian-vae', are"
+            )
+        found: list[Layer] = make()
+        return found

@@ -10,6 +10,7 @@ from torch.distributions import Distribution
 
 from zoo.core.component import Component
 from zoo.errors import UnsupportedError
+from zoo.nn.layers import Layer
 from zoo.settings import Settings
 
 InputKind: TypeAlias = Literal["binary", "unit", "real", "tokens", "columns"]
@@ -45,6 +46,16 @@ class Likelihood(Component, nn.Module, ABC):
     @abstractmethod
     def forward(self, parameters: Tensor) -> Distribution:
         """p(x|z) of a decoder's output."""
+
+    def estimate_layers(self) -> list[Layer]:
+        """What makes the :meth:`estimate` of the decoder's numbers, as layers.
+
+        Raises UnsupportedError where no layers do.
+        """
+        raise UnsupportedError(
+            f"what is shown of a {type(self).__name__} likelihood is more than layers make; those "
+            "of 'bernoulli' and 'gaussian' are"
+        )
 
     def estimate(self, p: Distribution) -> Tensor:
         """One example for each of p(x|z), on which errors are measured: its mean.

@@ -8,6 +8,7 @@ from torch.distributions import Distribution, Independent, bernoulli
 from zoo.distributions.bernoulli_image import EVENT_DIMS, BernoulliImage
 from zoo.distributions.precision import full_precision
 from zoo.likelihoods.base import Likelihood
+from zoo.nn.layers import Layer
 
 
 class Bernoulli(Likelihood):
@@ -22,3 +23,6 @@ class Bernoulli(Likelihood):
             return BernoulliImage(logits, validate_args=False)
         values = bernoulli.Bernoulli(logits=logits, validate_args=False)
         return Independent(values, len(self.shape), validate_args=False)
+
+    def estimate_layers(self) -> list[Layer]:
+        return [Layer("sigmoid")]

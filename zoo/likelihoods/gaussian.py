@@ -12,6 +12,7 @@ from torch.nn.functional import softplus
 
 from zoo.distributions.precision import full_precision
 from zoo.likelihoods.base import Likelihood
+from zoo.nn.layers import Layer
 from zoo.settings import Settings
 
 MIN_SCALE = 1e-4
@@ -50,3 +51,6 @@ class Gaussian(Likelihood):
         scale = (softplus(full_precision(self.raw_scale)) + MIN_SCALE).expand_as(mean)
         values = Normal(mean, scale, validate_args=False)
         return Independent(values, len(self.shape), validate_args=False)
+
+    def estimate_layers(self) -> list[Layer]:
+        return []

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from zoo.nn.layers import Layer
+
 
 class CropTo(nn.Module):
     """(B, C, H, W) to its top left part (B, C, *size): undoes the rounding up of odd sizes.
@@ -20,6 +22,10 @@ class CropTo(nn.Module):
         """The part that is kept."""
         part = x[..., : self.size[0], : self.size[1]]
         return part.contiguous(memory_format=torch.channels_last)
+
+    def as_layers(self) -> list[Layer]:
+        """See :class:`zoo.nn.layers.Layered`."""
+        return [Layer("crop", settings={"size": self.size})]
 
 
 def doubling(in_channels: int, out_channels: int, size: tuple[int, int]) -> list[nn.Module]:

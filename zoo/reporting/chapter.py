@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
@@ -14,6 +14,7 @@ from zoo.randomness import seeded
 from zoo.reporting.cards import Card, card
 from zoo.reporting.charts import Chart, charts
 from zoo.reporting.exhibit import Exhibit
+from zoo.reporting.living import Living, living
 from zoo.reporting.strips import Row, Strip, strips
 from zoo.reporting.summary import Summary, summary
 
@@ -22,7 +23,8 @@ from zoo.reporting.summary import Summary, summary
 class Chapter:
     """What the page says of the models of one dataset; ``notes`` are what it cannot say, and why.
 
-    ``hues`` number the models: each has one colour all over the chapter.
+    ``lifeless`` says of models by name why their decoders do not run in the page. ``hues`` number
+    the models: each has one colour all over the chapter.
     """
 
     title: str
@@ -30,6 +32,8 @@ class Chapter:
     summary: Summary
     strips: Sequence[Strip] = ()
     charts: Sequence[Chart] = ()
+    living: Sequence[Living] = ()
+    lifeless: Mapping[str, str] = field(default_factory=dict)
     cards: Sequence[Card] = ()
     hues: dict[str, int] = field(default_factory=dict)
     notes: Sequence[str] = ()
@@ -62,12 +66,15 @@ def chapter(
     with ExitStack() as stack, torch.no_grad(), seeded(first.seed, device_of(first.model)):
         for each in ordered:
             stack.enter_context(evaluation_mode(each.model))
+        decoders, reasons = living(ordered)
         return Chapter(
             title=title,
             protocol=_protocol(first, scores),
             summary=table,
             strips=strips(ordered),
             charts=charts(ordered, scores, hues),
+            living=decoders,
+            lifeless=reasons,
             cards=[card(each) for each in ordered],
             hues=hues,
             notes=[*table.notes, *notes],

@@ -21,6 +21,7 @@ from zoo.core.reading import as_codes
 from zoo.errors import ConfigError, DataError
 from zoo.likelihoods import Likelihood
 from zoo.modalities import Form
+from zoo.nn.layers import Layer, layers_of
 
 AT_ONCE, FEWEST = 2**22, 128
 """Numbers of p(x|z) that are decoded together, and examples at the least."""
@@ -119,6 +120,20 @@ class SingleLatentModel(LatentVariableModel):
         out = self.decoder(inputs.reshape(-1, inputs.shape[-1]))  # (S B, K, ...)
         likelihood: Distribution = self.likelihood(out.view(*z.shape[:-1], *out.shape[1:]))
         return likelihood
+
+    def decoder_layers(self) -> list[Layer]:
+        """See :meth:`zoo.core.export.Decode.as_layers`."""
+        like = next(self.decoder.parameters())
+        told = 0 if self.conditioning is None else self.conditioning.width
+        # Spaces only stretch their coordinates, each by itself.
+        scale = torch.cat(
+            [self.space.standardized(like.new_ones(self.code_dim)), like.new_ones(told)]
+        )
+        return [
+            Layer("scale", (scale,)),
+            *layers_of(self.decoder),
+            *self.likelihood.estimate_layers(),
+        ]
 
 
 def encoder_of(backbone: Backbone, name: str, input_shape: tuple[int, ...]) -> Encoder:
