@@ -12,7 +12,7 @@ from figures import figures
 
 import zoo
 from zoo.core.component import Selected
-from zoo.data import Dataset, Split, load_dataset
+from zoo.data import Dataset, Split, load_dataset, loading
 from zoo.data.shift import shifted
 from zoo.errors import ConfigError, DataError
 from zoo.metrics import Measured, Outcome, Scores
@@ -104,8 +104,11 @@ class TestCompared:
         monkeypatch.setattr(
             checkpoint, "load", lambda path, **more: loaded.append(path) or load(path, **more)
         )
+        read: list[Any] = []
+        own = loading._load
+        monkeypatch.setattr(loading, "_load", lambda *given: read.append(given) or own(*given))
         scores = zoo.compare(PAIR, benchmark=file, examples=40, records=False)
-        assert len(loaded) == 2
+        assert (len(loaded), len(read)) == (2, 2)
         assert scores.shifts == ("", "", "anew", "anew", "turned", "turned", "others", "others")
         turned = shifted(digits, "test", 30, 0, seed=0)
         others = load_dataset(file.parent / "data" / "others.npy")

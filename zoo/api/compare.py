@@ -101,19 +101,21 @@ def compare(
     groups = groups_of_seeds(entries) if average_seeds else None
     chosen, kept = chosen_metrics(metrics, protocol.spec), _records(records)
     wanted = dataset if benchmark is None else protocol.spec.dataset
-    given_data = [
-        _data_of(entries, shift.dataset or wanted, protocol.spec.split, data_root, image_channels)
-        for shift in protocol.shifts.values()
-    ]
+    others = dict.fromkeys(shift.dataset for shift in protocol.shifts.values())
+    read = {
+        other: _data_of(entries, other or wanted, protocol.spec.split, data_root, image_channels)
+        for other in others
+    }
+    shift_data = [read[shift.dataset] for shift in protocol.shifts.values()]
     references, columns = References(chosen, kept), []
-    for entry, data in zip(entries, zip(*given_data, strict=True), strict=True):
+    for entry, data in zip(entries, zip(*shift_data, strict=True), strict=True):
         subjects = _subjects(entry, data, protocol, progress)
         found = [measure_all(subject, chosen, kept) for subject in subjects]
         if len(found) == 1:
             references.measure(subjects[0], found[0])
         columns.append([outcome for each in found for outcome in each])
     scores = Scores(
-        _title(protocol, given_data[0][0]),
+        _title(protocol, shift_data[0][0]),
         tuple(entry.name for entry in entries),
         tuple(chosen) * len(protocol.shifts),
         tuple(zip(*columns, strict=True)),
