@@ -13,7 +13,7 @@ from zoo.errors import ConfigError, UnknownNameError
 from zoo.mappings import merge
 from zoo.metrics import Metric
 from zoo.registry import registry
-from zoo.registry.specs import BenchmarkSpec
+from zoo.registry.specs import BenchmarkSpec, ShiftSpec
 from zoo.yaml_files import parse_text, read_text
 
 MetricName: TypeAlias = str | Mapping[str, Any]
@@ -27,6 +27,11 @@ class Benchmark(NamedTuple):
 
     name: str | None
     spec: BenchmarkSpec
+
+    @property
+    def shifts(self) -> dict[str, ShiftSpec]:
+        """On what it is measured: by no name the benchmark's own examples, then the others."""
+        return {"": ShiftSpec(), **self.spec.shifts}
 
     def changed(self, given: Mapping[str, Any]) -> Benchmark:
         """With what is given, and not None, on top. Raises ConfigError for what cannot be."""
@@ -54,7 +59,7 @@ def benchmark_of(dataset: object) -> Benchmark:
     if not isinstance(dataset, str):
         return LIKELIHOODS
     known = registry().benchmarks
-    on_it = [name for name, spec in known.items() if spec.dataset == dataset]
+    on_it = [name for name, spec in known.items() if (spec.dataset, spec.shifts) == (dataset, {})]
     named = [dataset] if dataset in on_it else on_it
     return Benchmark(named[0], known[named[0]]) if len(named) == 1 else LIKELIHOODS
 
@@ -78,14 +83,23 @@ def _read(path: Path) -> BenchmarkSpec:
     if not isinstance(content, dict):
         raise ConfigError(f"{path}: expected a mapping, as an entry of 'benchmarks' is")
     spec = BenchmarkSpec.parse(content, str(path))
-    beside = path.parent / Path(spec.dataset).expanduser()
-    if spec.dataset in registry().datasets or not ("/" in spec.dataset or beside.exists()):
-        try:
-            registry().dataset(spec.dataset)
-        except UnknownNameError as error:
-            raise ConfigError(f"{path}: {error}; or name a file or folder beside it") from error
-        return spec
-    return spec.model_copy(update={"dataset": str(beside)})
+    shifts = {
+        name: each.model_copy(update={"dataset": each.dataset and _beside(path, each.dataset)})
+        for name, each in spec.shifts.items()
+    }
+    return spec.model_copy(update={"dataset": _beside(path, spec.dataset), "shifts": shifts})
+
+
+def _beside(path: Path, dataset: str) -> str:
+    """A registered name, or a path from where the benchmark's file lies."""
+    beside = path.parent / Path(dataset).expanduser()
+    if dataset not in registry().datasets and ("/" in dataset or beside.exists()):
+        return str(beside)
+    try:
+        registry().dataset(dataset)
+    except UnknownNameError as error:
+        raise ConfigError(f"{path}: {error}; or name a file or folder beside it") from error
+    return dataset
 
 
 def chosen_metrics(

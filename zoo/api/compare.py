@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TypeAlias
 
@@ -25,6 +25,7 @@ from zoo.api.source import Source, dataset_for, named_apart, unwrapped
 from zoo.api.unlike import refuse_different_datasets, refuse_other_examples, refuse_other_forms
 from zoo.core.model import LatentVariableModel, ModelConfig
 from zoo.data import Dataset, Kept
+from zoo.data.shift import shifted
 from zoo.devices import existing_device
 from zoo.errors import ConfigError, ZooError
 from zoo.evaluation.evaluate import refuse_too_few
@@ -100,14 +101,26 @@ def compare(
     groups = groups_of_seeds(entries) if average_seeds else None
     chosen, kept = chosen_metrics(metrics, protocol.spec), _records(records)
     wanted = dataset if benchmark is None else protocol.spec.dataset
-    data = _data_of(entries, wanted, protocol.spec.split, data_root, image_channels)
+    others = dict.fromkeys(shift.dataset for shift in protocol.shifts.values())
+    read = {
+        other: _data_of(entries, other or wanted, protocol.spec.split, data_root, image_channels)
+        for other in others
+    }
+    shift_data = [read[shift.dataset] for shift in protocol.shifts.values()]
     references, columns = References(chosen, kept), []
-    for entry, each in zip(entries, data, strict=True):
-        subject = _subject(entry, each, protocol.spec, progress)
-        columns.append(measure_all(subject, chosen, kept))
-        references.measure(subject, columns[-1])
-    rows, names = tuple(zip(*columns, strict=True)), tuple(entry.name for entry in entries)
-    scores = Scores(_title(protocol, data[0]), names, tuple(chosen), rows)
+    for entry, data in zip(entries, zip(*shift_data, strict=True), strict=True):
+        subjects = _subjects(entry, data, protocol, progress)
+        found = [measure_all(subject, chosen, kept) for subject in subjects]
+        if len(found) == 1:
+            references.measure(subjects[0], found[0])
+        columns.append([outcome for each in found for outcome in each])
+    scores = Scores(
+        _title(protocol, shift_data[0][0]),
+        tuple(entry.name for entry in entries),
+        tuple(chosen) * len(protocol.shifts),
+        tuple(zip(*columns, strict=True)),
+        shifts=tuple(name for name in protocol.shifts if protocol.spec.shifts for _ in chosen),
+    )
     return references.beside(scores if groups is None else averaged(scores, groups))
 
 
@@ -179,21 +192,27 @@ def _data_of(
     return data
 
 
-def _subject(
-    entry: _Entry, data: Dataset, spec: BenchmarkSpec, progress: Progress | None
-) -> Subject:
-    subject = Subject(
-        entry.load,
-        data,
-        spec.split,
-        identity=entry.identity,
-        samples=spec.samples,
-        examples=spec.examples,
-        seed=spec.seed,
-        progress=None if progress is None else partial(progress, entry.name),
-    )
-    refuse_too_few(_count(data, spec), f"{data.name}/{spec.split}")
-    return subject
+def _subjects(
+    entry: _Entry, data: Sequence[Dataset], protocol: Benchmark, progress: Progress | None
+) -> list[Subject]:
+    """One for each of the shifts; all share the model, which is loaded when it is first needed."""
+    spec, load = protocol.spec, cache(entry.load)
+    subjects = []
+    for each, shift in zip(data, protocol.shifts.values(), strict=True):
+        refuse_too_few(_count(each, spec), f"{each.name}/{spec.split}")
+        seed = spec.seed if shift.seed is None else shift.seed
+        subject = Subject(
+            load,
+            shifted(each, spec.split, shift.rotate, shift.noise, seed),
+            spec.split,
+            identity=entry.identity,
+            samples=spec.samples,
+            examples=spec.examples,
+            seed=seed,
+            progress=None if progress is None else partial(progress, entry.name),
+        )
+        subjects.append(subject)
+    return subjects
 
 
 def _count(data: Dataset, spec: BenchmarkSpec) -> int:

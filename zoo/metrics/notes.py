@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from zoo.metrics.shown import titled
-
 if TYPE_CHECKING:
     from zoo.metrics.scores import Scores
 
@@ -52,22 +50,22 @@ def _convention(scores: Scores) -> str:
 def _of_other_bases(scores: Scores) -> dict[tuple[str, str, str], list[str]]:
     """Of a model, its basis and the common one the metrics by which it is not ranked."""
     found: dict[tuple[str, str, str], list[str]] = {}
-    for row, metric in enumerate(scores.metrics):
+    for row in range(len(scores.metrics)):
         common = scores.basis(row)
         for model, outcome in zip(scores.models, scores.outcomes[row], strict=False):
             if outcome.measured is not None and outcome.measured.basis != common:
                 key = model, outcome.measured.basis, common
-                found.setdefault(key, []).append(titled(metric))
+                found.setdefault(key, []).append(scores.named(row))
     return found
 
 
 def _refusals(scores: Scores) -> dict[tuple[tuple[str, ...], str], list[str]]:
     """Of metrics that models do not have, for one reason, the models."""
     metrics: dict[tuple[str, str], list[str]] = {}
-    for metric, row in zip(scores.metrics, scores.outcomes, strict=True):
-        for model, outcome in zip(scores.columns, row, strict=True):
+    for row, outcomes in enumerate(scores.outcomes):
+        for model, outcome in zip(scores.columns, outcomes, strict=True):
             if outcome.refusal is not None:
-                metrics.setdefault((model, outcome.refusal), []).append(titled(metric))
+                metrics.setdefault((model, outcome.refusal), []).append(scores.named(row))
     found: dict[tuple[tuple[str, ...], str], list[str]] = {}
     for (model, refusal), names in metrics.items():
         found.setdefault((tuple(names), refusal), []).append(model)

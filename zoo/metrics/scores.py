@@ -18,11 +18,12 @@ from zoo.evaluation.table import aligned
 from zoo.metrics.base import Measured, Metric
 from zoo.metrics.notes import notes_of
 from zoo.metrics.run import Outcome
-from zoo.metrics.shown import labelled, markdown, shown, titled
+from zoo.metrics.shown import markdown, marked, placed, shown, titled
 
 SURE = 2.0
 """From how many standard errors on a difference counts as one."""
 DIFFERENCES = "differences to the best, paired where examples are"
+RANKS = "places, and how many up or down from those of the benchmark's own examples"
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,14 @@ class Scores:
     references: tuple[str, ...] = ()
     members: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Of each column that is a mean over seeds the runs that it is the mean of."""
+    shifts: tuple[str, ...] = ()
+    """Of each row on which examples it is measured, empty for the benchmark's; none where all are.
+    """
+
+    def named(self, row: int) -> str:
+        """The metric of a row, and what its examples are where they are not the benchmark's."""
+        shift = self.shifts[row] if self.shifts else ""
+        return f"{titled(self.metrics[row])}, {shift}" if shift else titled(self.metrics[row])
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -104,6 +113,8 @@ class Scores:
         parts = [self.title, aligned(self.table())]
         if differences := self.table_of_differences():
             parts += [DIFFERENCES, aligned(differences)]
+        if ranks := self.table_of_ranks():
+            parts += [RANKS, aligned(ranks)]
         return "\n\n".join([*parts, "\n".join(self.notes)])
 
     @property
@@ -130,6 +141,7 @@ class Scores:
                     "model": model,
                     "reference": place >= len(self.models),
                     "metric": titled(metric),
+                    "shift": self.shifts[row] if self.shifts else "",
                     "unit": metric.component.unit,
                     "better": metric.component.better,
                     "value": found and found.value,
@@ -174,6 +186,8 @@ class Scores:
         parts = [markdown(self.table())]
         if differences := self.table_of_differences():
             parts += [f"{DIFFERENCES.capitalize()}:", markdown(differences)]
+        if ranks := self.table_of_ranks():
+            parts += [f"{RANKS.capitalize()}:", markdown(ranks)]
         return "\n\n".join([*parts, *(f"*{note}*" for note in self.notes)])
 
     def table(self) -> list[list[str]]:
@@ -184,17 +198,41 @@ class Scores:
                 shown(outcome.measured) + ("*" if tied else "")
                 for outcome, tied in zip(self.outcomes[row], self.ties(row), strict=True)
             ]
-            rows.append([labelled(metric), *cells])
+            rows.append([self.named(row) + marked(metric), *cells])
         return rows
 
     def table_of_differences(self) -> list[list[str]]:
         """Those to the best of each metric that ranks some, as text; empty where none does."""
         rows = []
-        for row, metric in enumerate(self.metrics):
+        for row in range(len(self.metrics)):
             found, best = self.differences(row)[: len(self.models)], self.best(row)
             if best is not None and sum(each is not None for each in found) > 1:
                 cells = ["best" if n == best else shown(each, "+") for n, each in enumerate(found)]
-                rows.append([titled(metric), *cells])
+                rows.append([self.named(row), *cells])
+        return [["", *self.models], *rows] if rows else []
+
+    def ranks(self, metric: int) -> list[int | None]:
+        """Which place each column has, from 1; None where it is not ranked."""
+        sign = {"lower": 1, "higher": -1}.get(self.metrics[metric].component.better)
+        found = [None if each is None else each.value for each in self._ranked(metric)]
+        known = [value for value in found if value is not None]
+        return [
+            None
+            if value is None or sign is None
+            else 1 + sum(sign * other < sign * value for other in known)
+            for value in found
+        ]
+
+    def table_of_ranks(self) -> list[list[str]]:
+        """Places by shift, with how many places up or down; empty without shifts."""
+        rows: list[list[str]] = []
+        own: dict[Selected[Metric], list[int | None]] = {}
+        for row in range(len(self.shifts)):
+            ranks = self.ranks(row)[: len(self.models)]
+            usual = own.setdefault(self.metrics[row], ranks)
+            if sum(each is not None for each in ranks) > 1:
+                pairs = zip(ranks, usual, strict=True)
+                rows.append([self.named(row), *(placed(each, before) for each, before in pairs)])
         return [["", *self.models], *rows] if rows else []
 
     @property

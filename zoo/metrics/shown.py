@@ -17,11 +17,22 @@ def titled(metric: Selected[Metric]) -> str:
     return f"{metric.name} ({said})" if said else metric.name
 
 
-def labelled(metric: Selected[Metric]) -> str:
-    """Its title, its unit, and an arrow to where models are better."""
+def marked(metric: Selected[Metric]) -> str:
+    """What stands after its title: an arrow to where models are better, and its unit."""
     cls = metric.component
     arrow = {"lower": " ↓", "higher": " ↑", "neither": ""}[cls.better]
-    return titled(metric) + arrow + (f" [{cls.unit}]" if cls.unit else "")
+    return arrow + (f" [{cls.unit}]" if cls.unit else "")
+
+
+def placed(rank: int | None, usual: int | None) -> str:
+    """A place among models, and how many it is better or worse than the usual one.
+
+    >>> placed(1, 3), placed(2, 2), placed(3, 1), placed(None, 1)
+    ('1 (+2)', '2', '3 (-2)', '-')
+    """
+    if rank is None:
+        return "-"
+    return f"{rank} ({usual - rank:+d})" if usual is not None and usual != rank else str(rank)
 
 
 def shown(measured: Measured | None, sign: str = "") -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from zoo.errors import ConfigError, UnknownNameError
 from zoo.registry.reading import Entries, Merged, merge_entries
-from zoo.registry.specs import SCHEMAS, CheckpointSpec, Registry
+from zoo.registry.specs import SCHEMAS, BenchmarkSpec, CheckpointSpec, Registry
 from zoo.yaml_files import read_mapping
 
 
@@ -42,8 +42,10 @@ def _check_references(built: Registry, origin: Mapping[tuple[str, str], str]) ->
         for name, spec in getattr(built, section).items():
             where = f"{origin[section, name]}: {section}.{name}"
             try:
-                if section != "benchmarks" or "/" not in spec.dataset:  # which no name holds
-                    built.dataset(spec.dataset)
+                shifts = spec.shifts.values() if isinstance(spec, BenchmarkSpec) else ()
+                for dataset in (spec.dataset, *(each.dataset for each in shifts if each.dataset)):
+                    if section != "benchmarks" or "/" not in dataset:  # which no name holds
+                        built.dataset(dataset)
                 if isinstance(spec, CheckpointSpec):
                     built.variant(spec.variant)
             except UnknownNameError as error:

@@ -53,6 +53,18 @@ class DatasetSpec(Settings):
     options: dict[str, str] = {}
 
 
+class ShiftSpec(Settings):
+    """Other examples than a benchmark's, or the same ones otherwise: what models did not learn."""
+
+    dataset: str | None = None
+    seed: int | None = Field(None, ge=0)
+    """Of binarisation and of all noise."""
+    rotate: float = 0.0
+    """Degrees, counter-clockwise."""
+    noise: float = Field(0.0, ge=0)
+    """Standard deviation of what is added to brightness in [0, 1]."""
+
+
 class BenchmarkSpec(Settings):
     """A fixed way to compare models: which examples, how many importance samples, which seed."""
 
@@ -65,6 +77,8 @@ class BenchmarkSpec(Settings):
     seed: int = 0
     metrics: tuple[str | dict[str, Any], ...] = ("nll", "elbo", "rate", "distortion")
     """What :func:`zoo.compare` measures: names, or mappings of a name and its settings."""
+    shifts: dict[str, ShiftSpec] = {}
+    """By name, what the same is measured on beside it, and whether that changes ranks."""
 
 
 class PaperSpec(Settings):
