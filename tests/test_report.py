@@ -413,7 +413,7 @@ def test_the_demo_shows_what_it_can_and_says_what_it_cannot(tmp_path: Path) -> N
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=600,
         check=False,
     )
     assert done.returncode == 0, done.stderr
