@@ -13,9 +13,10 @@ from zoo.errors import UnsupportedError
 from zoo.metrics.base import Measured
 from zoo.metrics.shown import shown
 from zoo.pictures.code_map import CodeMap
-from zoo.pictures.grids import enlargement, grid
+from zoo.pictures.grids import grid
 from zoo.registry import CheckpointSpec
 from zoo.reporting.exhibit import Exhibit
+from zoo.reporting.strips import in_page
 from zoo.tasks.drawing import Drawing, parts_of, plain_show
 
 COLOURS = 64
@@ -125,4 +126,4 @@ def _drawn(exhibit: Exhibit, name: str, options: Mapping[str, object]) -> Image.
         images = drawn.array
     except UnsupportedError:
         return None
-    return grid(images, drawn.columns, scale=enlargement(images))
+    return grid(images, drawn.columns, scale=in_page(images))

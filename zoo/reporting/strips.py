@@ -144,8 +144,13 @@ def _shown(examples: Tensor | list[str]) -> Image.Image | list[str]:
     return row_of(examples, len(examples)) if isinstance(examples, Tensor) else list(examples)
 
 
+def in_page(images: Tensor) -> int:
+    """How much to enlarge images (N, C, H, W): the page enlarges them once more."""
+    return max(1, enlargement(images) // 2)
+
+
 def row_of(images: Tensor, columns: int) -> Image.Image:
     """Images (N, C, H, W), small ones enlarged, with a fine line between them."""
-    scale = enlargement(images)
+    scale = in_page(images)
     large = images.cpu().repeat_interleave(scale, dim=-1).repeat_interleave(scale, dim=-2)
     return grid(large, columns)
