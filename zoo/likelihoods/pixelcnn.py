@@ -87,18 +87,22 @@ class PixelCNN(Likelihood):
         return PixelMass(self, parameters.flatten(-2), self.shape)
 
     def estimate(self, p: Distribution) -> Tensor:
-        """The mean of p(x|z) by a few draws, whose noise is the same at every call.
-
-        Each pixel counts with its mean given the pixels drawn before it, which varies less than a
-        draw of it does (Rao-Blackwell).
-        """
+        """The mean of p(x|z) by a few draws, whose noise is the same at every call."""
         z = cast("AutoregressiveMass", p).z
         maps = self._maps(z.reshape(p.batch_shape.numel(), *z.shape[-2:]))  # (N, width, H, W)
         with torch.no_grad(), seeded(0, maps.device):
             drawn = self.head.grow(maps, DRAWS, self._pixel)  # (N draws, C, H, W)
             by_draw = drawn.view(len(maps), DRAWS, *self.shape).unbind(1)
-            means = [self.pixels(self.head(x, maps[None])[0]).mean for x in by_draw]
+            means = [self.expected(x, maps) for x in by_draw]
         return torch.stack(means).mean(0).view(*p.batch_shape, *self.shape)
+
+    def expected(self, x: Tensor, maps: Tensor) -> Tensor:
+        """What a draw x (N, C, H, W) counts as: the mean of each pixel given those before it.
+
+        It varies less than the pixel does (Rao-Blackwell).
+        """
+        mean: Tensor = self.pixels(self.head(x, maps[None])[0]).mean
+        return mean
 
     def log_likelihood(self, x: Tensor, z: Tensor) -> Tensor:
         """log p(x|z) of images (B, C, H, W) given maps (S, B, width, H W): (S, B)."""
