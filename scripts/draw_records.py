@@ -1,9 +1,9 @@
-"""Charts of recorded figures: bits a pixel of every coder, errors of every way to fill in a table.
+"""Charts of recorded figures: coders, ways to fill in a table, detectors of anomalies.
 
     python scripts/draw_records.py
 
-They are drawn of scripts/results/compression.json and imputation.json alone and go to
-checkpoints/images; the pages docs/compress.md and docs/tables.md show them.
+They are drawn of scripts/results/compression.json, imputation.json and anomaly.json alone and go to
+checkpoints/images; the pages docs/compress.md, tables.md and anomaly.md show them.
 """
 
 from __future__ import annotations
@@ -43,13 +43,15 @@ class Row(NamedTuple):
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Draw both."""
+    """Draw all."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--output", type=Path, default=PICTURES, metavar="DIR")
     output = parser.parse_args(arguments).output
     coders = of_coders(read_json(RESULTS / "compression.json"))
     fillers = of_fillers(read_json(RESULTS / "imputation.json"))
-    for name, groups in (("compression", coders), ("imputed-tables", fillers)):
+    detectors = of_detectors(read_json(RESULTS / "anomaly.json")["vectors"])
+    charts = {"compression": coders, "imputed-tables": fillers, "anomaly-vectors": detectors}
+    for name, groups in charts.items():
         write_atomically(output / f"{name}.svg", chart(groups).encode())
     return 0
 
@@ -83,6 +85,24 @@ def of_fillers(records: dict[str, Any]) -> dict[str, list[Row]]:
         row = Row(method, statistics.mean(errors), spread, is_model)
         groups.setdefault(title, []).append(row)
     return {title: sorted(groups[title], key=lambda row: row.value) for title in sorted(groups)}
+
+
+def of_detectors(records: dict[str, Any]) -> dict[str, list[Row]]:
+    """The AUROC of each detector on each set, the largest first; mean over divisions."""
+    found: dict[str, dict[str, list[float]]] = {}
+    for key, record in records.items():
+        title = f"{key.partition('/')[0]}: AUROC"
+        for name, each in record.items():
+            if isinstance(each, dict):
+                found.setdefault(title, {}).setdefault(name, []).append(each["auroc"])
+    groups = {}
+    for title in sorted(found):
+        rows = [
+            Row(name, statistics.mean(each), statistics.stdev(each), name == "vae")
+            for name, each in found[title].items()
+        ]
+        groups[title] = sorted(rows, key=lambda row: -row.value)
+    return groups
 
 
 def chart(groups: dict[str, list[Row]]) -> str:

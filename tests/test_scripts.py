@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -296,3 +297,17 @@ def test_the_paper_s_pictures(script: Any, mnist: Path, tmp_path: Path) -> None:
     assert {path.name for path in (tmp_path / "pictures").iterdir()} == names
     with Image.open(tmp_path / "pictures" / "manifolds.png") as picture:
         assert picture.format == "PNG"
+
+
+def test_charts_are_those_of_what_is_recorded(script: Any, tmp_path: Path) -> None:
+    assert script("draw_records").main(["--output", str(tmp_path)]) == 0
+    drawn = sorted(tmp_path.iterdir())
+    assert len(drawn) == 3
+    for file in drawn:
+        shown = ElementTree.fromstring(file.read_text(encoding="utf-8"))
+        bars = shown.findall("{*}rect")
+        assert len(bars) > 5
+        assert len(shown.findall("{*}text")) > 2 * len(bars)  # a name and a figure each
+        width = float(shown.attrib["width"])
+        assert all(float(bar.attrib["x"]) + float(bar.attrib["width"]) < width for bar in bars)
+        assert file.read_bytes() == (ROOT / "checkpoints" / "images" / file.name).read_bytes()
