@@ -91,7 +91,7 @@ def test_figures_are_of_the_data_s_labels(run: zoo.Run) -> None:
 def test_only_models_told_alike_are_ranked(run: zoo.Run) -> None:
     metrics = ["nll", "elbo", "squared-error", "frechet-distance"]
     alike = zoo.compare([run, run.directory], metrics, samples=2, examples=40)
-    assert all(all(alike.ties(row)) for row in range(4))
+    assert all(all(alike.ties(row)[:2]) for row in range(4))  # beside them stand references
     mixed = zoo.compare([run, "gaussian-vae-digits"], metrics, samples=2, examples=40)
     assert not any(any(mixed.ties(row)) for row in range(4))
     assert not mixed.table_of_differences()

@@ -23,6 +23,8 @@ from zoo.data import Split
 from zoo.data.text import TextSplit
 from zoo.modalities.tokenizer import Tokenizer
 from zoo.registry import registry
+from zoo.reporting.exhibit import Exhibit
+from zoo.reporting.strips import strips
 from zoo.storage import checkpoint
 from zoo.variants import Facts
 
@@ -62,7 +64,7 @@ def last_record(run: Path) -> dict[str, Any]:
 def test_pictures_of_models_that_are_told_something(
     release: ModuleType, tmp_path: Path, settings: dict[str, Any]
 ) -> None:
-    """On a card and in the demo: of each class in turn, or of the data's numbers."""
+    """On a card and on a page: of each class in turn, or of the data's numbers."""
     data = zoo.load_dataset("digits")
     numbers = {
         f"{part}_condition": split.labels[:, None].float() for part, split in data.splits.items()
@@ -72,15 +74,15 @@ def test_pictures_of_models_that_are_told_something(
     columns = numbers if settings.get("condition") == "condition" else labelled
     data = zoo.load_dataset({**images, **columns})
     model = zoo.create("gaussian-vae", dataset=data, latent_dim=2, hidden=[8], **settings)
-    test = data.conditioned(settings.get("condition")).test
-    release.draw(model, test, tmp_path / "card.png")
+    data = data.conditioned(settings.get("condition"))
+    release.draw(model, data.test, tmp_path / "card.png")
     assert (tmp_path / "card.png").stat().st_size > 0
-    demo = importlib.import_module("demo")
-    assert len(demo._pictures(model, test)) == 2
+    with_data, alone = Exhibit("told", model, data=data), Exhibit("told", model)
+    titles = [strip.title for strip in strips([with_data]) if strip.of("told")]
+    assert titles == ["Reconstructions", "Samples", "Nearest training images"]
     untold = settings.get("condition") == "condition"  # no class can be told in turn
-    assert len(demo._pictures(model, None)) == (0 if untold else 1)
-    told = demo._conditions(model, None, 12)
-    assert told is None or told.tolist() == [*range(10), 0, 1]
+    titles = [strip.title for strip in strips([alone]) if strip.of("told")]
+    assert titles == ([] if untold else ["Samples"])
 
 
 def sections(words: list[str]) -> dict[str, Any]:
