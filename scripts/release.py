@@ -32,6 +32,7 @@ from zoo.devices import hardware
 from zoo.evaluation import Estimate, Evaluation
 from zoo.files import sha256
 from zoo.pictures.grids import enlargement, save_grid
+from zoo.randomness import seeded
 from zoo.registry import packaged_root, registry
 from zoo.storage import checkpoint
 from zoo.training.config import TrainingConfig
@@ -86,7 +87,7 @@ def release(name: str, recipe: dict[str, Any], arguments: argparse.Namespace) ->
     entry = registry_entry(recipe, file, evaluation, runs)
     write_entry(ROOT / "registry.yaml", "checkpoints", name, entry)
     write_curve(name, runs)
-    shown = show(name, file, arguments.data_root)
+    shown = show(name, file, arguments.data_root, recipe.get("drawn", False))
     write_card(name, entry, evaluation, recipe.get("half", False), shown)
     print(evaluation)
 
@@ -287,21 +288,28 @@ def write_curve(name: str, runs: list[zoo.Run]) -> None:
             lines.writerow(f"{record[key]:.6g}" if key in record else "" for key in CURVE)
 
 
-def show(name: str, file: Path, data_root: str | None) -> str:
-    """Samples and reconstructions, as Markdown for the card."""
+def show(name: str, file: Path, data_root: str | None, drawn_pixels: bool = False) -> str:
+    """Samples and reconstructions, as Markdown for the card.
+
+    Means of p(x|z), or draws from it where pixels say more of each other than codes do of them.
+    """
     model = zoo.load(file)
     data = load_for_model(model.config, str(checkpoint.read_metadata(file).dataset), root=data_root)
     if isinstance(model, UniVAE) and model.input_kind == "tokens":
         return text_card(model, data)
-    draw(model, data.test, CHECKPOINTS / "images" / f"{name}.png")
+    draw(model, data.test, CHECKPOINTS / "images" / f"{name}.png", drawn_pixels)
     drawn = "samples from the prior"
     if model.conditioning is not None:
         drawn += f", told the {model.conditioning.on} of the test set in turn"
     beside = f"Left: {drawn}. Right: test images, each beside its reconstruction."
+    if drawn_pixels:
+        beside += " Both are draws from p(x|z), not its means."
     return f"![samples](images/{name}.png)\n\n{beside}"
 
 
-def draw(model: LatentVariableModel, test: Examples, path: Path) -> None:
+def draw(
+    model: LatentVariableModel, test: Examples, path: Path, drawn_pixels: bool = False
+) -> None:
     """Samples from the prior, and test images beside their reconstructions, in one picture.
 
     A model that is told something makes samples of each class in turn.
@@ -309,8 +317,13 @@ def draw(model: LatentVariableModel, test: Examples, path: Path) -> None:
     fixed = test.take(32).fixed(model.input_kind, seed=0)
     batch = fixed.batch(torch.arange(len(fixed)), kind="real")
     generator = torch.Generator().manual_seed(0)
-    drawn = model.sample(64, generator=generator, condition=test.conditions(64))
-    rebuilt = torch.as_tensor(model.reconstruct(batch))
+    if drawn_pixels:
+        with torch.no_grad(), seeded(0, torch.device("cpu")):
+            drawn = model.decode(model.sample_codes(64, generator=generator)).sample()
+            rebuilt = model.decode(model.encode(batch)).sample()
+    else:
+        drawn = model.sample(64, generator=generator, condition=test.conditions(64))
+        rebuilt = torch.as_tensor(model.reconstruct(batch))
     pairs = torch.stack([batch.x, rebuilt], 1).flatten(0, 1)
     samples = torch.as_tensor(drawn).unflatten(0, (8, 8))
     picture = torch.cat([samples, pairs.unflatten(0, (8, 8))], 1).flatten(0, 1)
