@@ -137,7 +137,7 @@ def test_the_commands_of_a_recipe_mean_its_runs(release: ModuleType) -> None:
 
 
 def test_every_recipe_is_made_of_experiments(release: ModuleType) -> None:
-    known = {*RECIPE, "objective"}
+    known = {*RECIPE, "objective", "drawn"}
     for name, recipe in yaml.safe_load(release.RECIPES.read_text()).items():
         assert recipe.keys() <= known, name
         for stage in (recipe, recipe.get("fine_tune", {})):
