@@ -159,6 +159,7 @@ def test_a_damaged_file_of_results_is_named(file: Path, tmp_path: Path) -> None:
         ({"points": {"a": {"claims": {"NNL": 1}}}}, "no column; did you mean 'NLL'"),
         ({"columns": {"NLL": {"metric": "nul"}}}, "did you mean 'nll'"),
         ({"columns": {}}, "at least 1"),
+        ({"points": {"beta 1": {}, "Beta-1": {}}}, "would lie in one folder, 'beta-1'"),
         ({"smaples": 3}, "did you mean 'samples'"),
         ({"points": {"a": {"model": {"latent_dmi": 3}}}}, "did you mean 'latent_dim'"),
         ({"variant": "gausian-vae"}, "did you mean 'gaussian-vae'"),
@@ -179,6 +180,9 @@ def test_names_that_are_asked_for_wrongly(file: Path, tmp_path: Path) -> None:
         zoo.sweep(file, directory=tmp_path, points=["wid"])
     with pytest.raises(ConfigError, match=r"\['wide'\]"):
         zoo.sweep(file, directory=tmp_path, points="wide")  # type: ignore[arg-type]
+    for seeds in (3, "3", ["a"]):
+        with pytest.raises(ConfigError, match="give a list of seeds"):
+            zoo.sweep(file, directory=tmp_path, seeds=seeds)  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match=r"absent\.yaml"):
         zoo.sweep(tmp_path / "absent.yaml")
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from zoo.evaluation.table import aligned
+from zoo.metrics.shown import markdown
 from zoo.studies.results import Figure, Result
 from zoo.studies.study import Column, Study
 
@@ -85,10 +86,7 @@ class StudyReport:
 
     def to_markdown(self) -> str:
         """The table in Markdown, with its notes."""
-        head, *rows = self._table()
-        lines = [f"| {' | '.join(map(_escaped, cells))} |" for cells in [head, *rows]]
-        table = [lines[0], "|---" + "|---:" * (len(head) - 1) + "|", *lines[1:]]
-        return "\n".join([*table, "", *(f"- {note}" for note in self._notes())])
+        return "\n".join([markdown(self._table()), "", *(f"- {note}" for note in self._notes())])
 
     def to_json(self) -> str:
         """The rows, with the title and the notes."""
@@ -125,10 +123,6 @@ class StudyReport:
             names = ", ".join(f"{point} (seed {seed})" for point, seed in self.missing[:6])
             more = f" and {len(self.missing) - 6} more" * (len(self.missing) > 6)
             yield f"not there yet: {names}{more}; `{self.command}` trains and measures them"
-
-
-def _escaped(cell: str) -> str:
-    return cell.replace("|", r"\|")
 
 
 def _cell(found: Figure | None, column: Column) -> str:

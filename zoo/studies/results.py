@@ -54,10 +54,16 @@ class Results:
 
     def add(self, result: Result) -> None:
         """In place of an older one of the same run; another process that adds one waits."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(self.path.with_name(f".{self.path.name}.lock")):
-            others = [each for each in _read(self.path) if each.of != result.of]
-            write_results(self.path, [*others, result])
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with FileLock(self.path.with_name(f".{self.path.name}.lock")):
+                others = [each for each in _read(self.path) if each.of != result.of]
+                write_results(self.path, [*others, result])
+        except OSError as error:
+            raise DataError(
+                f"{self.path} cannot be written: {error.strerror or error}; the run itself is "
+                "kept, and is measured again where its results can be"
+            ) from error
 
 
 def write_results(path: Path, results: Iterable[Result]) -> None:

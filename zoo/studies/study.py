@@ -93,10 +93,16 @@ class Study(Settings):
     points: dict[str, Point] = Field(min_length=1)
 
     @model_validator(mode="after")
-    def _check_claims(self) -> Self:
+    def _check_points(self) -> Self:
+        folders: dict[str, str] = {}
         for name, point in self.points.items():
             if point.variant is None and self.variant is None:
                 raise ValueError(f"{name!r} has no variant: give it one, or all of them one")
+            if (other := folders.setdefault(_folder(name), name)) != name:
+                raise ValueError(
+                    f"the runs of {other!r} and {name!r} would lie in one folder, "
+                    f"{_folder(name)!r}: give one of them another name"
+                )
             for column in point.claims:
                 if column not in self.columns:
                     raise ValueError(
@@ -117,8 +123,8 @@ class Study(Settings):
         data_root: str | None = None,
     ) -> Iterator[Trial]:
         """Every run, or those of some points and seeds. Raises ConfigError for unknown ones."""
-        for name in _chosen("point", points, self.points):
-            for seed in self.seeds if seeds is None else seeds:
+        for name in _chosen(points, self.points):
+            for seed in _numbers(self.seeds if seeds is None else seeds):
                 yield Trial(self, name, seed, self._experiment(self.points[name], seed, data_root))
 
     def _experiment(self, point: Point, seed: int, data_root: str | None) -> Experiment:
@@ -146,8 +152,7 @@ class Trial:
     @property
     def folder(self) -> str:
         """A name for its run, the same whichever others there are."""
-        words = "".join(c if c.isalnum() else "-" for c in self.point.lower())
-        return f"{'-'.join(filter(None, words.split('-')))}-s{self.seed}"
+        return f"{_folder(self.point)}-s{self.seed}"
 
     @property
     def protocol(self) -> str:
@@ -177,10 +182,22 @@ def find_paper(name: str) -> tuple[Study, Path]:
     return read_study(path), path.with_suffix(".json")
 
 
-def _chosen(what: str, asked: Sequence[str] | None, known: Iterable[str]) -> list[str]:
+def _folder(point: str) -> str:
+    """Its letters and digits, with a dash for all that lies between them."""
+    words = "".join(c if c.isalnum() else "-" for c in point.lower())
+    return "-".join(filter(None, words.split("-")))
+
+
+def _chosen(asked: Sequence[str] | None, known: Iterable[str]) -> list[str]:
     if isinstance(asked, str):
-        raise ConfigError(f"give a list of {what}s, for one as [{asked!r}]")
+        raise ConfigError(f"give a list of points, for one as [{asked!r}]")
     for name in asked or ():
         if name not in known:
-            raise UnknownNameError(what, name, list(known))
+            raise UnknownNameError("point", name, list(known))
     return list(known if asked is None else asked)
+
+
+def _numbers(seeds: object) -> Sequence[int]:
+    if not isinstance(seeds, Sequence) or not all(isinstance(each, int) for each in seeds):
+        raise ConfigError(f"give a list of seeds, for one as [0], got {seeds!r:.100}")
+    return seeds
