@@ -12,7 +12,7 @@ from zoo.api.arguments import seed_number
 from zoo.api.benchmark import MetricName, named_benchmark
 from zoo.api.compare import Progress, compare
 from zoo.api.source import Opened, Source, dataset_for, named_apart, opened
-from zoo.data import Dataset
+from zoo.data import Dataset, Kept
 from zoo.errors import ConfigError
 from zoo.files import as_path
 from zoo.metrics import Scores
@@ -89,7 +89,8 @@ def compared(
     refuse_other_datasets(entries, of)
     chosen = MAIN if metrics is None else metrics
     scores = compare(named, chosen, benchmark=benchmark, dataset=dataset, **given)
-    data = {each.name: dataset_for(each, of, given["data_root"]) for each in entries}
+    kept = Kept()  # in memory once for all that read them alike
+    data = {each.name: dataset_for(each, of, given["data_root"], kept=kept) for each in entries}
     split, seed = ("test", 0) if known is None else (known.spec.split, known.spec.seed)
     seed = seed if given["seed"] is None else seed_number(given["seed"])
     shown = [exhibit(named[each.name], each, data[each.name], split, seed) for each in entries]
