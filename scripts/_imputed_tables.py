@@ -48,12 +48,11 @@ def measured(table: str, root: str, share: int, number: int, method: str) -> dic
 
 
 def by_baseline(method: str, gaps: Rows, types: list[str]) -> Rows:
-    """As a baseline fills it in; ordinals are numbers to it, rounded."""
+    """As a baseline fills it in; columns of values are classes to it, as their error is one."""
     filler: Any = Selected.parse("baselines", method).build()
-    classes = [place for place, kind in enumerate(types) if kind == "cat"]
+    classes = [place for place, kind in enumerate(types) if kind in WITH_VALUES]
     filled: Rows = filler.fill(gaps, classes=classes)
-    whole = [kind == "ordinal" for kind in types]
-    return np.where(whole, filled.round(), filled)
+    return filled
 
 
 def by_model(variant: str, gaps: Rows, types: list[str], epochs: int) -> Rows:

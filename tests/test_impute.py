@@ -248,6 +248,16 @@ class TestBaselines:
         assert np.isfinite(filled).all()
         assert set(filled[:, 1]) <= {0.0, 1.0}
 
+    @pytest.mark.parametrize("name", ["knn", "mice", "miss-forest"])
+    def test_a_class_that_others_tell_is_told(self, name: str) -> None:
+        """By what other columns say, though of its own indicators each follows from the rest."""
+        number = np.random.default_rng(0).normal(size=(120, 1))
+        rows = np.concatenate([number, np.digitize(number, [-0.5, 0.5])], axis=1)
+        gaps = rows.copy()
+        gaps[:20, 1] = np.nan
+        filled = Selected.parse("baselines", name).build().fill(gaps, classes=[1])
+        assert (filled[:20, 1] == rows[:20, 1]).mean() >= 0.9
+
     def test_the_mean_is_that_of_all_rows(self) -> None:
         mean = Selected.parse("baselines", "mean").build()
         filled = mean.fill(self.GAPS, classes=[1], others=np.array([[6.0, 0.0, 3.0]]))

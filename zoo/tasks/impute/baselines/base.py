@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -36,15 +36,19 @@ class Filler(Baseline):
                 "others that have it"
             )
         seen = [_seen(column, place in classes) for place, column in enumerate(rows.T)]
-        numbers = self.fill_numbers(np.concatenate([part for part, _ in seen], axis=1))[: len(x)]
-        ends = np.cumsum([part.shape[1] for part, _ in seen])[:-1]
-        parts = zip(np.split(numbers, ends, axis=1), seen, strict=True)
-        filled = np.stack([undo(part) for part, (_, undo) in parts], axis=1)
+        parts = self.fill_parts([part for part, _ in seen])
+        each = zip(parts, seen, strict=True)
+        filled = np.stack([undo(part[: len(x)]) for part, (_, undo) in each], axis=1)
         return np.where(np.isnan(x), filled, x)
+
+    def fill_parts(self, parts: Sequence[Rows]) -> Sequence[Rows]:
+        """What each column is seen as, (N, F) of numbers with gaps in whole rows, without them."""
+        ends = np.cumsum([part.shape[1] for part in parts])[:-1]
+        return np.split(self.fill_numbers(np.concatenate(parts, axis=1)), ends, axis=1)
 
     @abstractmethod
     def fill_numbers(self, x: Rows) -> Rows:
-        """x (N, F) of standardised numbers with gaps, without them."""
+        """All of them side by side, x (N, F), without gaps."""
 
 
 def _seen(column: Rows, is_class: bool) -> tuple[Rows, Any]:
