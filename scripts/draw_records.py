@@ -47,13 +47,18 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--output", type=Path, default=PICTURES, metavar="DIR")
     output = parser.parse_args(arguments).output
-    coders = of_coders(read_json(RESULTS / "compression.json"))
-    fillers = of_fillers(read_json(RESULTS / "imputation.json"))
-    detectors = of_detectors(read_json(RESULTS / "anomaly.json")["vectors"])
-    charts = {"compression": coders, "imputed-tables": fillers, "anomaly-vectors": detectors}
-    for name, groups in charts.items():
+    for name, groups in charts().items():
         write_atomically(output / f"{name}.svg", chart(groups).encode())
     return 0
+
+
+def charts() -> dict[str, dict[str, list[Row]]]:
+    """The groups of bars of each chart."""
+    return {
+        "compression": of_coders(read_json(RESULTS / "compression.json")),
+        "imputed-tables": of_fillers(read_json(RESULTS / "imputation.json")),
+        "anomaly-vectors": of_detectors(read_json(RESULTS / "anomaly.json")["vectors"]),
+    }
 
 
 def of_coders(records: dict[str, Any]) -> dict[str, list[Row]]:

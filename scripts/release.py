@@ -21,6 +21,7 @@ from typing import Any
 
 import torch
 import yaml
+from _cards import card_of
 from _entries import write_entry
 from _text_card import text_card
 from _timing import revision, training_seconds, write_json
@@ -30,10 +31,11 @@ from zoo.core.model import LatentVariableModel
 from zoo.data import Examples, load_for_model
 from zoo.devices import hardware
 from zoo.evaluation import Estimate, Evaluation
-from zoo.files import sha256
+from zoo.files import sha256, write_atomically
 from zoo.pictures.grids import enlargement, save_grid
 from zoo.randomness import seeded
 from zoo.registry import packaged_root, registry
+from zoo.registry.specs import CheckpointSpec
 from zoo.storage import checkpoint
 from zoo.training.config import TrainingConfig
 from zoo.training.device import choose_device
@@ -87,8 +89,9 @@ def release(name: str, recipe: dict[str, Any], arguments: argparse.Namespace) ->
     entry = registry_entry(recipe, file, evaluation, runs)
     write_entry(ROOT / "registry.yaml", "checkpoints", name, entry)
     write_curve(name, runs)
-    shown = show(name, file, arguments.data_root, recipe.get("drawn", False))
-    write_card(name, entry, evaluation, recipe.get("half", False), shown)
+    shown = show(name, file, arguments.data_root, recipe.get("drawn", False)) + of_text(evaluation)
+    card = card_of(name, CheckpointSpec.parse(entry, name), file, shown)
+    write_atomically(CHECKPOINTS / f"{name}.md", card.encode())
     print(evaluation)
 
 
@@ -227,43 +230,6 @@ def train_command(recipe: dict[str, Any], stage: dict[str, Any], *options: str) 
     return shlex.join(parts)
 
 
-def write_card(
-    name: str, entry: dict[str, Any], evaluation: Evaluation, half: bool, shown: str
-) -> None:
-    """The model card beside the file."""
-    recipe = entry["recipe"]
-    figures = "\n".join(
-        f"| {figure} | {value['value']} | {value.get('stderr', '')} | {value.get('samples', '')} |"
-        for figure, value in entry["metrics"].items()
-    )
-    several = len(evaluation.kl_per_group) > 1
-    groups = f"KL of the groups, from the top: {evaluation.groups}.\n\n" if several else ""
-    convention = evaluation.convention[0].upper() + evaluation.convention[1:]
-    card = f"""# {name}
-
-{entry["summary"]}. Variant `{evaluation.variant}`, trained on `{entry["dataset"]}`.
-
-{shown}
-
-| figure | value | standard error | importance samples |
-|---|---|---|---|
-{figures}
-
-`zoo verify {name}` recomputes them.
-
-{groups}{of_text(evaluation)}{convention}. Measured on {evaluation.test_set}.
-
-- Trained with: `{recipe["command"]}`
-- Seed {recipe["seed"]}, revision {recipe["revision"]}, {recipe["duration"]} on {recipe["hardware"]}
-- {evaluation.parameters:,} parameters stored as {"float16" if half else "float32"}
-- Learning curve: `curves/{name}.csv`
-- {entry["bytes"]:,} bytes
-- SHA-256 `{entry["sha256"]}`
-- Licence of the weights: {entry["license"]}. Licence of the data: {entry["data_license"]}
-"""
-    (CHECKPOINTS / f"{name}.md").write_text(card, encoding="utf-8")
-
-
 def of_text(evaluation: Evaluation) -> str:
     """What is measured of text alone, as a list."""
     if evaluation.text is None:
@@ -274,7 +240,7 @@ def of_text(evaluation: Evaluation) -> str:
         ("unknown tokens", evaluation.text.unknown_tokens),
         *evaluation.text.lines,
     ]
-    return "\n".join(f"- {label}: {figure}" for label, figure in lines) + "\n\n"
+    return "\n\n" + "\n".join(f"- {label}: {figure}" for label, figure in lines)
 
 
 def write_curve(name: str, runs: list[zoo.Run]) -> None:

@@ -1,0 +1,113 @@
+"""Tables of the pages: what the registry, papers and records say, each at its mark.
+
+A page has ``<!-- table: NAME -->`` before a table and ``<!-- end of table -->`` after it; what
+stands between is written anew.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from functools import partial
+
+import _task_tables as tasks
+from _task_tables import joined
+
+import zoo
+from zoo.registry import registry
+from zoo.registry.specs import CheckpointSpec, MetricSpec
+from zoo.studies.study import Point
+
+MARKED = re.compile(r"(?<=<!-- table: )([\w-]+)( -->\n\n)(.*?)(?=\n\n<!-- end of table -->)", re.S)
+FIRST = ("mnist", "fashion-mnist", "cifar10", "tang-couplets", "digits")
+"""The order of data sets; others come last."""
+LIKELIHOODS = ("nll", "elbo")
+
+
+def filled_in(page: str) -> str:
+    """A page with all its tables as they are now. Raises KeyError for a mark that is unknown."""
+    return MARKED.sub(lambda found: f"{found[1]}{found[2]}{TABLES[found[1]]()}", page)
+
+
+def of_checkpoints() -> str:
+    """Every released model, those of a data set by their likelihood, the best first."""
+    titles = ("name", "NLL", "K", "ELBO", "KL", "active units", "size")
+    known = registry().checkpoints
+    names = sorted(known, key=lambda name: _place(name, known[name]))
+    return joined(titles, ([_link(name), *_figures(known[name])] for name in names))
+
+
+def _place(name: str, spec: CheckpointSpec) -> tuple[int, bool, float, str]:
+    dataset = FIRST.index(spec.dataset) if spec.dataset in FIRST else len(FIRST)
+    told = spec.variant.startswith("cvae")  # of an image given its class: not to be ranked
+    nll = spec.metrics["nll"].value if "nll" in spec.metrics else float("inf")
+    return dataset, told, nll, name
+
+
+def _link(name: str) -> str:
+    return f"[`{name}`](../checkpoints/{name}.md)"
+
+
+def _figures(spec: CheckpointSpec) -> Iterator[str]:
+    metrics = spec.metrics
+    nll = metrics.get("nll")
+    yield "-" if nll is None else f"{nll.value:.2f} ± {nll.stderr:.2f}"
+    yield "-" if nll is None else f"{nll.samples}"
+    for figure in ("elbo", "kl"):
+        yield f"{metrics[figure].value:.2f}" if figure in metrics else "-"
+    yield _in_use(metrics)
+    yield f"{spec.bytes / 1e6:.1f} MB"
+
+
+def _in_use(metrics: Mapping[str, MetricSpec]) -> str:
+    if (units := metrics.get("active_units")) is not None:
+        return f"{units.value:.0f} {units.note}"
+    if (groups := metrics.get("active_groups")) is None:
+        return "-"
+    carry = re.search(r"\((\d+ of \d+) ", groups.note or "")
+    return f"{carry[1]} groups" if carry else f"{groups.value:.0f} groups"
+
+
+def of_paper(name: str) -> str:
+    """What `zoo reproduce NAME --markdown` prints, without what stands below it."""
+    lines = zoo.reproduce(name).to_markdown().splitlines()
+    return "\n".join(line for line in lines if line.startswith("|"))
+
+
+def claims_of(variant: str, dataset: str) -> Iterable[str]:
+    """What papers say of a likelihood of a variant of this kind on this data, a line each."""
+    for name in zoo.list_papers():
+        study = zoo.reproduce(name).study
+        likelihoods = {
+            title for title, column in study.columns.items() if column.selected.name in LIKELIHOODS
+        }
+        if study.dataset != dataset or study.paper is None:
+            continue
+        said = [
+            f"{point} ({_claimed(each, likelihoods)})"
+            for point, each in study.points.items()
+            if (each.variant or study.variant) == variant and likelihoods & set(each.claims)
+        ]
+        if said:
+            yield f"{study.paper.authors} {study.paper.year} (`{name}`): {', '.join(said)}"
+
+
+def _claimed(point: Point, columns: Collection[str]) -> str:
+    found = ((column, claim) for column, claim in point.claims.items() if column in columns)
+    return ", ".join(
+        f"{column} {claim[0] if isinstance(claim, tuple) else claim}" for column, claim in found
+    )
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    "checkpoints": of_checkpoints,
+    "davidson2018": partial(of_paper, "davidson2018"),
+    "hidden-values": tasks.hidden_values,
+    "filled-tables": tasks.filled_tables,
+    "filled-images": tasks.filled_images,
+    "anomaly-of-fashion": tasks.anomaly_of_fashion,
+    "anomaly-of-digits": tasks.anomaly_of_digits,
+    "anomaly-of-vectors": tasks.anomaly_of_vectors,
+    "few-labels": tasks.few_labels,
+    "classifiers": tasks.classifiers,
+}

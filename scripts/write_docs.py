@@ -1,0 +1,51 @@
+"""Write what pages say of the registry, of papers and of records: cards, tables, charts, reference.
+
+    python scripts/write_docs.py
+
+A figure of these stands once, where it was recorded. tests/test_docs_are_written.py holds that the
+pages are as this script writes them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import _cards as cards
+import _tables as tables
+import draw_records
+import write_reference
+
+from zoo.files import write_atomically
+from zoo.registry import registry
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def main() -> int:
+    """Write what has changed, and say it."""
+    for path, text in pages():
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            write_atomically(path, text.encode())
+            print(f"wrote {path.relative_to(ROOT)}")
+    return 0
+
+
+def pages() -> Iterator[tuple[Path, str]]:
+    """Each file and its text."""
+    yield write_reference.PAGE, write_reference.page()
+    for path in sorted((ROOT / "docs").glob("*.md")):
+        page = path.read_text(encoding="utf-8")
+        if tables.MARKED.search(page):
+            yield path, tables.filled_in(page)
+    for name, groups in draw_records.charts().items():
+        yield draw_records.PICTURES / f"{name}.svg", draw_records.chart(groups)
+    for name, spec in registry().checkpoints.items():
+        path = ROOT / "checkpoints" / spec.file
+        card = path.with_suffix(".md")
+        shown = cards.shown_by(card.read_text(encoding="utf-8"))
+        yield card, cards.card_of(name, spec, path, shown)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
