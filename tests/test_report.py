@@ -31,7 +31,7 @@ from zoo.registry import CheckpointSpec, MetricSpec, RecipeSpec, registry
 from zoo.reporting import svg
 from zoo.reporting.cards import card, recorded
 from zoo.reporting.chapter import chapter
-from zoo.reporting.charts import learning, rate_and_distortion
+from zoo.reporting.charts import learning, likelihood_and_cost, rate_and_distortion
 from zoo.reporting.exhibit import Exhibit, Point, points, released_curve, representatives
 from zoo.reporting.strips import neighbours, reconstructions, row_of, samples
 from zoo.reporting.summary import headline, measured, summary
@@ -334,6 +334,15 @@ def test_rate_and_distortion_stand_where_they_belong() -> None:
     slopes = [(float(d) - float(b)) / (float(c) - float(a)) for a, b, c, d in lines]
     assert slopes and max(slopes) - min(slopes) < 0.02
     assert rate_and_distortion({"a": (10.0, 60.0)}, {"a": 0}) is None
+
+
+def test_a_likelihood_stands_over_what_it_costs() -> None:
+    found = likelihood_and_cost({"a": (1e5, 90.0), "b": (1e6, 80.0)}, "weights", {"a": 0, "b": 1})
+    assert found is not None and found.title == "Likelihood and weights"
+    (x1, y1), (x2, y2) = re.findall(r'<circle cx="([\d.]+)" cy="([\d.]+)"', found.picture)
+    assert float(x1) < float(x2) and float(y1) < float(y2)  # more nats are higher up
+    assert "a: 100,000 weights, 90.00 nats" in found.picture
+    assert likelihood_and_cost({"a": (1e5, 90.0)}, "weights", {"a": 0}) is None
 
 
 def test_names_beside_points_do_not_cover_each_other() -> None:

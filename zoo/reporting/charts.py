@@ -18,6 +18,10 @@ BARS = 24
 """Dimensions, or groups, that are drawn of a model."""
 
 
+COSTS = {"weights": "weights", "decode-time": "milliseconds an image, decoding"}
+"""What a likelihood is drawn against, and how its axis is called."""
+
+
 @dataclass(frozen=True)
 class Chart:
     """An SVG picture, its title, and the words under it."""
@@ -33,24 +37,27 @@ def charts(
     """All charts for which there is something to draw."""
     curves = {each.name: each.curve for each in exhibits if each.curve and each.model.has_evidence}
     spent = {each.name: kl for each in exhibits if (kl := _bars(each))}
-    found = [
-        rate_and_distortion(terms(scores), hues) if scores is not None else None,
-        learning(curves, hues),
-        divergences(spent, hues),
-    ]
+    compared = [] if scores is None else of_scores(scores, hues)
+    found = [*compared, learning(curves, hues), divergences(spent, hues)]
     return [each for each in found if each is not None]
 
 
-def terms(scores: Scores) -> dict[str, tuple[float, float]]:
-    """Rate and distortion of the models that have both, where both were measured."""
+def of_scores(scores: Scores, hues: Mapping[str, int]) -> list[Chart | None]:
+    """Those of figures that stand beside each other."""
+    costs = [likelihood_and_cost(pairs(scores, cost, "nll"), cost, hues) for cost in COSTS]
+    return [rate_and_distortion(pairs(scores, "rate", "distortion"), hues), *costs]
+
+
+def pairs(scores: Scores, first: str, second: str) -> dict[str, tuple[float, float]]:
+    """Two figures of the models that have both, where both were measured."""
     rows = {chosen.name: row for chosen, row in zip(scores.metrics, scores.outcomes, strict=True)}
-    if not {"rate", "distortion"} <= rows.keys():
+    if not {first, second} <= rows.keys():
         return {}
-    pairs = zip(scores.models, rows["rate"], rows["distortion"], strict=True)
+    each = zip(scores.models, rows[first], rows[second], strict=True)
     return {
-        name: (rate.measured.value, distortion.measured.value)
-        for name, rate, distortion in pairs
-        if rate.measured is not None and distortion.measured is not None
+        name: (one.measured.value, other.measured.value)
+        for name, one, other in each
+        if one.measured is not None and other.measured is not None
     }
 
 
@@ -63,21 +70,51 @@ def rate_and_distortion(
     rates, distortions = zip(*found.values(), strict=True)
     x = svg.across(*_around(rates), "rate, nats")
     y = svg.upwards(*_around(distortions), "distortion, nats")
-    parts = [*svg.frame(x, y), *_bounds(x, y)]
-    places = {name: (x.at(rate), y.at(distortion)) for name, (rate, distortion) in found.items()}
-    labels = svg.apart(places)
-    for name, (rate, distortion) in found.items():
-        said = (
-            f"{name}: rate {rate:.2f}, distortion {distortion:.2f}, ELBO {-rate - distortion:.2f}"
-        )
-        dot = Markup('<circle cx="{:.1f}" cy="{:.1f}" r="6"/>').format(*places[name])
-        parts.append(svg.of_model(name, hues[name], dot + labels[name], said))
+    said = {
+        name: f"rate {rate:.2f}, distortion {distortion:.2f}, ELBO {-rate - distortion:.2f}"
+        for name, (rate, distortion) in found.items()
+    }
+    parts = [*svg.frame(x, y), *_bounds(x, y), *_dots(found, x, y, said, hues)]
     caption = (
         "What a code costs against what is then still to be said of the example. Models on one "
         "dashed line have the same ELBO; below it is better."
     )
-    said = ", ".join(f"{name} {r:.1f} and {d:.1f}" for name, (r, d) in found.items())
-    return Chart("Rate and distortion", svg.drawing(f"Rate and distortion: {said}", parts), caption)
+    label = ", ".join(f"{name} {r:.1f} and {d:.1f}" for name, (r, d) in found.items())
+    picture = svg.drawing(f"Rate and distortion: {label}", parts)
+    return Chart("Rate and distortion", picture, caption)
+
+
+def likelihood_and_cost(
+    found: Mapping[str, tuple[float, float]], cost: str, hues: Mapping[str, int]
+) -> Chart | None:
+    """What a better likelihood costs."""
+    if len(found) < 2 or min(price for price, _ in found.values()) <= 0:
+        return None
+    prices, values = zip(*found.values(), strict=True)
+    x = svg.across(min(prices) / 1.5, max(prices) * 1.5, COSTS[cost], log=True)
+    y = svg.upwards(*_around(values), "-log p(x), nats")
+    said = {name: f"{svg.number(price)} {cost}, {nll:.2f} nats" for name, (price, nll) in found.items()}
+    label = "; ".join(f"{name} {words}" for name, words in said.items())
+    picture = svg.drawing(
+        f"Likelihood and {cost}: {label}", [*svg.frame(x, y), *_dots(found, x, y, said, hues)]
+    )
+    return Chart(f"Likelihood and {cost}", picture, "Lower, and further left, is better.")
+
+
+def _dots(
+    found: Mapping[str, tuple[float, float]],
+    x: svg.Axis,
+    y: svg.Axis,
+    said: Mapping[str, str],
+    hues: Mapping[str, int],
+) -> list[Markup]:
+    """A named point for each model."""
+    places = {name: (x.at(across), y.at(up)) for name, (across, up) in found.items()}
+    labels, dot = svg.apart(places), Markup('<circle cx="{:.1f}" cy="{:.1f}" r="6"/>')
+    return [
+        svg.of_model(name, hues[name], dot.format(*place) + labels[name], f"{name}: {said[name]}")
+        for name, place in places.items()
+    ]
 
 
 def _bounds(x: svg.Axis, y: svg.Axis) -> list[Markup]:
