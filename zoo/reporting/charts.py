@@ -93,7 +93,10 @@ def likelihood_and_cost(
     prices, values = zip(*found.values(), strict=True)
     x = svg.across(min(prices) / 1.5, max(prices) * 1.5, COSTS[cost], log=True)
     y = svg.upwards(*_around(values), "-log p(x), nats")
-    said = {name: f"{svg.number(price)} {cost}, {nll:.2f} nats" for name, (price, nll) in found.items()}
+    said = {
+        name: f"{svg.number(float(f'{price:.3g}'))} {cost}, {nll:.2f} nats"
+        for name, (price, nll) in found.items()
+    }
     label = "; ".join(f"{name} {words}" for name, words in said.items())
     picture = svg.drawing(
         f"Likelihood and {cost}: {label}", [*svg.frame(x, y), *_dots(found, x, y, said, hues)]
