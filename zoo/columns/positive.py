@@ -91,6 +91,10 @@ class Positive(NumberColumns):
         """The median: a mean hangs on the upper tail, of which data say little."""
         return cast("LogNormalOrZero", p).median
 
+    def best_guess(self, draws: Tensor, means: Tensor) -> Tensor:
+        """The mean of the draws: what is best in squares, as of other numbers."""
+        return draws.mean(0)
+
     def possible(self, x: Tensor) -> Tensor:
         zeros = constant([float(column.zeros) for column in self.columns], x) > 0
         return torch.isfinite(x) & ((x > 0) | (zeros & (x == 0)))
