@@ -17,7 +17,7 @@ from unittest.mock import patch
 
 import numpy as np
 import torch
-from benchmarks._blocks import TYPES, peak_rate, seconds_of, synchronise
+from benchmarks._blocks import TYPES, peak_rate, seconds_of, synchronise, waiting_is_an_error
 from benchmarks._trainers import PlainVAE
 from benchmarks.throughput import build_trainer, training
 from sklearn.datasets import load_digits  # type: ignore[import-untyped]
@@ -186,19 +186,6 @@ def without_waiting(call: Callable[[], object], sizes: Sizes) -> Record:
             call()
         synchronise(device)
     return {"passed": True, "seconds": time.perf_counter() - start, **memory}
-
-
-@contextmanager
-def waiting_is_an_error(device: torch.device) -> Iterator[None]:
-    """On a CUDA device; anywhere else there is nothing to wait for."""
-    if device.type != "cuda":
-        yield
-        return
-    torch.cuda.set_sync_debug_mode("error")
-    try:
-        yield
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
 
 
 @contextmanager

@@ -160,11 +160,15 @@ def test_a_wait_of_the_host_is_reported(
     modes: list[str] = []
     monkeypatch.setattr(torch.cuda, "set_sync_debug_mode", modes.append)
 
+    cuda = torch.device("cuda")
+
     def waits() -> tuple[torch.Tensor, ...]:
         raise RuntimeError("called a synchronizing CUDA operation")
 
-    assert benchmark.host_waits([lambda: ()]) is None
-    assert benchmark.host_waits([lambda: (), waits]) == "called a synchronizing CUDA operation"
+    assert benchmark.host_waits([lambda: ()], cuda) is None
+    assert (
+        benchmark.host_waits([lambda: (), waits], cuda) == "called a synchronizing CUDA operation"
+    )
     assert modes == ["error", "default"] * 2
 
 
@@ -185,7 +189,7 @@ def test_training_runs_both_variants(
         )
         return sizes["train"]
 
-    monkeypatch.setattr(benchmark, "write_data", noise)
+    monkeypatch.setattr("benchmarks._trainers.write_data", noise)
     file = tmp_path / "spherical.json"
     arguments = ["--parts", "training", "--rounds", "2", "--epochs", "1", "--threads", "1"]
     assert benchmark.main([*arguments, "--wait", "0", "--json", str(file)]) == 0

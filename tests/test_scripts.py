@@ -150,8 +150,7 @@ def test_a_partial_batch_counts_for_who_trains_on_it(
     monkeypatch.setattr(trainers, "Worker", lambda command, threads: None)
     monkeypatch.setattr(trainers.Training, "epoch_seconds", lambda self: 6.0)
     for trainer, steps, images in (("zoo", 2, 256), ("pythae", 3, 300)):
-        training = trainers.Training(trainers.Job(trainer, "file", 2, 1), "python")
-        contender = training.contender(300)
+        contender = trainers.Training(trainers.Job(trainer), 300, "python").contender
         assert contender.seconds() == 6 / steps
         assert contender.work / contender.seconds() == pytest.approx(images / 6)
 
@@ -159,7 +158,7 @@ def test_a_partial_batch_counts_for_who_trains_on_it(
 def test_epochs_are_timed_after_the_first(script: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     trainers = script("benchmarks._trainers")
     monkeypatch.setattr(trainers, "Worker", lambda command, threads: None)
-    training = trainers.Training(trainers.Job("zoo", "file", 3, 1), "python")
+    training = trainers.Training(trainers.Job("zoo"), 300, "python")
     training.worker = SimpleNamespace(ask=lambda: "[100, 107, 109, 111]")
     assert training.epoch_seconds() == 2  # of two
     assert training.start_seconds == 5  # the first one and what preceded it, less an epoch

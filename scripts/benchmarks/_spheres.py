@@ -10,6 +10,7 @@ from itertools import product
 from typing import Any
 
 import torch
+from benchmarks._blocks import waiting_is_an_error
 from torch import Tensor
 from torch.distributions import Distribution, Independent, Normal, kl_divergence
 from torch.nn.functional import normalize
@@ -117,14 +118,12 @@ def is_finite(step: Step) -> bool:
     return all(bool(each.isfinite().all()) for _ in range(3) for each in step())
 
 
-def host_waits(steps: Sequence[Step]) -> str | None:
-    """What made the host wait for the CUDA device in steps that ran before; None for nothing."""
-    torch.cuda.set_sync_debug_mode("error")
+def host_waits(steps: Sequence[Step], device: torch.device) -> str | None:
+    """What made the host wait for a device in steps that ran before; None for nothing."""
     try:
-        for step in steps:
-            step()
+        with waiting_is_an_error(device):
+            for step in steps:
+                step()
     except RuntimeError as error:
         return str(error)
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
     return None

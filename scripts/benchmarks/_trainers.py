@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -32,9 +33,6 @@ class Job:
     """What a trainer's process is told: to train multilayer perceptrons on a file of images."""
 
     trainer: Literal["bare", "zoo", "pythae"]
-    data: str
-    epochs: int
-    threads: int
     hidden: tuple[int, ...] = (400,)
     latent: int = 20
     batch: int = 128
@@ -42,24 +40,24 @@ class Job:
     precision: str = "float32"
     compile: bool = False
     device: str = "cpu"
+    data: str = ""
+    epochs: int = 3
+    threads: int = 1
 
 
 class Training:
     """A job and its process. Measured is a step, from the end of the first epoch to the last's."""
 
-    def __init__(self, job: Job, python: str) -> None:
+    def __init__(self, job: Job, images: int, python: str) -> None:
         self.job = job
         command = [python, str(Path(__file__).parent), "training", "--worker"]
         self.worker = Worker([*command, json.dumps(asdict(job))], job.threads)
         self.starts: list[float] = []
-
-    def contender(self, images: int) -> Contender:
-        """Of a training set of so many images."""
-        steps = images // self.job.batch
-        if self.job.trainer == "pythae":  # it trains on the last, partial batch too
-            steps = -(-images // self.job.batch)
-        used = min(images, steps * self.job.batch)
-        return Contender(lambda: self.epoch_seconds() / steps, used / steps)
+        steps = images // job.batch
+        if job.trainer == "pythae":  # it trains on the last, partial batch too
+            steps = -(-images // job.batch)
+        used = min(images, steps * job.batch)
+        self.contender = Contender(lambda: self.epoch_seconds() / steps, used / steps)
 
     def epoch_seconds(self) -> float:
         """Of a training from scratch; what came before the first epoch is kept in ``starts``."""
@@ -74,16 +72,20 @@ class Training:
         return statistics.median(self.starts)
 
 
-def started(
-    jobs: Mapping[str, Job], stack: ExitStack, pythae_python: str | None = None
-) -> dict[str, Training]:
-    """Each in its process, until the stack is left."""
-    trainings = {}
-    for name, job in jobs.items():
-        python = pythae_python if job.trainer == "pythae" else None
-        trainings[name] = Training(job, python or sys.executable)
-        stack.callback(trainings[name].worker.stop)
-    return trainings
+@contextmanager
+def on_mnist(jobs: Mapping[str, Job], options: argparse.Namespace) -> Iterator[dict[str, Training]]:
+    """Each job in a process of its own until the block is left, at the size of the options."""
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+        data = Path(folder) / "mnist.npz"
+        images = write_data(data, options.data_root)
+        trainings = {}
+        for name, job in jobs.items():
+            python = options.pythae_python if job.trainer == "pythae" else sys.executable
+            epochs, threads = options.epochs + 1, options.threads
+            job = replace(job, data=str(data), epochs=epochs, threads=threads)
+            trainings[name] = Training(job, images, python)
+            stack.callback(trainings[name].worker.stop)
+        yield trainings
 
 
 def work(text: str) -> int:

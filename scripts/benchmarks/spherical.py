@@ -27,7 +27,6 @@ hyperspherical_vae is the package in github.com/nicola-decao/s-vae-pytorch; it n
 from __future__ import annotations
 
 import argparse
-import tempfile
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
@@ -52,11 +51,10 @@ from benchmarks._spheres import (
     is_finite,
     step_of,
 )
-from benchmarks._trainers import Job, started, write_data
+from benchmarks._trainers import Job, on_mnist
 
 TRAINED = {"gaussian-vae": 10, "vmf-vae": 11}
 """Variants and how many numbers a code has: the same dimension, 10, for both."""
-
 Steps = dict[Setting, dict[str, Step]]
 """Everyone's, in every setting."""
 
@@ -98,7 +96,7 @@ def notice(steps: Steps, options: argparse.Namespace) -> dict[str, Any]:
     ]
     if options.device != "cuda":
         return {"not_finite": broken}
-    waits = host_waits([rivals[VMF] for rivals in steps.values()])
+    waits = host_waits([rivals[VMF] for rivals in steps.values()], torch.device("cuda"))
     return {"not_finite": broken, "host_waits": waits or "never, in every case"}
 
 
@@ -112,17 +110,12 @@ def operations(steps: Steps, options: argparse.Namespace) -> list[Case]:
 
 def training(options: argparse.Namespace, stack: ExitStack) -> Case:
     """Both variants, each in a process of its own until the stack is left."""
-    data = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "mnist.npz"
-    images = write_data(data, options.data_root)
     jobs = {
-        variant: Job(
-            "zoo", str(data), options.epochs + 1, options.threads, (256, 128), latent,
-            batch=64, variant=variant, device=options.device,
-        )
+        variant: Job("zoo", (256, 128), latent, 64, variant, device=options.device)
         for variant, latent in TRAINED.items()
-    }  # fmt: skip
-    trainings = started(jobs, stack)
-    contenders = {name: each.contender(images) for name, each in trainings.items()}
+    }
+    trainings = stack.enter_context(on_mnist(jobs, options))
+    contenders = {name: each.contender for name, each in trainings.items()}
     return Case({"operation": "training"}, contenders, "images")
 
 

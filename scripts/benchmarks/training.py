@@ -28,16 +28,13 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from collections.abc import Mapping
-from contextlib import ExitStack
 from dataclasses import replace
-from pathlib import Path
 
 from _records import positive
 from benchmarks._figures import Bar, Case, Contender
 from benchmarks._harness import build_parser, measure, report, start
-from benchmarks._trainers import Job, Training, started, work, write_data
+from benchmarks._trainers import Job, Training, on_mnist, work
 
 BARS = (
     Bar("zoo", "bare", 0.95),
@@ -67,11 +64,11 @@ def variations(name: str, plain: Job) -> dict[str, Job]:
     return jobs
 
 
-def cases_of(trainings: Mapping[str, Training], images: int) -> list[Case]:
+def cases_of(trainings: Mapping[str, Training]) -> list[Case]:
     """One for each network: what trains another is not compared."""
     networks: dict[int, dict[str, Contender]] = {}
     for name, each in trainings.items():
-        networks.setdefault(each.job.hidden[0], {})[name] = each.contender(images)
+        networks.setdefault(each.job.hidden[0], {})[name] = each.contender
     return [Case({"hidden": width}, each, "images") for width, each in networks.items()]
 
 
@@ -85,17 +82,12 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--pythae-python", metavar="PATH", help="a Python that has pythae")
     parser.add_argument("--contenders", nargs="+", metavar="NAME", help="what is timed; all")
     options = start(parser, arguments)
-    with ExitStack() as stack:
-        data = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "mnist.npz"
-        plain = Job("zoo", str(data), options.epochs + 1, options.threads)
-        known = jobs_of(plain, options.pythae_python is not None)
-        chosen = options.contenders or list(known)
-        if unknown := sorted(set(chosen) - set(known)):
-            parser.error(f"unknown contenders {', '.join(unknown)}; here run {', '.join(known)}")
-        images = write_data(data, options.data_root)
-        jobs = {name: job for name, job in known.items() if name in chosen}
-        trainings = started(jobs, stack, options.pythae_python)
-        cases = cases_of(trainings, images)
+    known = jobs_of(Job("zoo"), options.pythae_python is not None)
+    chosen = options.contenders or list(known)
+    if unknown := sorted(set(chosen) - set(known)):
+        parser.error(f"unknown contenders {', '.join(unknown)}; here run {', '.join(known)}")
+    with on_mnist({name: known[name] for name in known if name in chosen}, options) as trainings:
+        cases = cases_of(trainings)
         found = measure(cases, options)
     starts = {name: each.start_seconds for name, each in trainings.items()}
     report(options, cases, found, BARS, {"start_seconds": starts})
