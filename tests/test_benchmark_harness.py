@@ -238,6 +238,14 @@ def test_a_name_that_is_none_is_refused_with_those_that_are(
     assert helped.returncode == 0 and "python scripts/benchmarks startup" in helped.stdout
 
 
+def test_a_rival_s_process_needs_no_zoo() -> None:
+    """Its Python has torch and the rival, and perhaps nothing else of what zoo needs."""
+    missing = "sys.modules |= dict.fromkeys(['zoo', 'yaml', 'pydantic'])"
+    scripts = str(ROOT / "scripts")
+    code = f"import sys; {missing}; sys.path[0] = {scripts!r}; import benchmarks.training"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_one_folder_has_all_of_them() -> None:
     """What they share is written once: nobody else waits, interleaves or writes records."""
     folder = ROOT / "scripts" / "benchmarks"
