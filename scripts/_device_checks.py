@@ -17,15 +17,9 @@ from unittest.mock import patch
 
 import numpy as np
 import torch
-from benchmark_throughput import (
-    TYPES,
-    build_trainer,
-    peak_rate,
-    seconds_of,
-    synchronise,
-    training,
-)
-from benchmark_training import PlainVAE
+from benchmarks._blocks import TYPES, peak_rate, seconds_of, synchronise, waiting_is_an_error
+from benchmarks._trainers import PlainVAE
+from benchmarks.throughput import build_trainer, training
 from sklearn.datasets import load_digits  # type: ignore[import-untyped]
 from torch import Tensor
 
@@ -195,19 +189,6 @@ def without_waiting(call: Callable[[], object], sizes: Sizes) -> Record:
 
 
 @contextmanager
-def waiting_is_an_error(device: torch.device) -> Iterator[None]:
-    """On a CUDA device; anywhere else there is nothing to wait for."""
-    if device.type != "cuda":
-        yield
-        return
-    torch.cuda.set_sync_debug_mode("error")
-    try:
-        yield
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
-
-
-@contextmanager
 def peak_memory(device: torch.device) -> Iterator[Record]:
     """Yields what holds the most memory that tensors took, once the block is left."""
     memory: Record = {}
@@ -237,18 +218,20 @@ def trainer_speed(variant: str, precision: str, sizes: Sizes, compile: bool = Fa
     """Examples per second beside the bare loop, measured just before, and the matrix products."""
     device = torch.device(sizes.device)
     data = load_dataset("digits", image_size=sizes.image_size)
-    options = argparse.Namespace(dataset="digits", set=[], device=sizes.device, compile=compile)
+    options = argparse.Namespace(
+        dataset="digits", set=[], device=sizes.device, compile=compile, block=sizes.block
+    )
     with tempfile.TemporaryDirectory() as folder, peak_memory(device) as memory:
         peak = measured_peak(precision, device)
         bare = sizes.batch / seconds_of(bare_step(sizes, precision), sizes.block, device)
         trainer = build_trainer(variant, sizes.batch, precision, options, data, Path(folder))
-        task = training(trainer)
-        rate = 1 / seconds_of(task.call, sizes.block, device)
+        task = training(trainer, options)
+        rate = 1 / task.seconds()
     return {
-        "examples_per_second": task.images * rate,
+        "examples_per_second": trainer.batch_size * rate,
         "bare_examples_per_second": bare,
-        "of_bare": task.images * rate / bare,
-        "of_peak": task.operations * rate / peak,
+        "of_bare": trainer.batch_size * rate / bare,
+        "of_peak": (task.operations or 0) * rate / peak,
         "peak_gigaflops": peak / 1e9,
         **memory,
     }

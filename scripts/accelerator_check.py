@@ -9,8 +9,8 @@ hangs or loses the device costs no other variant. In it, the cheap things first:
 ``no copies``  the bound with its KL, sampling, and importance weights of 5,000 draws while every
              wait for the device is an error; their seconds and the most memory they took.
 ``speed``    examples per second of the trainer's step, eager and compiled, beside the bare loop of
-             benchmark_training.py (of a plain VAE) and as a fraction of the matrix products of
-             benchmark_throughput.py; and of bound, backward and Adam captured in a CUDA graph.
+             the benchmark ``training`` (of a plain VAE) and as a fraction of the matrix products
+             of ``throughput``; and of bound, backward and Adam captured in a CUDA graph.
 
 Data are scikit-learn's digits, enlarged to 28 x 28 where speed is measured. --quick does all but
 compiling, at sizes that say nothing, and needs no accelerator: it tests this script.
@@ -52,7 +52,7 @@ Record = dict[str, Any]
 def work(variants: Sequence[str], sizes: Sizes) -> None:
     """The life of a process: every check of its variants, a line for each once it is known."""
     from _device_checks import CHECKS, attempted
-    from _timing import answering
+    from benchmarks._workers import answering
 
     with answering() as answer:
         for variant in variants:
@@ -113,7 +113,7 @@ def show(variant: str, checks: Record) -> None:
 def describe_device(name: str) -> Record:
     """What the figures depend on beside the code."""
     import torch
-    from _timing import environment
+    from _records import environment
 
     about: Record = dict(environment())
     if torch.device(name).type == "cuda":
@@ -160,7 +160,7 @@ def reads_images(variant: str) -> bool:
 
 def main(arguments: list[str] | None = None) -> int:
     """Check every variant and write the record; 1 where something failed."""
-    from _timing import write_json
+    from _records import write_json
 
     arguments = sys.argv[1:] if arguments is None else arguments
     if arguments[:1] == ["--worker"]:
@@ -194,7 +194,7 @@ def check_group(
     group: Sequence[str], options: argparse.Namespace, seconds: float, record: Record
 ) -> None:
     """Add what variants checked in one process give, and write all that is known so far."""
-    from _timing import write_json
+    from _records import write_json
 
     for variant, checks in run_checks(group, options.sizes, seconds).items():
         record["variants"][variant] = checks

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from _timing import environment, read_json, training_seconds, write_json
+from _records import environment, read_json, training_seconds, write_json
 from filelock import FileLock
 
 import zoo

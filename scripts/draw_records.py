@@ -15,7 +15,7 @@ from html import escape
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from _timing import read_json
+from _records import read_json
 
 from zoo.files import write_atomically
 

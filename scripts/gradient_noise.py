@@ -22,7 +22,7 @@ import sys
 from pathlib import Path
 
 import torch
-from _timing import environment, positive, write_json
+from _records import environment, positive, write_json
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Normal
 

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from _timing import environment, positive, read_json, write_json
+from _records import environment, positive, read_json, write_json
 from filelock import FileLock
 from numpy.typing import NDArray
 from scipy.stats import ks_2samp, rankdata

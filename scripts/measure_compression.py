@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from _timing import environment, positive, read_json, revision, write_json
+from _records import environment, positive, read_json, revision, write_json
 from torch import Tensor
 
 import zoo

@@ -28,7 +28,7 @@ from typing import Any
 import _imputed_images as images
 import _imputed_tables as tables
 import torch
-from _timing import environment, positive, read_json, write_json
+from _records import environment, positive, read_json, write_json
 from filelock import FileLock
 
 import zoo

@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from _timing import environment, positive, read_json, write_json
+from _records import environment, positive, read_json, write_json
 
 import zoo
 from zoo.files import sha256

@@ -20,7 +20,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import torch
-from _timing import environment, positive, read_json, write_json
+from _records import environment, positive, read_json, write_json
 from filelock import FileLock
 from torch import Tensor
 

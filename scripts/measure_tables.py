@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from _timing import environment, positive, read_json, write_json
+from _records import environment, positive, read_json, write_json
 from torch import Tensor
 
 import zoo

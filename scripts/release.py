@@ -23,8 +23,8 @@ import torch
 import yaml
 from _cards import card_of
 from _entries import write_entry
+from _records import revision, training_seconds, write_json
 from _text_card import text_card
-from _timing import revision, training_seconds, write_json
 
 import zoo
 from zoo.core.model import LatentVariableModel

@@ -22,7 +22,7 @@ from typing import Any
 
 import torch
 from _entries import write_entry
-from _timing import environment, read_json, revision, write_json
+from _records import environment, read_json, revision, write_json
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 

@@ -19,7 +19,7 @@ collect_ignore = ["plugins"]
 def pytest_configure(config: pytest.Config) -> None:
     """Make warnings errors that are given by, or point at, the package, a test or a script."""
     names = [file.stem for folder in ("tests", "scripts") for file in (ROOT / folder).glob("*.py")]
-    ours = "|".join([r"zoo(\..*)?", *names])
+    ours = "|".join([r"(zoo|benchmarks)(\..*)?", *names])
     config.addinivalue_line("filterwarnings", f"error:::({ours})$")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib
 import json
 from pathlib import Path
@@ -22,7 +23,7 @@ RUN = ["--sentences", "2", "--rounds", "1", "--block", "0.001", "--wait", "0", "
 def benchmark(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """The script, imported as Python does when it runs one."""
     monkeypatch.syspath_prepend(str(ROOT / "scripts"))
-    return importlib.import_module("benchmark_univae")
+    return importlib.import_module("benchmarks.univae")
 
 
 def test_both_forms_are_timed_and_compared(
@@ -31,26 +32,33 @@ def test_both_forms_are_timed_and_compared(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr("benchmark_throughput.PEAK_SECONDS", 0.02)
+    monkeypatch.setattr("benchmarks._blocks.PEAK_SECONDS", 0.02)
     file = tmp_path / "univae.json"
     assert benchmark.main([*MODEL, *RUN, "--json", str(file)]) == 0
     content = json.loads(file.read_text())
-    cases = {(case["work"], case["precision"]): case for case in content["cases"]}
+    cases = {(row["case"]["work"], row["case"]["precision"]): row for row in content["cases"]}
     works, precisions = ("train", "sample"), ("float32", "bfloat16")
     assert set(cases) == {(work, precision) for work in works for precision in precisions}
     for case in cases.values():
-        first, second = (form["tokens_per_second"][0] for form in case["forms"].values())
-        assert case["ratio"][0] == pytest.approx(first / second)
+        first, second = list(case["contenders"].values())[-2:]
+        speeds = [form["per_second"]["median"] for form in (first, second)]
+        assert second["ratio"]["median"] == pytest.approx(speeds[1] / speeds[0])
     for precision in precisions:
-        forms = cases["train", precision]["forms"]
-        for form in forms.values():
-            assert 0 < form["fraction_of_peak"][0] < 1
-        found = [forms[name]["megaflop_per_token"] for name in ("two passes", "one sequence")]
-        assert found == pytest.approx([each / 1e6 for each in operations()])
-    assert content["command"].startswith("python scripts/benchmark_univae.py --width 32")
+        forms = cases["train", precision]["contenders"]
+        for name, each in zip(("two passes", "one sequence"), operations(), strict=True):
+            assert 0 < forms[name]["of_peak"]["median"] < 1
+            assert forms[name]["megaflop"] == pytest.approx(each / 1e6)
+    assert content["command"].startswith("python scripts/benchmarks univae --width 32")
     shown = capsys.readouterr().out
     assert benchmark.NOTE in shown and content["note"] == benchmark.NOTE
     assert "two passes" in shown and "no cache" in shown
+
+
+def read(benchmark: ModuleType) -> argparse.Namespace:
+    """The options of a short run."""
+    parser = benchmark.build_parser("univae", "", block=1.0)
+    options: argparse.Namespace = benchmark.add_arguments(parser).parse_args([*MODEL, *RUN])
+    return options
 
 
 def operations() -> tuple[float, float]:
@@ -74,7 +82,7 @@ def operations() -> tuple[float, float]:
 def test_forms_that_differ_are_not_timed(
     benchmark: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    options = benchmark.build_parser().parse_args([*MODEL, *RUN])
+    options = read(benchmark)
     independent, joined = benchmark.build_masks(LENGTH)
 
     def leaky(length: int) -> tuple[Tensor, Tensor]:
@@ -86,16 +94,16 @@ def test_forms_that_differ_are_not_timed(
     with monkeypatch.context() as patch:
         patch.setattr(benchmark, "build_masks", leaky)
         with pytest.raises(AssertionError, match="forms of the training step differ"):
-            benchmark.prepare(options)
+            benchmark.build_cases(options)
     monkeypatch.setattr(
         benchmark, "generated", lambda model, z: benchmark.generated_anew(model, z.flip(0))
     )
     with pytest.raises(AssertionError, match="without the cache differs"):
-        benchmark.prepare(options)
+        benchmark.build_cases(options)
 
 
 def test_every_sentence_is_written_to_its_whole_length(benchmark: ModuleType) -> None:
-    options = benchmark.build_parser().parse_args([*MODEL, *RUN])
+    options = read(benchmark)
     model = benchmark.build_model(40, options)
     torch.manual_seed(1)
     z = model.sample_codes(20)

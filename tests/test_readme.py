@@ -224,8 +224,9 @@ def experiments(page: Path, monkeypatch: pytest.MonkeyPatch) -> list[Experiment]
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_the_scripts_it_names_have_the_options_it_gives(page: Path) -> None:
     text = " ".join(TEXTS[page].split())
-    for name, arguments in re.findall(r"scripts/(\w+\.py)([^`]*)`", text):
-        script = (ROOT / "scripts" / name).read_text(encoding="utf-8")
+    for name, arguments in re.findall(r"scripts/(\w+\.py|benchmarks \w+)([^`]*)`", text):
+        file = name if name.endswith(".py") else name.replace(" ", "/") + ".py"
+        script = (ROOT / "scripts" / file).read_text(encoding="utf-8")
         for option in re.findall(r"--[\w-]+", arguments):
             assert f'"{option}"' in script, (name, option)
 

@@ -12,6 +12,7 @@ from zoo.registry import COMPONENTS, registry
 
 ROOT = Path(__file__).parents[1]
 FILES = sorted((ROOT / "zoo").rglob("*.py"))
+BENCHMARKS = sorted((ROOT / "scripts" / "benchmarks").glob("*.py"))
 LAYERS = (
     ("zoo.errors",),
     ("zoo.devices", "zoo.environment", "zoo.files", "zoo.memory", "zoo.precision",
@@ -66,7 +67,7 @@ def test_imports_run_one_way(file: Path) -> None:
     assert not above, f"{name_of(file)} imports from above it: {above}"
 
 
-@pytest.mark.parametrize("file", FILES, ids=name_of)
+@pytest.mark.parametrize("file", [*FILES, *BENCHMARKS], ids=name_of)
 def test_files_and_functions_are_short(file: Path) -> None:
     text = file.read_text("utf-8")
     assert text.count("\n") <= 300

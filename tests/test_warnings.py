@@ -16,7 +16,9 @@ def warn_from(module: str, stacklevel: int = 1) -> Callable[[], None]:
     return warn
 
 
-@pytest.mark.parametrize("module", ["zoo", "zoo.nn.mlp", "test_cli", "benchmark_univae", "_timing"])
+@pytest.mark.parametrize(
+    "module", ["zoo", "zoo.nn.mlp", "test_cli", "benchmarks.univae", "_records"]
+)
 def test_our_own_are_errors(module: str) -> None:
     with pytest.raises(DeprecationWarning):
         warn_from(module)()

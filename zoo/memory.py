@@ -14,6 +14,6 @@ def keep_freed_memory() -> None:
     same large tensors are made and freed in a loop, every round then maps the same pages anew.
     Freeing one large block raises that limit for the rest of the process; with another C library
     nothing happens. Importance-weighted likelihoods then take 1.38 times their matrix products
-    (scripts/benchmark_evaluation.py); with this function's body removed it was 1.60.
+    (``scripts/benchmarks evaluation``); with this function's body removed it was 1.60.
     """
     torch.empty(_BLOCK_BYTES, dtype=torch.uint8, device="cpu")

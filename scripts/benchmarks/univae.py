@@ -10,48 +10,31 @@ tokens; "cache" keeps the keys and values of the positions so far, "no cache" re
 again for every token. Before anything is timed both forms of each must agree on two sentences, in
 double precision: the bound and its gradients under one seed, and all that is picked.
 
-"of peak" is the fraction that training reaches of the rate of matrix products measured just before,
-in the same precision; peak and operations are those of benchmark_throughput.py, but products that a
-causal mask hides are not counted. Those that a dense mask hides are: they are computed.
+"of peak" is the fraction that training reaches of the rate of matrix products, as the benchmark
+``throughput`` has it, but products that a causal mask hides are not counted. Those that a dense
+mask hides are: they are computed.
 
-In each round each case does its two blocks of at least --block seconds one after the other, and a
-ratio is of one round. What foreign processes disturbed is left out where something undisturbed
-remains, and shown with a "!" where not; shown are median and extremes.
-
-    python scripts/benchmark_univae.py [--lengths 32 128 512] [--json FILE]
+    python scripts/benchmarks univae [--lengths 32 128 512] [--json FILE]
 """
 
 from __future__ import annotations
 
 import argparse
 import copy
-import shlex
-import sys
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
-from _timing import (
-    Load,
-    add_timing_arguments,
-    duration,
-    environment,
-    measured_load,
-    positive,
-    quiet,
-    spread,
-    wait_until_quiet,
-    write_json,
-)
-from benchmark_throughput import TYPES, counted, peak_rate, seconds_of
+from _records import positive
+from benchmarks._blocks import TYPES, counted, in_blocks, products
+from benchmarks._figures import PRODUCTS, Case, Contender
+from benchmarks._harness import build_parser, measure, report, start
 from torch import Tensor
 from torch.distributions import kl_divergence
 from torch.testing import assert_close
 
 from zoo.errors import ConfigError
-from zoo.memory import keep_freed_memory
 from zoo.modalities.tokenizer import END, UNKNOWN, Tokenizer
 from zoo.priors import Given
 from zoo.randomness import seeded
@@ -81,69 +64,20 @@ class Terms(NamedTuple):
 Bound = Callable[[UniVAE, Tensor], Terms]
 
 
-@dataclass(frozen=True)
-class Case:
-    """What is timed, in two forms."""
-
-    work: str
-    length: int
-    precision: str
-
-    def __str__(self) -> str:
-        return f"{self.work}, {self.length} tokens, {self.precision}"
-
-
-@dataclass(frozen=True)
-class Form:
-    """One way to do the work: a call, the tokens in it, and its operations where counted."""
-
-    call: Callable[[], object]
-    tokens: int
-    operations: int | None = None
-
-
-@dataclass(frozen=True)
-class Visit:
-    """A round of one case: each form's tokens per second, and the peak measured just before."""
-
-    rates: dict[str, float]
-    peak: float
-    load: Load
-
-
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: list[str]) -> int:
     """Measure and print."""
-    parser = build_parser()
-    options = parser.parse_args(arguments)
-    torch.set_num_threads(options.threads)
-    keep_freed_memory()
+    parser = add_arguments(build_parser(__name__, __doc__, block=2.0))
+    options = start(parser, arguments)
     try:
-        cases = prepare(options)
+        cases = build_cases(options)
     except ConfigError as error:
         parser.error(str(error))
-    visits = measure(cases, options)
-    rows = [summarise(case, forms, visits[case]) for case, forms in cases.items()]
-    show(rows)
-    if options.json:
-        given = sys.argv[1:] if arguments is None else arguments
-        names = ("width", "layers", "groups", "vocabulary", "tokens", "sentences")
-        content = {
-            "note": NOTE,
-            "command": shlex.join(["python", "scripts/benchmark_univae.py", *given]),
-            "environment": environment(),
-            "threads": options.threads,
-            "settings": {name: getattr(options, name) for name in names},
-            "cases": rows,
-        }
-        write_json(options.json, content)
+    report(options, cases, measure(cases, options), extra={"note": NOTE})
     return 0
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    """What this benchmark is told beside what all are."""
     parser.add_argument("--lengths", type=positive, nargs="+", default=[32, 128, 512])
     parser.add_argument("--width", type=positive, default=256)
     parser.add_argument("--layers", type=positive, default=6)
@@ -152,15 +86,12 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--tokens", type=positive, default=4096, help="in a training step")
     parser.add_argument("--sentences", type=positive, default=4, help="written at a time")
     parser.add_argument("--precision", nargs="+", choices=TYPES, default=list(TYPES))
-    parser.add_argument("--rounds", type=positive, default=5)
-    parser.add_argument("--block", type=duration, default=2.0, metavar="SECONDS")
-    add_timing_arguments(parser)
     return parser
 
 
-def prepare(options: argparse.Namespace) -> dict[Case, dict[str, Form]]:
-    """Every case, its forms found to agree."""
-    cases = {}
+def build_cases(options: argparse.Namespace) -> list[Case]:
+    """Every work, length and precision, the forms of it found to agree."""
+    cases = []
     for length in options.lengths:
         model = build_model(length, options)
         shape = max(1, options.tokens // length), length
@@ -170,8 +101,13 @@ def prepare(options: argparse.Namespace) -> dict[Case, dict[str, Form]]:
         check_sampling(model, z[:2])
         for precision in options.precision:
             config = TrainingConfig.parse({"precision": precision}, "precision")
-            cases[Case("train", length, precision)] = training(model, ids, config)
-            cases[Case("sample", length, precision)] = sampling(model, z, config)
+            works = {
+                "train": training(model, ids, config, options),
+                "sample": sampling(model, z, config, options),
+            }
+            for work, forms in works.items():
+                about = {"work": work, "length": length, "precision": precision}
+                cases.append(Case(about, forms, "tokens"))
     return cases
 
 
@@ -214,19 +150,22 @@ def check_sampling(model: UniVAE, z: Tensor) -> None:
     assert_close(written, anew, msg="what is written without the cache differs")
 
 
-def training(model: UniVAE, ids: Tensor, config: TrainingConfig) -> dict[str, Form]:
+def training(
+    model: UniVAE, ids: Tensor, config: TrainingConfig, options: argparse.Namespace
+) -> dict[str, Contender]:
     """Both forms of a step, each with a copy of the model."""
 
-    def form(bound: Bound, uncounted: int = 0) -> Form:
+    def form(bound: Bound, uncounted: int = 0) -> Contender:
         own = copy.deepcopy(model)
         call = partial(bound, own, ids)
         operations = 3 * (counted(call) - uncounted)  # backward has twice those of forward
-        return Form(build_step(own, call, config), ids.numel(), operations)
+        return in_blocks(options, build_step(own, call, config), ids.numel(), operations)
 
     dense = partial(one_sequence, masks=build_masks(ids.shape[1]))
     return {
-        "two passes": form(two_passes, hidden_operations(model, *ids.shape)),
+        PRODUCTS: products(config.precision, CPU),
         "one sequence": form(dense),
+        "two passes": form(two_passes, hidden_operations(model, *ids.shape)),
     }
 
 
@@ -294,18 +233,20 @@ def build_masks(length: int) -> Masks:
     return independent, joined
 
 
-def sampling(model: UniVAE, z: Tensor, config: TrainingConfig) -> dict[str, Form]:
-    """Sentences for codes (N, D), with the cache and without."""
+def sampling(
+    model: UniVAE, z: Tensor, config: TrainingConfig, options: argparse.Namespace
+) -> dict[str, Contender]:
+    """Sentences for codes (N, D), without the cache and with it."""
     tokens = len(z) * model.tokens.length
 
-    def form(write: Callable[[UniVAE, Tensor], Tensor]) -> Form:
+    def form(write: Callable[[UniVAE, Tensor], Tensor]) -> Contender:
         def call() -> None:
             with autocast(config, CPU):
                 write(model, z)
 
-        return Form(call, tokens)
+        return in_blocks(options, call, tokens)
 
-    return {"cache": form(generated), "no cache": form(generated_anew)}
+    return {"no cache": form(generated_anew), "cache": form(generated)}
 
 
 def generated(model: UniVAE, z: Tensor) -> Tensor:
@@ -334,83 +275,3 @@ def last_state(model: UniVAE, ids: Tensor, z: Tensor) -> Tensor:
         state = torch.cat([latent.prefix(chosen), state], dim=1)
         state = layer(state, rotary.repeat_first(), causal=True)[:, 1:]
     return state[:, -1]
-
-
-def measure(
-    cases: dict[Case, dict[str, Form]], options: argparse.Namespace
-) -> dict[Case, list[Visit]]:
-    """All rounds."""
-    visits: dict[Case, list[Visit]] = {case: [] for case in cases}
-    for number in range(1, options.rounds + 1):
-        for case, forms in cases.items():
-            wait_until_quiet(options.wait)
-            with measured_load() as load:
-                peak = peak_rate(TYPES[case.precision], CPU)
-                rates = {
-                    name: form.tokens / seconds_of(form.call, options.block, CPU)
-                    for name, form in forms.items()
-                }
-            visits[case].append(Visit(rates, peak, load))
-            shown = ", ".join(f"{name} {rate:.0f} tokens/s" for name, rate in rates.items())
-            print(f"round {number}: {case}: {shown}; {load}", file=sys.stderr, flush=True)
-    return visits
-
-
-def summarise(case: Case, forms: dict[str, Form], visits: list[Visit]) -> dict[str, Any]:
-    """One row: both forms over rounds, and how many times the second the first is."""
-    first, second = forms
-    _, mark = quiet([(visit.peak, visit.load.disturbed) for visit in visits])
-    return {
-        **asdict(case),
-        "forms": {name: summarise_form(name, form, visits) for name, form in forms.items()},
-        "ratio": over_rounds(visits, lambda visit: visit.rates[first] / visit.rates[second]),
-        "peak_gigaflops": over_rounds(visits, lambda visit: visit.peak / 1e9),
-        "mark": mark,
-        "rounds": [asdict(visit) for visit in visits],
-    }
-
-
-def summarise_form(name: str, form: Form, visits: list[Visit]) -> dict[str, Any]:
-    """Tokens per second, and where operations are counted the fraction of the peak."""
-    summary: dict[str, Any] = {
-        "tokens_per_second": over_rounds(visits, lambda visit: visit.rates[name])
-    }
-    if form.operations is not None:
-        each = form.operations / form.tokens
-        summary["megaflop_per_token"] = each / 1e6
-        summary["fraction_of_peak"] = over_rounds(
-            visits, lambda visit: each * visit.rates[name] / visit.peak
-        )
-    return summary
-
-
-def over_rounds(visits: list[Visit], value: Callable[[Visit], float]) -> tuple[float, float, float]:
-    """Median and extremes of the undisturbed rounds, or of all where none is."""
-    kept, _ = quiet([(value(visit), visit.load.disturbed) for visit in visits])
-    return spread(kept)
-
-
-def show(rows: list[dict[str, Any]]) -> None:
-    """A table for each work: medians, and the extremes over rounds in brackets."""
-    print(NOTE)
-    for work in ("train", "sample"):
-        table = [row for row in rows if row["work"] == work]
-        names = "".join(f"{f'{name}, tokens/s':>30}" for name in table[0]["forms"])
-        print(f"\n{work:16}{names}{'ratio':>24}{'of peak':>16}")
-        for row in table:
-            print(line_of(row))
-
-
-def line_of(row: dict[str, Any]) -> str:
-    """One case; its fractions of the peak in the order of its forms."""
-    forms = row["forms"].values()
-    rates = ["{:.0f} ({:.0f} to {:.0f})".format(*form["tokens_per_second"]) for form in forms]
-    speeds = "".join(f"{rate + row['mark']:>30}" for rate in rates)
-    ratio = "{:.2f} ({:.2f} to {:.2f})".format(*row["ratio"])
-    shares = [form["fraction_of_peak"][0] for form in forms if "fraction_of_peak" in form]
-    peak = ", ".join(f"{share:.2f}" for share in shares) or "-"
-    return f"{row['length']:>5} {row['precision']:10}{speeds}{ratio:>24}{peak:>16}"
-
-
-if __name__ == "__main__":
-    sys.exit(main())
