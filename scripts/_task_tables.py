@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from _timing import read_json
+from _records import read_json
 
 import zoo
 from zoo.registry import registry
