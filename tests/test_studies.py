@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -199,10 +200,63 @@ def test_what_is_recorded_of_a_paper_is_of_its_protocol(name: str, tmp_path: Pat
     assert study.paper.title not in str(zoo.reproduce(name, directory=tmp_path)).splitlines()[2]
 
 
-def test_the_page_shows_what_is_recorded(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["davidson2018", "bowman2016"])
+def test_the_page_shows_what_is_recorded(name: str, tmp_path: Path) -> None:
     page = (ROOT / "docs" / "numbers.md").read_text(encoding="utf-8")
-    table = zoo.reproduce("davidson2018", directory=tmp_path).to_markdown().split("\n\n")[0]
+    table = zoo.reproduce(name, directory=tmp_path).to_markdown().split("\n\n")[0]
     assert table in page
+
+
+def test_sentences_have_the_figures_that_stand_beside_each_other(tmp_path: Path) -> None:
+    """The perplexities of both are exp of nats a token, ours of the NLL, theirs of the ELBO."""
+    report, tokens = zoo.reproduce("bowman2016", directory=tmp_path), 21.917
+    assert not report.missing
+    ours, theirs = (
+        {column: found(point, column) for column in report.study.columns}
+        for found, point in ((report.ours, "gaussian"), (report.theirs, "gaussian"))
+    )
+    for figures, likelihood, sign in ((ours, "NLL", 1), (theirs, "ELBO", -1)):
+        nats, found = figures[likelihood], figures["perplexity"]
+        assert nats is not None and found is not None
+        assert found.value == pytest.approx(math.exp(sign * nats.value / tokens), rel=1e-3)
+    for point in report.study.points:
+        elbo, own, kl = (report.ours(point, each) for each in ("ELBO", "log p(x|z)", "KL"))
+        assert elbo is not None and own is not None and kl is not None
+        assert elbo.value == pytest.approx(own.value - kl.value, abs=1e-6)
+
+
+def test_results_beside_a_file_are_shown_and_not_trained_again(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there, here = tmp_path / "there", tmp_path / "here"
+    trained = zoo.sweep(file, directory=there, train=True, points=["wide"], progress=False)
+    (there / "results.json").rename(tmp_path / "widths.results.json")
+    monkeypatch.setattr("zoo.api.studies.carry_out", None)
+    shown = zoo.sweep(file, directory=here, train=True, points=["wide"])
+    assert shown.results == trained.results
+    assert not here.exists()
+    changed(file, samples=6)  # other figures than those
+    assert ("wide", 0) in zoo.sweep(file, directory=here).missing
+
+
+def test_the_sweep_of_couplets_is_recorded_and_the_page_says_it(tmp_path: Path) -> None:
+    report = zoo.sweep(ROOT / "scripts" / "couplets.yaml", directory=tmp_path)
+    assert not report.missing
+    page = (ROOT / "docs" / "transformer-latents.md").read_text(encoding="utf-8")
+    columns = ("KL", "NLL", "at places, %", "whole, %", "log p(x|z)", "the same, z of p(z)")
+    rows = [
+        line.split(" | ")[1:] for line in page.splitlines() if line.startswith(("| four", "| two"))
+    ]
+    points = ["kappa 16, d 16, 4 groups", "kappa 32, d 16, 4 groups", "kappa 128, d 32, 2 groups",
+              "kappa 128, d 32, 4 groups", "kappa 128, d 32, 4 groups, trained longer"]  # fmt: skip
+    for point, cells in zip(points, rows, strict=True):
+        for column, cell in zip(columns, cells, strict=True):
+            found = report.ours(point, column)
+            assert found is not None
+            said = (
+                f"{found.value:.2f} ± {found.stderr:.2f}" if "±" in cell else f"{found.value:.1f}"
+            )
+            assert cell.strip(" |%") == said, (point, column)
 
 
 def test_on_the_command_line(file: Path, tmp_path: Path) -> None:
