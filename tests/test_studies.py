@@ -272,3 +272,37 @@ def test_on_the_command_line(file: Path, tmp_path: Path) -> None:
 
 def test_a_file_is_read_as_it_is_written(file: Path) -> None:
     assert read_study(file) == Study.parse(SETTINGS, "here")
+
+
+def test_models_of_sentences_are_swept_as_others(tmp_path: Path) -> None:
+    """What their columns say is what an evaluation of the run says."""
+    words = ["red", "green", "blue", "fish", "bird", "cat"]
+    lines = [" ".join(words[(i * 5 + j) % 6] for j in range(1 + i % 6)) for i in range(40)]
+    corpus, file = tmp_path / "colours.txt", tmp_path / "colours.yaml"
+    corpus.write_text("\n".join(lines) + "\n")
+    small = {"width": 16, "heads": 2, "hidden": 24, "layers": 3, "groups": 2, "latent_dim": 4}
+    settings = {
+        "title": "Colours", "dataset": str(corpus), "split": "train", "samples": 2, "examples": 8,
+        "variant": "univae", "model": small, "train": {"epochs": 1, "batch_size": 8},
+        "columns": {
+            "perplexity": {"metric": "perplexity"},
+            "at places, %": {"metric": "reconstruction-accuracy", "times": 100},
+            "self-BLEU": {"metric": "self-bleu"},
+            "I(x; z)": {"metric": {"name": "mutual-information", "examples": 100}},
+        },
+        "points": {"vmf": {}, "gaussian": {"model": {"posterior": "gaussian"}}},
+    }  # fmt: skip
+    file.write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
+    report = zoo.sweep(file, directory=tmp_path / "runs", train=True, progress=False)
+    assert not report.missing and not any(each.refusals for each in report.results)
+    for point in settings["points"]:  # type: ignore[attr-defined]
+        said = zoo.evaluate(tmp_path / "runs" / f"{point}-s0", dataset=corpus, split="train",
+                            samples=2, examples=8).text  # fmt: skip
+        assert said is not None
+        columns = {"perplexity": said.perplexity, "at places, %": 100 * said.accuracy.value,
+                   "self-BLEU": said.self_bleu}  # fmt: skip
+        for column, value in columns.items():
+            ours = report.ours(point, column)
+            assert ours is not None and ours.value == pytest.approx(value), (point, column)
+        information = report.ours(point, "I(x; z)")
+        assert information is not None and information.value <= math.log(8) + 1e-6
