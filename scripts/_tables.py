@@ -102,6 +102,7 @@ def _claimed(point: Point, columns: Collection[str]) -> str:
 TABLES: dict[str, Callable[[], str]] = {
     "checkpoints": of_checkpoints,
     "davidson2018": partial(of_paper, "davidson2018"),
+    "bowman2016": partial(of_paper, "bowman2016"),
     "hidden-values": tasks.hidden_values,
     "filled-tables": tasks.filled_tables,
     "filled-images": tasks.filled_images,

@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import _cards as cards
+import _charts as charts
+import _reference as reference
 import _tables as tables
-import draw_records
-import write_reference
 
 from zoo.files import write_atomically
 from zoo.registry import registry
@@ -33,13 +33,13 @@ def main() -> int:
 
 def pages() -> Iterator[tuple[Path, str]]:
     """Each file and its text."""
-    yield write_reference.PAGE, write_reference.page()
+    yield reference.PAGE, reference.page()
     for path in sorted((ROOT / "docs").glob("*.md")):
         page = path.read_text(encoding="utf-8")
         if tables.MARKED.search(page):
             yield path, tables.filled_in(page)
-    for name, groups in draw_records.charts().items():
-        yield draw_records.PICTURES / f"{name}.svg", draw_records.chart(groups)
+    for name, groups in charts.charts().items():
+        yield charts.PICTURES / f"{name}.svg", charts.chart(groups)
     for name, spec in registry().checkpoints.items():
         path = ROOT / "checkpoints" / spec.file
         card = path.with_suffix(".md")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -199,10 +200,63 @@ def test_what_is_recorded_of_a_paper_is_of_its_protocol(name: str, tmp_path: Pat
     assert study.paper.title not in str(zoo.reproduce(name, directory=tmp_path)).splitlines()[2]
 
 
-def test_the_page_shows_what_is_recorded(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["davidson2018", "bowman2016"])
+def test_the_page_shows_what_is_recorded(name: str, tmp_path: Path) -> None:
     page = (ROOT / "docs" / "numbers.md").read_text(encoding="utf-8")
-    table = zoo.reproduce("davidson2018", directory=tmp_path).to_markdown().split("\n\n")[0]
+    table = zoo.reproduce(name, directory=tmp_path).to_markdown().split("\n\n")[0]
     assert table in page
+
+
+def test_sentences_have_the_figures_that_stand_beside_each_other(tmp_path: Path) -> None:
+    """The perplexities of both are exp of nats a token, ours of the NLL, theirs of the ELBO."""
+    report, tokens = zoo.reproduce("bowman2016", directory=tmp_path), 21.917
+    assert not report.missing
+    ours, theirs = (
+        {column: found(point, column) for column in report.study.columns}
+        for found, point in ((report.ours, "gaussian"), (report.theirs, "gaussian"))
+    )
+    for figures, likelihood, sign in ((ours, "NLL", 1), (theirs, "ELBO", -1)):
+        nats, found = figures[likelihood], figures["perplexity"]
+        assert nats is not None and found is not None
+        assert found.value == pytest.approx(math.exp(sign * nats.value / tokens), rel=1e-3)
+    for point in report.study.points:
+        elbo, own, kl = (report.ours(point, each) for each in ("ELBO", "log p(x|z)", "KL"))
+        assert elbo is not None and own is not None and kl is not None
+        assert elbo.value == pytest.approx(own.value - kl.value, abs=1e-6)
+
+
+def test_results_beside_a_file_are_shown_and_not_trained_again(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there, here = tmp_path / "there", tmp_path / "here"
+    trained = zoo.sweep(file, directory=there, train=True, points=["wide"], progress=False)
+    (there / "results.json").rename(tmp_path / "widths.results.json")
+    monkeypatch.setattr("zoo.api.studies.carry_out", None)
+    shown = zoo.sweep(file, directory=here, train=True, points=["wide"])
+    assert shown.results == trained.results
+    assert not here.exists()
+    changed(file, samples=6)  # other figures than those
+    assert ("wide", 0) in zoo.sweep(file, directory=here).missing
+
+
+def test_the_sweep_of_couplets_is_recorded_and_the_page_says_it(tmp_path: Path) -> None:
+    report = zoo.sweep(ROOT / "scripts" / "couplets.yaml", directory=tmp_path)
+    assert not report.missing
+    page = (ROOT / "docs" / "transformer-latents.md").read_text(encoding="utf-8")
+    columns = ("KL", "NLL", "at places, %", "whole, %", "log p(x|z)", "the same, z of p(z)")
+    rows = [
+        line.split(" | ")[1:] for line in page.splitlines() if line.startswith(("| four", "| two"))
+    ]
+    points = ["kappa 16, d 16, 4 groups", "kappa 32, d 16, 4 groups", "kappa 128, d 32, 2 groups",
+              "kappa 128, d 32, 4 groups", "kappa 128, d 32, 4 groups, trained longer"]  # fmt: skip
+    for point, cells in zip(points, rows, strict=True):
+        for column, cell in zip(columns, cells, strict=True):
+            found = report.ours(point, column)
+            assert found is not None
+            said = (
+                f"{found.value:.2f} ± {found.stderr:.2f}" if "±" in cell else f"{found.value:.1f}"
+            )
+            assert cell.strip(" |%") == said, (point, column)
 
 
 def test_on_the_command_line(file: Path, tmp_path: Path) -> None:
@@ -218,3 +272,37 @@ def test_on_the_command_line(file: Path, tmp_path: Path) -> None:
 
 def test_a_file_is_read_as_it_is_written(file: Path) -> None:
     assert read_study(file) == Study.parse(SETTINGS, "here")
+
+
+def test_models_of_sentences_are_swept_as_others(tmp_path: Path) -> None:
+    """What their columns say is what an evaluation of the run says."""
+    words = ["red", "green", "blue", "fish", "bird", "cat"]
+    lines = [" ".join(words[(i * 5 + j) % 6] for j in range(1 + i % 6)) for i in range(40)]
+    corpus, file = tmp_path / "colours.txt", tmp_path / "colours.yaml"
+    corpus.write_text("\n".join(lines) + "\n")
+    small = {"width": 16, "heads": 2, "hidden": 24, "layers": 3, "groups": 2, "latent_dim": 4}
+    settings = {
+        "title": "Colours", "dataset": str(corpus), "split": "train", "samples": 2, "examples": 8,
+        "variant": "univae", "model": small, "train": {"epochs": 1, "batch_size": 8},
+        "columns": {
+            "perplexity": {"metric": "perplexity"},
+            "at places, %": {"metric": "reconstruction-accuracy", "times": 100},
+            "self-BLEU": {"metric": "self-bleu"},
+            "I(x; z)": {"metric": {"name": "mutual-information", "examples": 100}},
+        },
+        "points": {"vmf": {}, "gaussian": {"model": {"posterior": "gaussian"}}},
+    }  # fmt: skip
+    file.write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
+    report = zoo.sweep(file, directory=tmp_path / "runs", train=True, progress=False)
+    assert not report.missing and not any(each.refusals for each in report.results)
+    for point in settings["points"]:  # type: ignore[attr-defined]
+        said = zoo.evaluate(tmp_path / "runs" / f"{point}-s0", dataset=corpus, split="train",
+                            samples=2, examples=8).text  # fmt: skip
+        assert said is not None
+        columns = {"perplexity": said.perplexity, "at places, %": 100 * said.accuracy.value,
+                   "self-BLEU": said.self_bleu}  # fmt: skip
+        for column, value in columns.items():
+            ours = report.ours(point, column)
+            assert ours is not None and ours.value == pytest.approx(value), (point, column)
+        information = report.ours(point, "I(x; z)")
+        assert information is not None and information.value <= math.log(8) + 1e-6

@@ -249,7 +249,7 @@ def test_figures_of_a_model_that_says_everything(tmp_path: Path) -> None:
         model, data.test, name="m", dataset="pets", samples=2,
         progress=lambda done, total: steps.append((done, total)),
     )  # fmt: skip
-    assert steps[-1][0] == steps[-1][1] == 6 * len(data.test)
+    assert steps[-1][0] == steps[-1][1] == 7 * len(data.test)
     text = found.text
     assert text is not None
     assert (text.exact_match.value, text.accuracy.value) == (1, 1)

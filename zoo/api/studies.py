@@ -13,6 +13,7 @@ from zoo.studies import (
     Study,
     StudyReport,
     Trial,
+    beside,
     carry_out,
     check,
     find_paper,
@@ -67,7 +68,8 @@ def sweep(
     The file has what :func:`reproduce` reads of a paper, without the paper: a ``dataset``,
     ``columns`` (a name, and a metric), ``points`` (a name, and the variant, ``model``,
     ``objective`` and ``train`` settings that this one has of its own), ``seeds``, and what all
-    points share. Arguments are those of :func:`reproduce`; runs lie in ``runs/sweep/NAME``.
+    points share. Arguments are those of :func:`reproduce`; runs lie in ``runs/sweep/NAME``. Results
+    that lie beside the file, as ``NAME.results.json``, are shown too.
 
     Raises ConfigError, naming the place in the file, DataError or TrainingError.
     """
@@ -76,7 +78,7 @@ def sweep(
     folder = as_path(directory or Path("runs") / "sweep" / path.stem, "directory")
     trials = list(study.trials(points, seeds, data_root))
     command = shlex.join(["zoo", "sweep", str(file), "--train"])
-    results = Results(folder / "results.json")
+    results = Results(folder / "results.json", read_too=[beside(path)])
     return _carried_out(study, trials, results, folder, command, train, progress)
 
 

@@ -13,6 +13,7 @@ from zoo.core.batch import Batch
 from zoo.core.bounds import Evidence, log_evidence
 from zoo.core.model import LatentVariableModel
 from zoo.data import Examples
+from zoo.distributions.observed import observed_log_prob
 from zoo.errors import UnsupportedError
 from zoo.evaluation.representation import Moments
 
@@ -110,6 +111,19 @@ def evidence_pass(
         parts.append(log_evidence(model, batch, samples, batch_size))
         steps.advance(len(batch.x) * samples)
     return Evidence(*map(_joined, zip(*parts, strict=True)))
+
+
+def prior_pass(
+    model: LatentVariableModel, split: Examples, batch_size: int, advance: Callable[[int], None]
+) -> Tensor:
+    """log p(x|z) of each example for a code z ~ p(z) that knows nothing of it, (N,)."""
+    parts = []
+    for batch in split.batches(batch_size, model.input_kind):
+        x, told, observed = batch.x, batch.condition, batch.observed
+        p = model.decode(model.sample_codes(len(x), condition=told), told)
+        parts.append(p.log_prob(x) if observed is None else observed_log_prob(p, x, observed))
+        advance(len(x))
+    return _joined(parts)
 
 
 def _squared_error(model: LatentVariableModel, batch: Batch, code: Tensor) -> Tensor | None:

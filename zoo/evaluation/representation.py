@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
@@ -75,6 +76,19 @@ def active_units(variance: Tensor, threshold: float = ACTIVE_THRESHOLD) -> int:
     2
     """
     return int((variance > threshold).sum())
+
+
+def informative(table: Tensor) -> Tensor:
+    r"""log q(z_i|x_i) - log 1/M sum_j q(z_i|x_j) of log q(z_i|x_j), (M, M): (M,), in nats.
+
+    Their mean is a lower bound of I(x; z) in expectation that cannot exceed log M (Poole et al.
+    2019, arXiv:1905.06922, equation 12).
+
+    >>> informative(torch.zeros(3, 3)).tolist()
+    [0.0, 0.0, 0.0]
+    """
+    mixture = table.logsumexp(1) - math.log(len(table))
+    return table.diagonal() - mixture
 
 
 @torch.no_grad()

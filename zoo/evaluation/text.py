@@ -4,22 +4,31 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import torch
 from torch import Tensor
 
 from zoo.core.bounds import Evidence
 from zoo.core.model import LatentVariableModel
+from zoo.core.modes import device_of
 from zoo.data.text import TextSplit, kind_of
 from zoo.errors import ZooError
+from zoo.evaluation.passes import prior_pass
+from zoo.evaluation.representation import informative
 from zoo.evaluation.results import Estimate, TextFigures, mean_of
 from zoo.modalities.tokenizer import SPECIAL, UNKNOWN
 
 if TYPE_CHECKING:
     from sacrebleu.metrics.bleu import BLEU
 
-TEXT_PASSES = 2
+Advance: TypeAlias = Callable[[int], None]
+"""Told how many sentences more are done."""
+Cut: TypeAlias = Literal["char", "none"]
+"""How sacrebleu counts: by characters, or by words."""
+
+TEXT_PASSES = 3
 """Over the split, beside those that every model is measured by."""
 SAMPLES = 200
 """Sentences from the prior that are held against each other."""
@@ -29,53 +38,107 @@ MIXED = 100
 """Sentences of which the aggregate posterior is a mixture, at even distances in the split."""
 
 
+class Rebuilt:
+    """Sentences and what their codes make of them, in which what is unknown never is the same.
+
+    >>> pair = Rebuilt(["a cat sat", "a dog"], ["a cat ran", "a dog"])
+    >>> pair.whole.tolist(), pair.placed.tolist(), pair.units
+    ([0.0, 1.0], [0.6666666666666666, 1.0], 'words')
+    """
+
+    def __init__(self, originals: Sequence[str], again: Sequence[str]) -> None:
+        self.originals, self.again = originals, again
+
+    @cached_property
+    def cut(self) -> Cut:
+        """How they are counted; see :func:`cut_of`."""
+        return cut_of(self.originals)
+
+    @property
+    def units(self) -> Literal["words", "characters"]:
+        """What sentences are counted in."""
+        return "characters" if self.cut == "char" else "words"
+
+    @property
+    def whole(self) -> Tensor:
+        """Whether each came back whole, (N,)."""
+        return _shares(map(str.__eq__, self.originals, self.again))
+
+    @property
+    def placed(self) -> Tensor:
+        """The share of the units of each that stand where they stood, (N,)."""
+        return _shares(at_their_places(self.originals, self.again, self.cut))
+
+    @property
+    def bleu(self) -> float:
+        """Of the corpus; see :func:`bleu`."""
+        return bleu(self.again, self.originals, self.cut)
+
+    def without(self, group: int, groups: int) -> Rebuilt:
+        """All but every one of ``groups``, from that of the number ``group`` on."""
+        kept = [n for n in range(len(self.originals)) if n % groups != group]
+        return Rebuilt([self.originals[n] for n in kept], [self.again[n] for n in kept])
+
+
+def cut_of(sentences: Iterable[str]) -> Cut:
+    """By characters where words are not separated by spaces, else by words."""
+    letters = [sentence.replace(SPECIAL[UNKNOWN], "") for sentence in sentences]
+    return "char" if kind_of(letters) == "characters" else "none"
+
+
 def text_figures(
     model: LatentVariableModel,
     split: TextSplit,
     evidence: Evidence | None,
     batch_size: int,
     seed: int,
-    advance: Callable[[int], None],
+    advance: Advance,
 ) -> TextFigures:
     """All figures of :class:`TextFigures`; ``advance`` is told of every sentence that is done.
 
     ``evidence`` is that of each sentence, where the model defines one.
     """
-    originals, rebuilt, from_prior = _pass(model, split, batch_size, advance)
-    kind = "char" if kind_of(originals) == "characters" else "none"
+    rebuilt = reconstructions(model, split, batch_size, advance)
+    from_prior = prior_pass(model, split, batch_size, advance)
     tokens = split.lengths.sum().item() / len(split)
     mixed = min(MIXED, len(split))
-    generator = torch.Generator(split.tokens.device).manual_seed(seed)
-    samples = [str(sample) for sample in model.sample(SAMPLES, generator=generator)]
-    if kind == "char":  # else `<unk>` would be five characters that samples have in common
-        samples = [sample.replace(SPECIAL[UNKNOWN], HIDDEN[0]) for sample in samples]
-    whole = ~(split.tokens == UNKNOWN).any(1).cpu()  # (N,)
+    known = known_sentences(split)
     return TextFigures(
         tokens=tokens,
         unknown=split.unknown,
-        unknown_sentences=len(whole) - int(whole.sum()),
-        nll_known=_nll_known(evidence, whole),
-        perplexity=None if evidence is None else _perplexity(-evidence.log_p.mean().item(), tokens),
+        unknown_sentences=len(known) - int(known.sum()),
+        nll_known=_nll_known(evidence, known),
+        perplexity=None if evidence is None else perplexity(-evidence.log_p.mean().item(), tokens),
         prior_log_likelihood=mean_of("log p(x|z) under the prior", from_prior),
         mutual_information=mutual_information(model, split, mixed),
         most_mutual_information=math.log(mixed),
         group_use=group_use(model, split, batch_size, advance),
-        exact_match=mean_of("exact match", _shares(map(str.__eq__, originals, rebuilt))),
-        accuracy=mean_of("accuracy", _shares(at_their_places(originals, rebuilt, kind))),
-        bleu=bleu(rebuilt, originals, kind),
-        self_bleu=self_bleu(samples, kind),
-        units="characters" if kind == "char" else "words",
+        exact_match=mean_of("exact match", rebuilt.whole),
+        accuracy=mean_of("accuracy", rebuilt.placed),
+        bleu=rebuilt.bleu,
+        self_bleu=self_bleu(sampled_sentences(model, SAMPLES, seed, rebuilt.cut), rebuilt.cut),
+        units=rebuilt.units,
     )
 
 
-def _nll_known(evidence: Evidence | None, whole: Tensor) -> Estimate | None:
-    """Of the sentences that are ``whole`` alone; None where all are, and of fewer than two."""
-    if evidence is None or whole.all() or whole.sum() < 2:
+def known_sentences(split: TextSplit) -> Tensor:
+    """Which have no token that the vocabulary lacks, (N,), on the CPU."""
+    return ~(split.tokens == UNKNOWN).any(1).cpu()
+
+
+def _nll_known(evidence: Evidence | None, known: Tensor) -> Estimate | None:
+    """Of the sentences that are ``known`` alone; None where all are, and of fewer than two."""
+    if evidence is None or known.all() or known.sum() < 2:
         return None
-    return mean_of("-log p(x)", -evidence.log_p[whole], evidence.variance[whole])
+    return mean_of("-log p(x)", -evidence.log_p[known], evidence.variance[known])
 
 
-def _perplexity(nll: float, tokens: float) -> float:
+def perplexity(nll: float, tokens: float) -> float:
+    """exp(nll / tokens), of means over sentences. Raises ZooError where it overflows.
+
+    >>> round(perplexity(98.0, 20.0), 2)
+    134.29
+    """
     try:
         return math.exp(nll / tokens)
     except OverflowError:
@@ -96,15 +159,14 @@ def mutual_information(model: LatentVariableModel, split: TextSplit, mixed: int)
     if not model.has_evidence:
         return None
     table = model.log_posteriors(split.batch(places, kind=model.input_kind))
-    mixture = table.logsumexp(1) - math.log(len(table))
-    return mean_of("mutual information", (table.diagonal() - mixture).cpu().double())
+    return mean_of("mutual information", informative(table).cpu().double())
 
 
 def group_use(
     model: LatentVariableModel,
     split: TextSplit,
     batch_size: int,
-    advance: Callable[[int], None],
+    advance: Advance,
 ) -> tuple[float, ...]:
     """How much log p(x|z) at the code of x falls when one group's part is from the prior."""
     lost = torch.zeros(len(model.group_widths), dtype=torch.float64)
@@ -129,13 +191,29 @@ def bleu(sentences: Sequence[str], references: Sequence[str], kind: str) -> floa
 
 def self_bleu(sentences: Sequence[str], kind: str) -> float:
     """The mean BLEU of each sentence against all others: 100 where all are the same."""
+    scores = self_bleus(sentences, kind)
+    return sum(scores) / len(scores)
+
+
+def self_bleus(sentences: Sequence[str], kind: str) -> list[float]:
+    """The BLEU of each sentence against all others."""
     scorer, scores = _bleu(kind), []
     for place, sentence in enumerate(sentences):
         others = [*sentences[:place], *sentences[place + 1 :]]
         # Of an empty sentence no words are counted.
         same = 100.0 * ("" in others)
         scores.append(scorer.sentence_score(sentence, others).score if sentence else same)
-    return sum(scores) / len(scores)
+    return scores
+
+
+def sampled_sentences(model: LatentVariableModel, count: int, seed: int, cut: Cut) -> list[str]:
+    """Draws of codes from the prior, by the noise of ``seed``."""
+    generator = torch.Generator(device_of(model)).manual_seed(seed)
+    samples = [str(sample) for sample in model.sample(count, generator=generator)]
+    if cut == "none":
+        return samples
+    # Else `<unk>` would be five characters that samples have in common.
+    return [sample.replace(SPECIAL[UNKNOWN], HIDDEN[0]) for sample in samples]
 
 
 def _bleu(kind: str) -> BLEU:
@@ -145,25 +223,20 @@ def _bleu(kind: str) -> BLEU:
     return BLEU(tokenize=kind, force=True, effective_order=True)
 
 
-def _pass(
-    model: LatentVariableModel,
-    split: TextSplit,
-    batch_size: int,
-    advance: Callable[[int], None],
-) -> tuple[list[str], list[str], Tensor]:
-    """The sentences, their reconstructions, and log p(x|z) for a draw z ~ p(z) each, (N,)."""
+def reconstructions(
+    model: LatentVariableModel, split: TextSplit, batch_size: int, advance: Advance
+) -> Rebuilt:
+    """The sentences of a split and their greedy reconstructions."""
     originals: list[str] = []
-    rebuilt: list[str] = []
-    from_prior: list[Tensor] = []
-    for x, *_ in split.batches(batch_size, model.input_kind):
-        lines, again = map(str, model.modality.write(x)), map(str, model.reconstruct(x))
-        pairs = map(_hidden, lines, again, (x == UNKNOWN).any(1).tolist())
+    again: list[str] = []
+    for batch in split.batches(batch_size, model.input_kind):
+        lines, found = map(str, model.modality.write(batch.x)), map(str, model.reconstruct(batch.x))
+        pairs = map(_hidden, lines, found, (batch.x == UNKNOWN).any(1).tolist())
         for original, reconstruction in pairs:
             originals.append(original)
-            rebuilt.append(reconstruction)
-        from_prior.append(model.decode(model.sample_codes(len(x))).log_prob(x))
-        advance(len(x))
-    return originals, rebuilt, torch.cat(from_prior).cpu().double()
+            again.append(reconstruction)
+        advance(len(batch.x))
+    return Rebuilt(originals, again)
 
 
 def _hidden(original: str, rebuilt: str, unknown: bool) -> tuple[str, str]:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+import torch
 from torch import Tensor
 
 from zoo.core.component import Component
 from zoo.data.labels import labelled_of
+from zoo.data.text import TextSplit
 from zoo.errors import UnsupportedError, ZooError
 from zoo.evaluation.results import mean_of
 from zoo.settings import Settings
@@ -58,6 +61,19 @@ class Measured:
                 "diverged"
             )
         return cls(float(value), None if stderr is None else float(stderr))
+
+    @classmethod
+    def with_jackknife(cls, scores: Sequence[float], basis: str = "") -> Measured:
+        """A score with its error over examples: sqrt((g - 1)/g sum_i (s_i - mean)^2).
+
+        The first of ``scores`` is that of all examples, s_i that without the i-th of g groups of
+        them (Efron & Stein 1981).
+        """
+        whole, *parts = scores
+        without = torch.tensor(parts, dtype=torch.float64)
+        spread = (without - without.mean()).square().sum()
+        error = ((len(parts) - 1) / len(parts) * spread).sqrt().item()
+        return replace(cls.of_all(whole, error), basis=basis)
 
 
 class Metric(Component, ABC):
@@ -115,6 +131,18 @@ def need_evidence(subject: Subject) -> None:
             f"{type(subject.model).__name__} has no posterior density, so that log p(x) is not "
             "defined; it is of the variational variants, such as 'gaussian-vae'"
         )
+
+
+def need_text(subject: Subject) -> TextSplit:
+    """The sentences. Raises UnsupportedError where model or examples are of another kind."""
+    kind = subject.model.modality.name
+    if kind == "text" and isinstance(subject.examples, TextSplit):
+        return subject.examples
+    raise UnsupportedError(
+        f"it is of sentences, and the model reads {kind}, the examples of {subject.data.name} are "
+        f"{subject.examples.modality}; choose a dataset and a model of text, such as "
+        "'tang-couplets' and 'univae-tang'"
+    )
 
 
 def need_labels(subject: Subject) -> Tensor:

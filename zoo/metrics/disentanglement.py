@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-import torch
-
 from zoo.core.condition import refuse_told_labels
 from zoo.errors import UnsupportedError
 from zoo.evaluation.disentanglement import (
@@ -48,21 +46,23 @@ class MutualInformationGap(_OfFactors):
     """MIG; see :func:`zoo.evaluation.disentanglement.mutual_information_gap`."""
 
     def measure(self, subject: Subject) -> Measured:
-        return _with_jackknife([mutual_information_gap(*each) for each in subject.jackknifed])
+        return Measured.with_jackknife(
+            [mutual_information_gap(*each) for each in subject.jackknifed]
+        )
 
 
 class InfoModularity(_OfFactors):
     """InfoM; see :func:`zoo.evaluation.disentanglement.modularity`."""
 
     def measure(self, subject: Subject) -> Measured:
-        return _with_jackknife([modularity(table) for table in subject.information])
+        return Measured.with_jackknife([modularity(table) for table in subject.information])
 
 
 class InfoCompactness(_OfFactors):
     """InfoC; see :func:`zoo.evaluation.disentanglement.compactness`."""
 
     def measure(self, subject: Subject) -> Measured:
-        return _with_jackknife([compactness(table) for table in subject.information])
+        return Measured.with_jackknife([compactness(table) for table in subject.information])
 
 
 class SeparatedAttributePredictability(_OfFactors):
@@ -111,15 +111,3 @@ class BetaVAEScore(_OfFactors):
 def _drawn(value: float, error: float) -> Measured:
     """A score whose error is that of draws from the examples, and not that of other examples."""
     return Measured(value, monte_carlo=error)
-
-
-def _with_jackknife(scores: list[float]) -> Measured:
-    """A score with its error over examples: sqrt((g - 1)/g sum_i (s_i - mean)^2).
-
-    The first of ``scores`` is that of all examples, s_i that without the i-th of g groups of them
-    (Efron & Stein 1981).
-    """
-    whole, *parts = scores
-    without = torch.tensor(parts, dtype=torch.float64)
-    spread = (without - without.mean()).square().sum()
-    return Measured.of_all(whole, ((len(parts) - 1) / len(parts) * spread).sqrt().item())

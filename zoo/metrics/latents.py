@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from typing import ClassVar, Literal
 
-from torch import Tensor
+from pydantic import Field
 
 from zoo.errors import UnsupportedError
-from zoo.evaluation.representation import active_units
-from zoo.metrics.base import Measured, Metric, need_evidence
-from zoo.metrics.subject import Subject
+from zoo.evaluation.evaluate import largest_batch
+from zoo.evaluation.representation import active_units, informative
+from zoo.evaluation.results import ACTIVE_GROUP
+from zoo.evaluation.text import group_use
+from zoo.metrics.base import Measured, Metric, need_evidence, need_text
+from zoo.metrics.subject import MOST_POSTERIORS, Subject
+from zoo.settings import Settings
 
 
 class ActiveUnits(Metric):
@@ -36,6 +39,27 @@ class ActiveUnits(Metric):
         return Measured.of_all(active_units(subject.draws[0].codes.variance / scale))
 
 
+class GroupsInUse(Metric):
+    """How many latent groups are worth at least 0.1 nats to the decoder; of sentences.
+
+    A group's worth is what log p(x|z) falls, on average, when its part of the code of x is drawn
+    from the prior and the others stay: :func:`zoo.evaluation.text.group_use`. A KL that cannot
+    vanish says nothing of that.
+    """
+
+    version = 1
+    unit = "groups"
+    better = "neither"
+
+    def check(self, subject: Subject) -> None:
+        need_text(subject)
+
+    def measure(self, subject: Subject) -> Measured:
+        size, sentences = largest_batch(subject.model), need_text(subject)
+        use = group_use(subject.model, sentences, size, lambda done: None)
+        return Measured.of_all(sum(each >= ACTIVE_GROUP for each in use))
+
+
 class _OfPosteriors(Metric):
     """Known of models whose posterior has a density."""
 
@@ -48,14 +72,22 @@ class _OfPosteriors(Metric):
 
 
 class MutualInformation(_OfPosteriors):
-    r"""I(x; z) >= E[log q(z|x) - log 1/M sum_j q(z|x_j)], of M <= 500 examples.
+    r"""I(x; z) >= E[log q(z|x) - log 1/M sum_j q(z|x_j)], of M examples.
 
     M^2 densities are computed. A lower bound that cannot exceed log M (Poole et al. 2019,
-    arXiv:1905.06922, equation 12).
+    arXiv:1905.06922, equation 12), so that figures of another M do not stand beside it.
     """
 
+    class Config(Settings):
+        """M, the ``examples``: no more than there are."""
+
+        examples: int = Field(MOST_POSTERIORS, ge=2, le=10_000)
+
+    config: Config
+
     def measure(self, subject: Subject) -> Measured:
-        return Measured.of_each("mutual information", informative(subject))
+        table = subject.posteriors(self.config.examples).double()
+        return Measured.of_each("mutual information", informative(table).cpu())
 
 
 class AggregateKL(_OfPosteriors):
@@ -69,13 +101,6 @@ class AggregateKL(_OfPosteriors):
 
     def measure(self, subject: Subject) -> Measured:
         rate = subject.draws[0].terms.kl.sum(-1)
-        information = informative(subject)
+        information = informative(subject.posteriors().double()).cpu()
         places = subject.examples.places(len(information))
         return Measured.of_each("KL(q(z) || p(z))", rate[places.cpu()] - information)
-
-
-def informative(subject: Subject) -> Tensor:
-    """log q(z_i|x_i) - log 1/M sum_j q(z_i|x_j), (M,)."""
-    table = subject.posteriors.double()  # (M, M)
-    mixture = table.logsumexp(1) - math.log(len(table))
-    return (table.diagonal() - mixture).cpu()

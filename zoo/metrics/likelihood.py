@@ -8,6 +8,8 @@ from typing import ClassVar, Literal
 import torch
 
 from zoo.errors import UnsupportedError
+from zoo.evaluation.evaluate import largest_batch
+from zoo.evaluation.passes import prior_pass
 from zoo.metrics.base import Measured, Metric, need_evidence
 from zoo.metrics.subject import Subject
 
@@ -84,6 +86,26 @@ class Distortion(Metric):
         if not subject.model.has_evidence:
             varied = torch.zeros_like(values)
         return Measured.of_each("-log p(x|z)", values, varied, subject.basis)
+
+
+class PriorDistortion(Metric):
+    r"""-log p(x|z) of codes z ~ p(z) that know nothing of x, of one draw.
+
+    What the decoder uses its latents for is how much this exceeds the distortion; where it does
+    not, they have collapsed.
+    """
+
+    version = 1
+    unit = NATS
+    better = "neither"
+
+    def measure(self, subject: Subject) -> Measured:
+        size = largest_batch(subject.model)
+        first, again = (
+            prior_pass(subject.model, subject.examples, size, lambda done: None) for _ in range(2)
+        )
+        varied = (first - again).square() / 2
+        return Measured.of_each("-log p(x|z), z ~ p(z)", -first, varied, subject.basis)
 
 
 class Rate(_OfEvidence):

@@ -28,8 +28,9 @@ from zoo.evaluation.passes import (
     terms_again,
 )
 from zoo.evaluation.representation import encode_split
+from zoo.evaluation.text import Rebuilt, reconstructions
 from zoo.likelihoods import InputKind
-from zoo.metrics.base import need_factors, need_labels
+from zoo.metrics.base import need_factors, need_labels, need_text
 from zoo.metrics.features import Classifier, classifier_of
 from zoo.metrics.features.compared import Compared, Images, Pixels, Role, compare
 from zoo.randomness import noise_of, seeded, short_seed
@@ -67,6 +68,7 @@ class Subject:
         self.samples, self.limit, self.seed = samples, examples, seed
         self._progress = progress
         self._digests: dict[str, str] = {}
+        self._posteriors: dict[int, Tensor] = {}
         self._training_images: dict[InputKind, Images] = {}
         self._compared: dict[tuple[int, Pixels, Role], Compared] = {}
 
@@ -95,10 +97,15 @@ class Subject:
     @property
     def basis(self) -> str:
         """In words, what p(x) is a likelihood of: only those of one basis can be compared."""
+        return f"probability {self.model.measure} of {self.form}"
+
+    @property
+    def form(self) -> str:
+        """In words, what the model reads, and by which tokenizer or as which table."""
         form = getattr(self.model.config, "tokenizer", None) or getattr(
             self.model.config, "table", None
         )
-        words = f"probability {self.model.measure} of {self.reading(self.model.input_kind)}"
+        words = self.reading(self.model.input_kind)
         if form is not None:
             words += f", form {hashlib.sha256(str(form).encode()).hexdigest()[:8]}"
         return words
@@ -200,16 +207,24 @@ class Subject:
         """What predicts the factors from the codes."""
         return forests(*self.coded_factors, self.seed)
 
-    @cached_property
-    def posteriors(self) -> Tensor:
-        """log q(z_i|x_j) of one draw of each of at most 500 examples, at even distances, (M, M).
+    def posteriors(self, most: int = MOST_POSTERIORS) -> Tensor:
+        """log q(z_i|x_j) of one draw of each of ``most`` examples, at even distances, (M, M); kept.
 
         Raises UnsupportedError for a model whose posterior has no density.
         """
-        some = self.examples.evenly(min(len(self.examples), MOST_POSTERIORS))
-        (batch,) = some.batches(len(some), self.model.input_kind)
-        with seeded(self.seed, self.device):
-            return self.model.log_posteriors(batch)
+        some = self.examples.evenly(most)
+        if len(some) not in self._posteriors:
+            (batch,) = some.batches(len(some), self.model.input_kind)
+            with seeded(self.seed, self.device):
+                self._posteriors[len(some)] = self.model.log_posteriors(batch)
+        return self._posteriors[len(some)]
+
+    @cached_property
+    def rebuilt(self) -> Rebuilt:
+        """The sentences and their greedy reconstructions."""
+        steps = Steps(self._progress, len(self.examples))
+        size, sentences = largest_batch(self.model), need_text(self)
+        return reconstructions(self.model, sentences, size, steps.advance)
 
     def told(self, n: int) -> Tensor | None:
         """What ``n`` samples are told: the conditions of examples at even distances.

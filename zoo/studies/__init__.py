@@ -1,7 +1,7 @@
 """Models trained and measured side by side: sweeps of one's own, and the tables of papers."""
 
 from zoo.studies.report import StudyReport
-from zoo.studies.results import Result, Results
+from zoo.studies.results import Result, Results, beside
 from zoo.studies.run import carry_out, check
 from zoo.studies.study import Study, Trial, find_paper, read_study
 
@@ -11,6 +11,7 @@ __all__ = [
     "Study",
     "StudyReport",
     "Trial",
+    "beside",
     "carry_out",
     "check",
     "find_paper",

@@ -40,6 +40,11 @@ class Result(Settings):
         return self.point, self.seed
 
 
+def beside(study: Path) -> Path:
+    """Where results that travel with the file of a study lie: ``NAME.results.json``."""
+    return study.with_suffix(".results.json")
+
+
 class Results:
     """Those in one file, and in others that are only read."""
 

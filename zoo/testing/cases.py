@@ -99,9 +99,9 @@ def _offers(variant: Variant, settings: Mapping[str, Any]) -> Iterator[tuple[str
         names = [own if isinstance(own, str) else own["name"]]
     for likelihood in names:
         for modality, shape in SHAPES[component_class("likelihoods", likelihood).reads]:
-            tokenizer = _tokenizer() if modality == "text" else None
+            form = tokenizer() if modality == "text" else None
             table = _table() if modality == "tables" else None
-            facts = Facts(shape, likelihood, tokenizer, CLASSES, table=table)
+            facts = Facts(shape, likelihood, form, CLASSES, table=table)
             yield f"{modality}-{likelihood}", facts
 
 
@@ -110,7 +110,8 @@ def _chooses_likelihood(variant: Variant) -> bool:
 
 
 @cache
-def _tokenizer() -> str:
+def tokenizer() -> str:
+    """Of the characters of the sentences."""
     return Tokenizer.learn(SENTENCES, "characters").json
 
 

@@ -12,9 +12,12 @@ import torch
 from zoo.api.load import load
 from zoo.api.make import create
 from zoo.core.component import Selected
-from zoo.data import load_dataset
+from zoo.data import Dataset, load_dataset
+from zoo.data.text import TextSplit
 from zoo.metrics import Measured, Metric, Outcome, Subject, measure_all
 from zoo.metrics.run import measure_reference
+from zoo.modalities.tokenizer import Tokenizer
+from zoo.testing.cases import SENTENCES, tokenizer
 from zoo.testing.expect import expect
 from zoo.testing.tasks import HELPFUL
 
@@ -51,6 +54,17 @@ def _subjects() -> Iterator[Callable[[], Subject]]:
     shapes = replace(shapes, test=shapes.test.evenly(FACTORED), train=shapes.train.take(FACTORED))
     model = create("gaussian-vae", dataset="sprites", latent_dim=6, hidden=[8]).eval()
     yield lambda: Subject(model, shapes, samples=5)
+    sentences = _sentences()
+    reader = create("univae", dataset=sentences, width=16, heads=2, hidden=24, groups=2).eval()
+    yield lambda: Subject(reader, sentences, samples=5)
+
+
+def _sentences() -> Dataset:
+    """A few, one of them with characters that the vocabulary lacks."""
+    form = tokenizer()
+    ids = Tokenizer(form).ids([*SENTENCES * 5, "a dog"]).int()
+    split = TextSplit(ids)
+    return Dataset("sentences", split, split, split, "categorical", "none", tokenizer=form)
 
 
 def _tried(metric: Selected[Metric], make: Callable[[], Subject]) -> bool:

@@ -1,9 +1,6 @@
-"""Write docs/reference.md: every registered name with its summary, equation, settings and paper.
+"""docs/reference.md: every registered name with its summary, equation, settings and paper.
 
-    python scripts/write_reference.py
-
-All of it is what registry.yaml and the docstrings say, so that a new part is in the page when this
-has run; tests/test_reference.py holds that it has.
+All of it is what registry.yaml and the docstrings say.
 """
 
 from __future__ import annotations
@@ -29,17 +26,11 @@ HEAD = """# Reference
 
 What every registered name is, with its equation, its settings and their defaults.
 
-`python scripts/write_reference.py` writes this page; what it says stands in
+`python scripts/write_docs.py` writes this page; what it says stands in
 [registry.yaml](../registry.yaml) and in the docstrings. `zoo list` and `zoo info NAME` show what is
 registered where you are, plug-ins too. Any setting is an option of a training by its bare name."""
 DOCTEST = re.compile(r"\n*^ *>>> .*?(?=\n\n|\Z)", re.DOTALL | re.MULTILINE)
 ROLE = re.compile(r":\w+:`~?([^`]+)`")
-
-
-def main() -> None:
-    """Write the page."""
-    PAGE.write_text(page(), encoding="utf-8")
-    print(f"wrote {PAGE}")
 
 
 def page() -> str:
@@ -124,7 +115,3 @@ def datasets(known: Registry) -> str:
         f"| `{name}` | {spec.summary} | {spec.license} |" for name, spec in known.datasets.items()
     ]
     return "\n".join(["| name | what it is | licence |", "|---|---|---|", *rows])
-
-
-if __name__ == "__main__":
-    main()

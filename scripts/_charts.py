@@ -1,14 +1,11 @@
 """Charts of recorded figures: coders, ways to fill in a table, detectors of anomalies.
 
-    python scripts/draw_records.py
-
 They are drawn of scripts/results/compression.json, imputation.json and anomaly.json alone and go to
 checkpoints/images; the pages docs/compress.md, tables.md and anomaly.md show them.
 """
 
 from __future__ import annotations
 
-import argparse
 import statistics
 from collections.abc import Iterable, Sequence
 from html import escape
@@ -16,8 +13,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from _records import read_json
-
-from zoo.files import write_atomically
 
 RESULTS = Path(__file__).with_name("results")
 PICTURES = Path(__file__).parents[1] / "checkpoints" / "images"
@@ -40,16 +35,6 @@ class Row(NamedTuple):
     value: float
     spread: float | None = None
     is_model: bool = False
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Draw all."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--output", type=Path, default=PICTURES, metavar="DIR")
-    output = parser.parse_args(arguments).output
-    for name, groups in charts().items():
-        write_atomically(output / f"{name}.svg", chart(groups).encode())
-    return 0
 
 
 def charts() -> dict[str, dict[str, list[Row]]]:
@@ -147,7 +132,3 @@ def _text(x: float, y: float, text: str, anchor: str, bold: bool = False) -> str
     style = f'font-family="sans-serif" font-size="12" text-anchor="{anchor}" fill="{INK}"'
     weight = ' font-weight="bold"' * bold
     return f'<text x="{x:.1f}" y="{y}" {style}{weight}>{escape(text)}</text>'
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())
