@@ -79,7 +79,9 @@ def claims_of(variant: str, dataset: str) -> Iterable[str]:
     for name in zoo.list_papers():
         study = zoo.reproduce(name).study
         likelihoods = {
-            title for title, column in study.columns.items() if column.selected.name in LIKELIHOODS
+            title
+            for title, column in study.columns.items()
+            if column.selected is not None and column.selected.name in LIKELIHOODS
         }
         if study.dataset != dataset or study.paper is None:
             continue

@@ -306,3 +306,38 @@ def test_models_of_sentences_are_swept_as_others(tmp_path: Path) -> None:
             assert ours is not None and ours.value == pytest.approx(value), (point, column)
         information = report.ours(point, "I(x; z)")
         assert information is not None and information.value <= math.log(8) + 1e-6
+
+
+def test_seconds_until_a_bound_are_those_of_the_first_epoch_that_reached_it(
+    file: Path, tmp_path: Path
+) -> None:
+    columns = {"early": {"until": -60}, "later": {"until": -44.0}, "never": {"until": -1.0}}
+    path = changed(file, columns=columns, points={"wide": {}}, train={"epochs": 4})
+    found = zoo.sweep(path, directory=tmp_path / "runs", train=True, progress=False)
+    (run,) = found.results
+    history = _lines(tmp_path, "metrics.jsonl")
+    seconds = {line["step"]: line["seconds"] for line in _lines(tmp_path, "timings.jsonl")}
+    for name, bound in (("early", -60), ("later", -44.0)):
+        steps = [each["step"] for each in history if each["validation_elbo"] >= bound]
+        assert run.figures[name].value == pytest.approx(seconds[steps[0]])
+    assert run.figures["early"].value <= run.figures["later"].value
+    best = max(each["validation_elbo"] for each in history)
+    assert run.refusals == {"never": f"the validation's bound reached {best:.2f} at best"}
+    (row,) = (line for line in str(found).splitlines() if line.startswith("wide"))
+    assert row.split()[-1] == "-"
+
+
+def _lines(folder: Path, name: str) -> list[dict[str, Any]]:
+    (path,) = (folder / "runs").glob(f"*/{name}")
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+@pytest.mark.parametrize("column", [{}, {"metric": "nll", "until": -90}])
+def test_a_column_is_a_metric_or_a_wait(file: Path, column: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match="either a metric or until"):
+        read_study(changed(file, columns={"x": column}))
+
+
+def test_the_speedrun_is_a_sweep() -> None:
+    study = read_study(ROOT / "scripts" / "speedrun.yaml")
+    assert len(list(study.trials())) == len(study.points) >= 7

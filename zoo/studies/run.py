@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import platform
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,7 +12,7 @@ import torch
 from zoo.data import load_for_model
 from zoo.devices import hardware
 from zoo.files import sha256
-from zoo.metrics import Outcome, Records, Subject, measure_all
+from zoo.metrics import Measured, Outcome, Records, Subject, measure_all
 from zoo.studies.results import Figure, Result
 from zoo.studies.study import Trial
 from zoo.training.launch import Run, train_experiment, with_data
@@ -42,7 +43,11 @@ def measured(trial: Trial, run: Run, records: Records | None) -> Result:
         samples=study.samples,
         examples=study.examples,
     )
-    outcomes = dict(zip(study.columns, measure_all(subject, study.metrics, records), strict=True))
+    of_metrics = iter(measure_all(subject, study.metrics, records))
+    outcomes = {
+        name: next(of_metrics) if column.until is None else waited(run, column.until)
+        for name, column in study.columns.items()
+    }
     return Result(
         point=trial.point,
         seed=trial.seed,
@@ -57,6 +62,18 @@ def measured(trial: Trial, run: Run, records: Records | None) -> Result:
             "torch": torch.__version__,
         },
     )
+
+
+def waited(run: Run, bound: float) -> Outcome:
+    """The seconds of work until the validation's bound was so high."""
+    seconds = {line["step"]: line["seconds"] for line in run.timings}
+    best = -math.inf
+    for epoch in run.history:
+        reached = epoch.get("validation_bound", epoch.get("validation_elbo", -math.inf))
+        if reached >= bound and epoch["step"] in seconds:
+            return Outcome(Measured.of_all(seconds[epoch["step"]]))
+        best = max(best, reached)
+    return Outcome(refusal=f"the validation's bound reached {best:.2f} at best")
 
 
 def figure_of(outcome: Outcome) -> Figure | None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 from typing_extensions import Self
 
 from zoo.core.component import Selected
@@ -27,24 +27,30 @@ PAPERS = Path(__file__).parents[1] / "papers"
 class Column(Settings):
     """A figure of each model: what a metric says, ``times`` a factor where papers write it so.
 
+    Or, in place of a metric, the seconds of work ``until`` the validation's bound (its ELBO, where
+    the objective has no other) first is that high at the end of an epoch: those of the machine.
+
     ``doubt`` says why what the paper has in this column is no figure to compare with.
     """
 
-    metric: str | dict[str, Any]
+    metric: str | dict[str, Any] | None = None
+    until: float | None = None
     times: float = 1.0
     digits: int = Field(2, ge=0, le=6)
     doubt: str | None = None
 
-    @field_validator("metric")
-    @classmethod
-    def _is_known(cls, metric: str | dict[str, Any]) -> str | dict[str, Any]:
-        Selected.parse("metrics", metric)
-        return metric
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if (self.metric is None) == (self.until is None):
+            raise ValueError("a column has either a metric or until, the bound that it waits for")
+        if self.metric is not None:
+            Selected.parse("metrics", self.metric)
+        return self
 
     @property
-    def selected(self) -> Selected[Metric]:
-        """The metric with its settings."""
-        return Selected.parse("metrics", self.metric)
+    def selected(self) -> Selected[Metric] | None:
+        """The metric with its settings, where it is one."""
+        return None if self.metric is None else Selected.parse("metrics", self.metric)
 
 
 class Point(Settings):
@@ -113,8 +119,9 @@ class Study(Settings):
 
     @property
     def metrics(self) -> list[Selected[Metric]]:
-        """That of each column."""
-        return [column.selected for column in self.columns.values()]
+        """Those of the columns that have one."""
+        selected = (column.selected for column in self.columns.values())
+        return [metric for metric in selected if metric is not None]
 
     def trials(
         self,
@@ -158,13 +165,16 @@ class Trial:
     def protocol(self) -> str:
         """A digest of all that its figures depend on: results of another are not its own."""
         study = self.study
-        said = {
+        said: dict[str, Any] = {
             "experiment": self.experiment.identity,
             "split": study.split,
             "samples": study.samples,
             "examples": study.examples,
             "metrics": [[metric.dump(), metric.component.version] for metric in study.metrics],
         }
+        bounds = [each.until for each in study.columns.values() if each.until is not None]
+        if bounds:
+            said["until"] = bounds
         return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
 
 
