@@ -100,6 +100,26 @@ def test_a_count_is_negative_binomial(count: int) -> None:
     assert p.mean.item() == pytest.approx(mean, rel=1e-6)
 
 
+@pytest.mark.parametrize("name", ["real", "positive", "count"])
+def test_draws_far_from_all_data_can_be_read_again(name: str) -> None:
+    """Of decoded numbers as large as codes far from the data have, no draw is infinite or NaN."""
+    kind = kind_of(name, {"mean": 2.0, "std": 3.0})
+    for numbers in (torch.full((2,), 1e3), torch.tensor([1e3, -1e3]), torch.tensor([-1e3, 1e3])):
+        p = kind.likelihood(numbers)
+        draws = p.sample((200,))  # (200, 1)
+        assert draws.isfinite().all()
+        assert kind.features(draws).isfinite().all()
+        assert not p.log_prob(draws).isnan().any()
+
+
+def test_the_best_guess_of_positive_numbers_is_a_mean_that_no_single_draw_decides() -> None:
+    kind = kind_of("positive", {"mean": 0.0, "std": 0.5})
+    draws = torch.tensor([[1.0], [2.0], [3.0]])
+    assert kind.best_guess(draws, torch.ones(3, 1)).item() == pytest.approx(2)
+    far = torch.cat([draws, torch.tensor([[1e30]])])
+    assert kind.best_guess(far, torch.ones(4, 1)).item() == pytest.approx((6 + math.exp(2)) / 4)
+
+
 def test_a_column_with_zeros_beside_one_without() -> None:
     """Each finds its own logit; networks see which values are 0."""
     without = {"mean": 0.5, "std": 0.7}

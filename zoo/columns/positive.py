@@ -20,6 +20,8 @@ from zoo.settings import Settings
 
 NEVER = -1e4
 """The logit of what does not happen."""
+TAIL = 4.0
+"""Deviations of log x, within which a value can be of the training."""
 
 
 class Positive(NumberColumns):
@@ -92,8 +94,12 @@ class Positive(NumberColumns):
         return cast("LogNormalOrZero", p).median
 
     def best_guess(self, draws: Tensor, means: Tensor) -> Tensor:
-        """The mean of the draws: what is best in squares, as of other numbers."""
-        return draws.mean(0)
+        """The mean of the draws, each at most ``TAIL`` deviations above the column's mean.
+
+        It is best in squares, as of other numbers; of all draws one far up would be most of it.
+        """
+        most = self.constants("mean", draws) + TAIL * self.constants("std", draws)
+        return draws.clamp(max=most.exp()).mean(0)
 
     def possible(self, x: Tensor) -> Tensor:
         zeros = constant([float(column.zeros) for column in self.columns], x) > 0
@@ -118,8 +124,9 @@ class LogNormalOrZero(Distribution):
 
     @torch.no_grad()
     def sample(self, sample_shape: Any = ()) -> Tensor:
-        """Draws (*sample_shape, ...)."""
+        """Draws (*sample_shape, ...), finite: what no number can hold is the largest one."""
         drawn: Tensor = self.positive.sample(as_size(sample_shape))  # type: ignore[no-untyped-call]
+        drawn = drawn.clamp(max=torch.finfo(drawn.dtype).max)
         zero = torch.rand_like(drawn) < self.logits.sigmoid()
         return torch.where(zero, 0, drawn)
 
