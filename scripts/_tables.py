@@ -14,8 +14,8 @@ import _task_tables as tasks
 from _task_tables import joined
 
 import zoo
-from zoo.registry import registry
-from zoo.registry.specs import CheckpointSpec, MetricSpec
+from zoo.registry import packaged_root, read_registry
+from zoo.registry.specs import CheckpointSpec, MetricSpec, Registry
 from zoo.studies.study import Point
 
 MARKED = re.compile(r"(?<=<!-- table: )([\w-]+)( -->\n\n)(.*?)(?=\n\n<!-- end of table -->)", re.S)
@@ -32,9 +32,14 @@ def filled_in(page: str) -> str:
 def of_checkpoints() -> str:
     """Every released model, those of a data set by their likelihood, the best first."""
     titles = ("name", "NLL", "K", "ELBO", "KL", "active units", "size")
-    known = registry().checkpoints
+    known = packaged().checkpoints
     names = sorted(known, key=lambda name: _place(name, known[name]))
     return joined(titles, ([_link(name), *_figures(known[name])] for name in names))
+
+
+def packaged() -> Registry:
+    """What is released here: plug-ins are others'."""
+    return read_registry([packaged_root() / "registry.yaml"])
 
 
 def _place(name: str, spec: CheckpointSpec) -> tuple[int, bool, float, str]:

@@ -98,7 +98,8 @@ def _errors(records: Mapping[str, Any], table: str, name: str) -> Iterator[str]:
         masks = [found for key, found in records.items() if key.startswith(start)]
         for figure in ("average", "numbers", "values"):
             values = [found[figure] for found in masks]
-            yield of_mean(values, 4, between=True) if values else "-"
+            fewer = f" ({len(values)} of 3)" if figure == "average" and len(values) < 3 else ""
+            yield of_mean(values, 4, between=True) + fewer if values else "-"
 
 
 def filled_images() -> str:

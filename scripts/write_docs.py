@@ -17,7 +17,6 @@ import _reference as reference
 import _tables as tables
 
 from zoo.files import write_atomically
-from zoo.registry import registry
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -40,7 +39,7 @@ def pages() -> Iterator[tuple[Path, str]]:
             yield path, tables.filled_in(page)
     for name, groups in charts.charts().items():
         yield charts.PICTURES / f"{name}.svg", charts.chart(groups)
-    for name, spec in registry().checkpoints.items():
+    for name, spec in tables.packaged().checkpoints.items():
         path = ROOT / "checkpoints" / spec.file
         card = path.with_suffix(".md")
         shown = cards.shown_by(card.read_text(encoding="utf-8"))

@@ -258,6 +258,11 @@ class TestBaselines:
         filled = Selected.parse("baselines", name).build().fill(gaps, classes=[1])
         assert (filled[:20, 1] == rows[:20, 1]).mean() >= 0.9
 
+    @pytest.mark.parametrize("name", ["mean", "knn", "mice", "miss-forest"])
+    def test_a_column_alone_has_its_mean(self, name: str) -> None:
+        filled = Selected.parse("baselines", name).build().fill(np.array([[1.0], [np.nan], [3.0]]))
+        assert filled[:, 0].tolist() == [1, 2, 3]
+
     def test_the_mean_is_that_of_all_rows(self) -> None:
         mean = Selected.parse("baselines", "mean").build()
         filled = mean.fill(self.GAPS, classes=[1], others=np.array([[6.0, 0.0, 3.0]]))

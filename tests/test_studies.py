@@ -332,6 +332,13 @@ def _lines(folder: Path, name: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
+def test_a_wait_is_known_by_its_column(file: Path) -> None:
+    metric, wait = {"metric": "nll"}, {"until": -90}
+    one = read_study(changed(file, columns={"a": metric, "b": wait}))
+    other = read_study(changed(file, columns={"a": wait, "b": metric}))
+    assert next(one.trials()).protocol != next(other.trials()).protocol
+
+
 @pytest.mark.parametrize("column", [{}, {"metric": "nll", "until": -90}])
 def test_a_column_is_a_metric_or_a_wait(file: Path, column: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match="either a metric or until"):

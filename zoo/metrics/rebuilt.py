@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
+from zoo.errors import UnsupportedError
 from zoo.metrics.base import Measured, Metric, need_text
 from zoo.metrics.subject import GROUPS, Subject
 
@@ -51,6 +52,11 @@ class BLEU(_OfRebuilt):
     """
 
     unit = "of 100"
+
+    def check(self, subject: Subject) -> None:
+        super().check(subject)
+        if len(subject.examples) < 2:
+            raise UnsupportedError("its error needs at least 2 sentences; take more examples")
 
     def measure(self, subject: Subject) -> Measured:
         found = subject.rebuilt

@@ -70,9 +70,11 @@ def waited(run: Run, bound: float) -> Outcome:
     best = -math.inf
     for epoch in run.history:
         reached = epoch.get("validation_bound", epoch.get("validation_elbo", -math.inf))
-        if reached >= bound and epoch["step"] in seconds:
-            return Outcome(Measured.of_all(seconds[epoch["step"]]))
         best = max(best, reached)
+        if reached >= bound:
+            if epoch["step"] not in seconds:
+                return Outcome(refusal="the epoch that reached it was not timed; train it anew")
+            return Outcome(Measured.of_all(seconds[epoch["step"]]))
     return Outcome(refusal=f"the validation's bound reached {best:.2f} at best")
 
 

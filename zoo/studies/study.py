@@ -172,9 +172,9 @@ class Trial:
             "examples": study.examples,
             "metrics": [[metric.dump(), metric.component.version] for metric in study.metrics],
         }
-        bounds = [each.until for each in study.columns.values() if each.until is not None]
-        if bounds:
-            said["until"] = bounds
+        waits = {name: each.until for name, each in study.columns.items() if each.until is not None}
+        if waits:
+            said["until"] = waits
         return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
 
 

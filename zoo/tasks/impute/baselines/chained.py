@@ -16,7 +16,7 @@ from zoo.tasks.impute.baselines.mean import Mean
 
 
 class Chained(Filler):
-    """Begins with means and commonest classes, and goes over the columns for some rounds.
+    """Begins with means and shares of classes, and goes over the columns for some rounds.
 
     The column of the fewest gaps is first. A predictor learns of the rows that have a column and
     fills in those that have not: numbers by its mean, classes by their probabilities. It never sees
@@ -33,6 +33,8 @@ class Chained(Filler):
     def fill_parts(self, parts: Sequence[Rows]) -> Sequence[Rows]:
         missing = [np.isnan(part[:, 0]) for part in parts]
         filled = list(Mean(Mean.Config()).fill_parts(parts))
+        if len(parts) == 1:
+            return filled  # there is nothing to predict it from
         with_gaps = [place for place in np.argsort(np.sum(missing, axis=1)) if missing[place].any()]
         for place in with_gaps * self.config.rounds:
             others = np.concatenate([*filled[:place], *filled[place + 1 :]], axis=1)
