@@ -334,8 +334,9 @@ def _lines(folder: Path, name: str) -> list[dict[str, Any]]:
 
 def test_a_wait_is_known_by_its_column(file: Path) -> None:
     metric, wait = {"metric": "nll"}, {"until": -90}
-    one = read_study(changed(file, columns={"a": metric, "b": wait}))
-    other = read_study(changed(file, columns={"a": wait, "b": metric}))
+    points: dict[str, Any] = {"wide": {}}
+    one = read_study(changed(file, columns={"a": metric, "b": wait}, points=points))
+    other = read_study(changed(file, columns={"a": wait, "b": metric}, points=points))
     assert next(one.trials()).protocol != next(other.trials()).protocol
 
 
