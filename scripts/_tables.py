@@ -11,12 +11,11 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import partial
 
 import _task_tables as tasks
-from _task_tables import joined
+from _task_tables import joined, packaged
 
 import zoo
-from zoo.registry import packaged_root, read_registry
-from zoo.registry.specs import CheckpointSpec, MetricSpec, Registry
-from zoo.studies.study import Point
+from zoo.registry.specs import CheckpointSpec, MetricSpec
+from zoo.studies.study import Point, find_paper
 
 MARKED = re.compile(r"(?<=<!-- table: )([\w-]+)( -->\n\n)(.*?)(?=\n\n<!-- end of table -->)", re.S)
 FIRST = ("mnist", "fashion-mnist", "cifar10", "tang-couplets", "digits")
@@ -37,14 +36,10 @@ def of_checkpoints() -> str:
     return joined(titles, ([_link(name), *_figures(known[name])] for name in names))
 
 
-def packaged() -> Registry:
-    """What is released here: plug-ins are others'."""
-    return read_registry([packaged_root() / "registry.yaml"])
-
-
 def _place(name: str, spec: CheckpointSpec) -> tuple[int, bool, float, str]:
     dataset = FIRST.index(spec.dataset) if spec.dataset in FIRST else len(FIRST)
-    told = spec.variant.startswith("cvae")  # of an image given its class: not to be ranked
+    # p(x|c) is another quantity than p(x): not to be ranked among them.
+    told = "condition" in packaged().variants[spec.variant].config
     nll = spec.metrics["nll"].value if "nll" in spec.metrics else float("inf")
     return dataset, told, nll, name
 
@@ -81,8 +76,8 @@ def of_paper(name: str) -> str:
 
 def claims_of(variant: str, dataset: str) -> Iterable[str]:
     """What papers say of a likelihood of a variant of this kind on this data, a line each."""
-    for name in zoo.list_papers():
-        study = zoo.reproduce(name).study
+    for name in packaged().papers:
+        study, _ = find_paper(name)
         likelihoods = {
             title
             for title, column in study.columns.items()
