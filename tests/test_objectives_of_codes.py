@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Independent, MultivariateNormal, Normal
 
+import zoo
 from zoo.core.batch import Batch
 from zoo.core.draws import Draws, LatentDraw
 from zoo.distributions.discrepancy import SCALES, squared_mmd
@@ -199,3 +201,15 @@ def test_a_kl_at_its_capacity_costs_nothing(kl: float, weight: float, expected: 
         value, logs = objective.loss(cast("Draws", draws), Step(given))
         assert value.item() == pytest.approx(4.0 + expected)
         assert logs["capacity"] == 8 * weight
+
+
+def test_the_best_model_is_the_one_at_its_capacity(tmp_path: Path) -> None:
+    """Its ELBO is the lowest where the KL is driven far above what pays."""
+    run = zoo.train(
+        "gaussian-vae", dataset="digits", objective="capacity", capacity=100.0, gamma=50.0,
+        backbone={"name": "mlp", "hidden": [16]}, latent_dim=4, epochs=6, batch_size=32, lr=3e-3,
+        progress=False, directory=tmp_path / "run",
+    )  # fmt: skip
+    away = [abs(epoch["validation_kl"] - 100) for epoch in run.history]
+    assert abs(run.metrics["validation_kl"] - 100) == min(away)
+    assert run.metrics["validation_elbo"] < max(epoch["validation_elbo"] for epoch in run.history)

@@ -6,15 +6,18 @@ from pydantic import Field
 from torch import Tensor
 
 from zoo.core.draws import Draws
-from zoo.objectives.base import Loss, Objective, Step
+from zoo.objectives.base import Loss, Step
+from zoo.objectives.own_selection import SelectsItself
 from zoo.settings import Settings
 
 
-class Capacity(Objective):
+class Capacity(SelectsItself):
     r"""-E_q[log p(x|z)] + gamma |KL - w C|, means over the batch, the KL that of all groups.
 
     w is the warm-up's weight: over ``train.kl_warmup_steps`` the capacity rises from 0 to C nats,
-    so that the latents are taken up one after the other; without them it is C from the start.
+    so that the latents are taken up one after the other; without them it is C from the start. The
+    best model is picked by the objective itself: a KL that is held above the one of the best ELBO
+    leaves that ELBO behind, and with it the capacity asked for.
 
     >>> import torch
     >>> objective = Capacity(Capacity.Config(gamma=100.0, capacity=8.0))

@@ -12,9 +12,10 @@ from zoo.core.model import LatentVariableModel
 from zoo.distributions.discrepancy import squared_mmd
 from zoo.objectives.base import Loss, Step
 from zoo.objectives.codes import OfCodes
+from zoo.objectives.own_selection import SelectsItself
 
 
-class MMD(OfCodes):
+class MMD(SelectsItself, OfCodes):
     r"""-E_q[log p(x|z)] + w (1 - alpha) KL + (alpha + lambda - 1) MMD^2(q(z), p(z)).
 
     q(z) are the codes of the batch together. alpha = 0 and lambda = 1 make the ELBO. At alpha = 1
@@ -56,13 +57,6 @@ class MMD(OfCodes):
         bound, mmd = super().loss(draws, step), draws.auxiliary["mmd"]
         weight = self.config.alpha + self.config.mmd_weight - 1
         return Loss(bound.value + weight * mmd, {**bound.logs, "mmd": mmd.detach()})
-
-    def validation(self, model: LatentVariableModel, batch: Batch) -> dict[str, Tensor]:
-        objective = -self.loss(self.draws(model, batch), Step()).value
-        return {"objective": objective.expand(len(batch.x))}
-
-    def selects(self, model: LatentVariableModel) -> str:
-        return "objective"
 
 
 def _of_prior(model: LatentVariableModel, batch: Batch, like: Tensor) -> Tensor:
