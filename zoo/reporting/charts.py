@@ -74,7 +74,7 @@ def rate_and_distortion(
         name: f"rate {rate:.2f}, distortion {distortion:.2f}, ELBO {-rate - distortion:.2f}"
         for name, (rate, distortion) in found.items()
     }
-    parts = [*svg.frame(x, y), *_bounds(x, y), *_dots(found, x, y, said, hues)]
+    parts = [*svg.frame(x, y), *bounds(x, y), *_dots(found, x, y, said, hues)]
     caption = (
         "What a code costs against what is then still to be said of the example. Models on one "
         "dashed line have the same ELBO; below it is better."
@@ -120,7 +120,7 @@ def _dots(
     ]
 
 
-def _bounds(x: svg.Axis, y: svg.Axis) -> list[Markup]:
+def bounds(x: svg.Axis, y: svg.Axis) -> list[Markup]:
     """Dashed lines of equal ELBO, each with its ELBO at its upper end."""
     parts = []
     for cost in svg.round_numbers(x.low + y.low, x.high + y.high, 6):
