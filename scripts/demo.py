@@ -54,7 +54,9 @@ def _load_all() -> tuple[dict[str, list[Opened]], dict[str, list[str]]]:
     for name in zoo.list_checkpoints():
         dataset = _card(name).dataset
         try:
-            entries[dataset].append(opened(name))
+            entry = opened(name)
+            entry.model.eval()  # what is wrong with its file is said here
+            entries[dataset].append(entry)
         except zoo.ZooError as error:
             troubles[dataset].append(f"{name} is not loaded: {error}")
             print(troubles[dataset][-1])

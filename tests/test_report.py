@@ -437,3 +437,18 @@ def test_the_demo_shows_what_it_can_and_says_what_it_cannot(tmp_path: Path) -> N
         f"the {animal} sat" for animal in ("cat", "dog", "emu")
     ]
     assert made.count("<li>") == given.count("<li>")
+
+
+def test_each_model_is_loaded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The table and the pictures are of one model."""
+    loaded: list[Path] = []
+    load = checkpoint.load
+
+    def counted(path: Path, **options: Any) -> Any:
+        loaded.append(path)
+        return load(path, **options)
+
+    monkeypatch.setattr(checkpoint, "load", counted)
+    names = ["gaussian-vae-digits", "vmf-vae-digits"]
+    zoo.report(names, benchmark="digits", examples=20, out=tmp_path / "page.html")
+    assert sorted(path.stem for path in loaded) == names

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
@@ -19,21 +18,18 @@ from zoo.api.benchmark import (
     chosen_metrics,
     named_benchmark,
 )
-from zoo.api.load import file_of
 from zoo.api.seeds import groups_of_seeds
-from zoo.api.source import Source, dataset_for, named_apart, unwrapped
+from zoo.api.source import Opened, Source, dataset_for, entries_of
 from zoo.api.unlike import refuse_different_datasets, refuse_other_examples, refuse_other_forms
-from zoo.core.model import LatentVariableModel, ModelConfig
+from zoo.core.model import LatentVariableModel
 from zoo.data import Dataset, Kept
 from zoo.data.shift import shifted
-from zoo.devices import existing_device
 from zoo.errors import ConfigError, ZooError
 from zoo.evaluation.evaluate import refuse_too_few
-from zoo.files import as_path, sha256
+from zoo.files import as_path
 from zoo.metrics import Records, References, Scores, Subject, measure_all
 from zoo.metrics.seeds import averaged
 from zoo.registry.specs import BenchmarkSpec
-from zoo.storage import checkpoint
 from zoo.training.launch import Run
 
 Progress: TypeAlias = Callable[[str, int, int], None]
@@ -91,8 +87,8 @@ def compare(
     given = {"split": split, "samples": samples, "examples": examples, "seed": seed}
     asked = LIKELIHOODS if benchmark is None else named_benchmark(benchmark)
     asked.changed(given)  # what is wrong with it is said before models are read
-    one = isinstance(sources, str | Path | nn.Module | Run)
-    entries = _entries([sources] if one else sources, device)  # type: ignore[list-item, arg-type]
+    one = isinstance(sources, str | Path | nn.Module | Run | Opened)
+    entries = entries_of([sources] if one else sources, device)  # type: ignore[list-item, arg-type]
     if benchmark is None and dataset is None:
         refuse_different_datasets(entries)
     if benchmark is None:
@@ -124,58 +120,18 @@ def compare(
     return references.beside(scores if groups is None else averaged(scores, groups))
 
 
-@dataclass(frozen=True)
-class _Entry:
-    """A model that is loaded when it is first needed."""
-
-    name: str
-    load: Callable[[], LatentVariableModel]
-    config: ModelConfig
-    metadata: checkpoint.CheckpointMetadata | None = None
-    identity: str | None = None
-    path: Path | None = None
-
-    @property
-    def dataset(self) -> str | None:
-        """What it was trained on."""
-        return None if self.metadata is None else self.metadata.dataset
-
-
-def _entries(
-    sources: Sequence[Source] | Mapping[str, Source], device: str | torch.device
-) -> list[_Entry]:
-    place = existing_device(device)
-    return [_entry(name, source, place) for name, source in named_apart(sources).items()]
-
-
-def _entry(name: str, source: Source, device: torch.device) -> _Entry:
-    if isinstance(source, nn.Module):
-        model = unwrapped(source)
-        return _Entry(name, lambda: _sound(name, model), model.config)
-    path = file_of(source.directory if isinstance(source, Run) else source)
-    metadata = checkpoint.read_metadata(path)
-    config = checkpoint.resolved(metadata, path)[1]
-    return _Entry(
-        name,
-        lambda: _sound(name, checkpoint.load(path, device=device)),
-        config,
-        metadata,
-        sha256(path),
-        path,
-    )
-
-
-def _sound(name: str, model: LatentVariableModel) -> LatentVariableModel:
-    """A model whose weights are finite: of others some metrics would say something."""
-    if all(weight.isfinite().all() for weight in model.parameters()):
-        return model
+def _sound(entry: Opened) -> LatentVariableModel:
+    """Its model, whose weights are finite: of others some metrics would say something."""
+    if all(weight.isfinite().all() for weight in entry.model.parameters()):
+        return entry.model
     raise ZooError(
-        f"{name} has weights that are not finite: its file is damaged, or the training diverged"
+        f"{entry.name} has weights that are not finite: its file is damaged, or the training "
+        "diverged"
     )
 
 
 def _data_of(
-    entries: Sequence[_Entry],
+    entries: Sequence[Opened],
     dataset: object | None,
     split: str,
     data_root: str | None,
@@ -193,16 +149,16 @@ def _data_of(
 
 
 def _subjects(
-    entry: _Entry, data: Sequence[Dataset], protocol: Benchmark, progress: Progress | None
+    entry: Opened, data: Sequence[Dataset], protocol: Benchmark, progress: Progress | None
 ) -> list[Subject]:
     """One for each of the shifts; all share the model, which is loaded when it is first needed."""
-    spec, load = protocol.spec, cache(entry.load)
+    spec = protocol.spec
     subjects = []
     for each, shift in zip(data, protocol.shifts.values(), strict=True):
         refuse_too_few(_count(each, spec), f"{each.name}/{spec.split}")
         seed = spec.seed if shift.seed is None else shift.seed
         subject = Subject(
-            load,
+            partial(_sound, entry),
             shifted(each, spec.split, shift.rotate, shift.noise, seed),
             spec.split,
             identity=entry.identity,

@@ -14,6 +14,7 @@ from zoo.storage import checkpoint
 from zoo.storage.hub import locate
 
 
+@collector_paused()
 def load(source: str | Path, *, device: str | torch.device = "cpu") -> LatentVariableModel:
     """A trained model, ready to use: a released checkpoint's name, a file or a run's folder.
 
@@ -25,17 +26,8 @@ def load(source: str | Path, *, device: str | torch.device = "cpu") -> LatentVar
     >>> model.sample(4).shape
     torch.Size([4, 1, 8, 8])
     """
-    return load_with_metadata(source, device)[0]
-
-
-@collector_paused()
-def load_with_metadata(
-    source: str | Path, device: str | torch.device = "cpu"
-) -> tuple[LatentVariableModel, checkpoint.CheckpointMetadata]:
-    """The model that ``source`` means, as :func:`load` gives it, and what its file says of it."""
     place = existing_device(device)
-    path = file_of(source)
-    return checkpoint.load(path, device=place), checkpoint.read_metadata(path)
+    return checkpoint.load(file_of(source), device=place)
 
 
 def file_of(source: str | Path) -> Path:

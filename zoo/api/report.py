@@ -11,7 +11,7 @@ import torch
 from zoo.api.arguments import seed_number
 from zoo.api.benchmark import MetricName, named_benchmark
 from zoo.api.compare import Progress, compare
-from zoo.api.source import Opened, Source, dataset_for, named_apart, opened
+from zoo.api.source import Opened, Source, dataset_for, entries_of, named_apart
 from zoo.data import Dataset, Kept
 from zoo.errors import ConfigError
 from zoo.files import as_path
@@ -63,8 +63,7 @@ def report(
     >>> folder.cleanup()
     """
     path = writable(out)
-    named = named_apart(sources)
-    entries = [opened(each, device)._replace(name=name) for name, each in named.items()]
+    named, entries = named_apart(sources), entries_of(sources, device)
     given = {"samples": samples, "examples": examples, "seed": seed, "data_root": data_root,
              "device": device, "progress": progress}  # fmt: skip
     whole, _ = compared(named, entries, benchmark, dataset, metrics, given)
@@ -88,7 +87,7 @@ def compared(
     of = dataset if known is None else known.spec.dataset
     refuse_other_datasets(entries, of)
     chosen = MAIN if metrics is None else metrics
-    scores = compare(named, chosen, benchmark=benchmark, dataset=dataset, **given)
+    scores = compare(entries, chosen, benchmark=benchmark, dataset=dataset, **given)
     kept = Kept()  # in memory once for all that read them alike
     data = {each.name: dataset_for(each, of, given["data_root"], kept=kept) for each in entries}
     split, seed = ("test", 0) if known is None else (known.spec.split, known.spec.seed)

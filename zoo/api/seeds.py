@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-from zoo.api.source import Described, told_apart
+from zoo.api.source import Opened, told_apart
 from zoo.errors import ConfigError
 from zoo.mappings import differences
 from zoo.metrics.seeds import Group
@@ -16,15 +16,7 @@ from zoo.variants import Variant
 SEED = "train.seed"
 
 
-class Placed(Described, Protocol):
-    """What is known of a model before it is loaded, and where its file lies."""
-
-    @property
-    def path(self) -> Path | None:
-        """None of one in memory."""
-
-
-def groups_of_seeds(entries: Sequence[Placed]) -> list[Group]:
+def groups_of_seeds(entries: Sequence[Opened]) -> list[Group]:
     """Runs by all their settings but the seed, in their order; what is no run stands by itself.
 
     Raises ConfigError where no two runs differ in their seed alone, saying in what else they do,
@@ -62,7 +54,7 @@ def _but_seed(settings: dict[str, Any] | None) -> dict[str, Any]:
     return {key: value for key, value in (settings or {}).items() if key != SEED}
 
 
-def _name(entries: Sequence[Placed], group: Sequence[int]) -> str:
+def _name(entries: Sequence[Opened], group: Sequence[int]) -> str:
     first = entries[group[0]]
     if len(group) == 1 or first.metadata is None:
         return first.name
@@ -70,7 +62,7 @@ def _name(entries: Sequence[Placed], group: Sequence[int]) -> str:
     return f"{variant} ({len(group)} seeds)"
 
 
-def _why_none(entries: Sequence[Placed], settings: Sequence[dict[str, Any] | None]) -> str:
+def _why_none(entries: Sequence[Opened], settings: Sequence[dict[str, Any] | None]) -> str:
     known = [(entry.name, own) for entry, own in zip(entries, settings, strict=True) if own]
     if len(known) < 2:
         return (

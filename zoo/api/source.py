@@ -3,62 +3,51 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple, Protocol, TypeAlias
+from typing import TypeAlias
 
 import torch
 from torch import nn
 
-from zoo.api.load import file_of, load_with_metadata
+from zoo.api.load import file_of, load
 from zoo.core.model import LatentVariableModel, ModelConfig
 from zoo.data import Dataset, Kept, load_for_model
 from zoo.data.conversion import ImageSize
 from zoo.devices import existing_device
 from zoo.errors import ConfigError
+from zoo.files import sha256
 from zoo.storage import checkpoint
 from zoo.training.launch import Run
 from zoo.variants import Variant
-
-Source: TypeAlias = nn.Module | Run | str | Path
-"""A model, also a compiled one or one wrapped for distributed training; the result of a training;
-the name of a released checkpoint, a file, or a run's folder."""
 
 _WRAPPED_AS = ({"_orig_mod"}, {"module"})
 """The only child of what torch.compile returns, and of what DistributedDataParallel is."""
 
 
-class Described(Protocol):
-    """What is known of a model before it is loaded."""
+@dataclass(frozen=True, eq=False)
+class Opened:
+    """A source by the name to show for it: its model is loaded when it is first asked for."""
 
-    @property
-    def name(self) -> str:
-        """To show for it."""
-
-    @property
-    def config(self) -> ModelConfig:
-        """Its settings."""
-
-    @property
-    def metadata(self) -> checkpoint.CheckpointMetadata | None:
-        """What its checkpoint says, where it has one."""
-
-    @property
-    def dataset(self) -> str | None:
-        """What it was trained on."""
-
-
-class Opened(NamedTuple):
-    """A model, the name to show for it, and what its checkpoint says where it has one."""
-
-    model: LatentVariableModel
     name: str
+    config: ModelConfig
+    load: Callable[[], LatentVariableModel]
     metadata: checkpoint.CheckpointMetadata | None = None
+    """What its checkpoint says, where it has one."""
+    path: Path | None = None
+    """The checkpoint."""
 
-    @property
-    def config(self) -> ModelConfig:
-        """The model's settings."""
-        return self.model.config
+    @cached_property
+    def model(self) -> LatentVariableModel:
+        """Loaded once. Raises what :func:`zoo.load` raises."""
+        return self.load()
+
+    @cached_property
+    def identity(self) -> str | None:
+        """The SHA-256 of its checkpoint."""
+        return None if self.path is None else sha256(self.path)
 
     @property
     def variant(self) -> str | None:
@@ -68,7 +57,7 @@ class Opened(NamedTuple):
     @property
     def described(self) -> str | None:
         """The variant with what parts of it are not its own, as figures name it."""
-        return self.variant and Variant.find(self.variant).described(self.model.config)
+        return self.variant and Variant.find(self.variant).described(self.config)
 
     @property
     def dataset(self) -> str | None:
@@ -76,20 +65,41 @@ class Opened(NamedTuple):
         return None if self.metadata is None else self.metadata.dataset
 
 
-def opened(source: Source, device: str | torch.device = "cpu") -> Opened:
-    """The model that ``source`` means: one in memory where it is, a checkpoint's on ``device``.
+Source: TypeAlias = nn.Module | Run | str | Path | Opened
+"""A model, also a compiled one or one wrapped for distributed training; the result of a training;
+the name of a released checkpoint, a file, or a run's folder; or what was opened before."""
+
+
+def opened(
+    source: Source, device: str | torch.device = "cpu", *, name: str | None = None
+) -> Opened:
+    """What ``source`` means: a model in memory where it is, a checkpoint's on ``device``.
 
     Raises ConfigError for anything else and for a device that is not there, and what
-    :func:`zoo.load` raises.
+    :func:`zoo.load` raises for a file that describes no model.
     """
-    existing_device(device)
-    if isinstance(source, Run):
-        metadata = checkpoint.read_metadata(file_of(source.directory))
-        return Opened(source.model, _own_name(source), metadata)
+    if isinstance(source, Opened):
+        return source
+    place, name = existing_device(device), name or _own_name(source)
     if isinstance(source, nn.Module):
-        return Opened(unwrapped(source), _own_name(source))
-    model, metadata = load_with_metadata(source, device)
-    return Opened(model, _own_name(source), metadata)
+        model = unwrapped(source)
+        return Opened(name, model.config, lambda: model)
+    path = file_of(source.directory if isinstance(source, Run) else source)
+    metadata = checkpoint.read_metadata(path)
+    config = checkpoint.resolved(metadata, path)[1]
+    if isinstance(source, Run):  # whose model may have changed since its file was written
+        return Opened(name, config, lambda: source.model, metadata)
+    return Opened(name, config, lambda: load(path, device=place), metadata, path)
+
+
+def entries_of(
+    sources: Sequence[Source] | Mapping[str, Source], device: str | torch.device
+) -> list[Opened]:
+    """Each under a name of its own, a run by its file: what is recorded is of files."""
+    return [
+        opened(each.directory if isinstance(each, Run) else each, device, name=name)
+        for name, each in named_apart(sources).items()
+    ]
 
 
 def named_apart(sources: Sequence[Source] | Mapping[str, Source]) -> Mapping[str, Source]:
@@ -110,13 +120,13 @@ def named_apart(sources: Sequence[Source] | Mapping[str, Source]) -> Mapping[str
 
 def _own_name(source: object) -> str:
     """What a source calls itself."""
-    if isinstance(source, Run):
-        return str(source.directory)
+    if isinstance(source, Run | Opened):
+        return str(source.directory) if isinstance(source, Run) else source.name
     return type(unwrapped(source)).__name__ if isinstance(source, nn.Module) else str(source)
 
 
 def dataset_for(
-    entry: Described,
+    entry: Opened,
     dataset: object | None,
     data_root: str | None = None,
     image_size: ImageSize | None = None,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from zoo.api.source import Described
+from zoo.api.source import Opened
 from zoo.data import Dataset
 from zoo.data.examples import content
 from zoo.errors import ConfigError
 
 
-def refuse_different_datasets(entries: Sequence[Described]) -> None:
+def refuse_different_datasets(entries: Sequence[Opened]) -> None:
     """Raise ConfigError where the models do not say one dataset that all were trained on."""
     said = {str(entry.dataset): entry.name for entry in entries}
     if len(said) > 1 or "None" in said:
@@ -21,7 +21,7 @@ def refuse_different_datasets(entries: Sequence[Described]) -> None:
         )
 
 
-def refuse_other_forms(entries: Sequence[Described]) -> None:
+def refuse_other_forms(entries: Sequence[Opened]) -> None:
     """Raise ConfigError for sentences in other tokens, and tables in other columns."""
     first = entries[0]
     tokenizer, table = _form(first, "tokenizer"), _form(first, "table")
@@ -42,9 +42,7 @@ def refuse_other_forms(entries: Sequence[Described]) -> None:
             )
 
 
-def refuse_other_examples(
-    entries: Sequence[Described], data: Sequence[Dataset], split: str
-) -> None:
+def refuse_other_examples(entries: Sequence[Opened], data: Sequence[Dataset], split: str) -> None:
     """Raise ConfigError where models do not read the same examples.
 
     What they are told, and what is drawn of them for models of binary pixels, may differ: what that
@@ -64,5 +62,5 @@ def refuse_other_examples(
             )
 
 
-def _form(entry: Described, name: str) -> object | None:
+def _form(entry: Opened, name: str) -> object | None:
     return getattr(entry.config, name, None)

@@ -104,13 +104,11 @@ def info(
 @app.command(epilog="Example: zoo load gaussian-vae-digits")
 def load(source: SourceArgument, as_json: JsonOption = False) -> None:
     """Fetch and check a checkpoint, and show what it is and where it lies."""
-    from zoo.variants import Variant
-
-    opened = open_source(source)
-    parameters = sum(parameter.numel() for parameter in opened.model.parameters())
-    metadata = opened.metadata.model_dump(mode="json")
+    entry = open_source(source)
+    assert entry.metadata is not None  # it is a file's
+    parameters = sum(parameter.numel() for parameter in entry.model.parameters())
+    metadata = entry.metadata.model_dump(mode="json")
     if not as_json:
         metadata["config"] = readable(metadata["config"])
-        variant = Variant.find(opened.metadata.variant)
-        metadata["variant"] = variant.described(opened.model.config)
-    echo_mapping({"path": str(opened.path), "parameters": parameters, **metadata}, as_json)
+        metadata["variant"] = entry.described
+    echo_mapping({"path": str(entry.path), "parameters": parameters, **metadata}, as_json)

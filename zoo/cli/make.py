@@ -98,14 +98,16 @@ def reconstruct(
     check_suffix(out, (".png", ".npz", ".txt"))
     import torch
 
+    from zoo.api.source import dataset_for
     from zoo.pictures.grids import enlargement, reconstruction_grid
     from zoo.randomness import seeded
 
-    opened = open_source(source)
-    model = opened.model
+    entry = open_source(source)
+    model = entry.model
     check_writable(model, out)
     rebuild = decoded_by(model.reconstruct, decoding)
-    examples = examples_for(opened, dataset, split, seed, data_root, image_channels).take(n)
+    data = dataset_for(entry, dataset, data_root, image_channels=image_channels)
+    examples = examples_for(data, model, split, seed).take(n)
     originals = list(examples.batches(batch_size(model), "real"))
     shown = [model.modality.shown(batch.x) for batch in originals]
     with seeded(seed, torch.device("cpu")):  # of a decoding that draws
@@ -139,14 +141,16 @@ def encode(
     check_suffix(out, (".npz",))
     import torch
 
-    opened = open_source(source)
-    arrays = {}
+    from zoo.api.source import dataset_for
+
+    entry, arrays = open_source(source), {}
+    model, data = entry.model, dataset_for(entry, dataset, data_root, image_channels=image_channels)
     for part in get_args(SplitName) if split == "all" else (split,):
         codes, labels = (part, f"{part}_labels") if split == "all" else ("codes", "labels")
-        examples = examples_for(opened, dataset, part, seed, data_root, image_channels)
+        examples = examples_for(data, model, part, seed)
         with torch.no_grad():
-            batches = examples.batches(batch_size(opened.model), "real")
-            arrays[codes] = torch.cat([opened.model.encode(batch) for batch in batches])
+            batches = examples.batches(batch_size(model), "real")
+            arrays[codes] = torch.cat([model.encode(batch) for batch in batches])
         if examples.labels is not None:
             arrays[labels] = examples.labels
     write_arrays(out, arrays)

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from zoo.cli.options import SplitName
 from zoo.errors import ConfigError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from zoo.api.source import Opened
     from zoo.core.model import LatentVariableModel
-    from zoo.data.examples import Examples
-    from zoo.storage.checkpoint import CheckpointMetadata
+    from zoo.data import Dataset, Examples
 
 # torch and all that needs it are imported where they are used: `zoo list` does without.
 
@@ -22,23 +21,14 @@ BATCH = 500
 """Examples that are encoded, decoded or drawn at a time, at most."""
 
 
-class OpenedFile(NamedTuple):
-    """A model on the CPU, the file it came from, and what that says of it."""
-
-    model: LatentVariableModel
-    path: Path
-    metadata: CheckpointMetadata
-
-
-def open_source(source: str) -> OpenedFile:
-    """The model that ``source`` means."""
+def open_source(source: str) -> Opened:
+    """What ``source`` means, its model on the CPU."""
     from zoo.storage.hub import locate
 
     path = locate(source)  # before torch is imported: a wrong name is answered at once
-    from zoo.api.load import load_with_metadata
+    from zoo.api.source import opened
 
-    model, metadata = load_with_metadata(path)
-    return OpenedFile(model, path, metadata)
+    return opened(path)
 
 
 def batch_size(model: LatentVariableModel) -> int:
@@ -46,29 +36,8 @@ def batch_size(model: LatentVariableModel) -> int:
     return min(BATCH, model.decode_batch)
 
 
-def examples_for(
-    source: OpenedFile,
-    dataset: str | None,
-    split: SplitName,
-    seed: int,
-    data_root: str | None,
-    image_channels: int | None,
-) -> Examples:
-    """The examples a model is shown: its dataset's unless told, as it reads them."""
-    from zoo.data import load_for_model
-
-    model, path, metadata = source
-    trained_on = metadata.data if dataset is None else None
-    dataset = dataset or metadata.dataset
-    if dataset is None:
-        raise ConfigError(f"{path} does not say what it was trained on; give a --dataset")
-    data = load_for_model(
-        model.config,
-        dataset,
-        root=data_root,
-        image_channels=image_channels,
-        trained_on=trained_on,
-    )
+def examples_for(data: Dataset, model: LatentVariableModel, split: str, seed: int) -> Examples:
+    """Those of a split, as the model reads them."""
     examples: Examples = getattr(data, split)
     return examples.fixed(model.input_kind, seed)
 
