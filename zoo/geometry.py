@@ -54,7 +54,7 @@ def geodesic_path(start: Tensor, end: Tensor, steps: int) -> Tensor:
     start, end = _broadcast(start, end)
     _check_unit(start, "start")
     _check_unit(end, "end")
-    inner = _on_new_axis(2 * _fractions(steps, start)[1:-1] - 1, start)
+    inner = _on_new_axis(2 * _fractions(steps, start)[1:-1] - 1, start)  # (steps - 2, 1, ..., 1)
     return torch.cat([start.unsqueeze(0), _around_middle(start, end, inner), end.unsqueeze(0)])
 
 
@@ -69,7 +69,7 @@ def straight_line(code: Tensor, direction: Tensor, distances: Tensor) -> Tensor:
     """
     code, direction = _broadcast(code, direction)
     _check_amounts(distances)
-    length = torch.linalg.vector_norm(direction, dim=-1, keepdim=True)
+    length = torch.linalg.vector_norm(direction, dim=-1, keepdim=True)  # (..., 1)
     if bool((length == 0).any()):
         raise UnsupportedError("a direction is zero, so that it points nowhere")
     line: Tensor = code + _on_new_axis(distances.to(code.dtype), code) * (direction / length)
@@ -95,14 +95,14 @@ def great_circle(code: Tensor, direction: Tensor, angles: Tensor) -> Tensor:
     _check_unit(code, "code")
     _check_amounts(angles)
     tangent = _orthogonal(_orthogonal(direction, code), code)  # the second removes rounding
-    length: Tensor = torch.linalg.vector_norm(tangent, dim=-1, keepdim=True)
+    length: Tensor = torch.linalg.vector_norm(tangent, dim=-1, keepdim=True)  # (..., 1)
     whole = torch.linalg.vector_norm(direction, dim=-1, keepdim=True)
     if bool((length <= _tolerance(code) * whole).any()):
         raise UnsupportedError(
             "a direction is zero or parallel to its code, so that it points nowhere on the "
             "sphere; choose one with a part orthogonal to the code"
         )
-    angle = _on_new_axis(angles.to(code.dtype), code)
+    angle = _on_new_axis(angles.to(code.dtype), code)  # (A, 1, ..., 1)
     return angle.cos() * code + angle.sin() * (tangent / length)
 
 
@@ -113,21 +113,21 @@ def _around_middle(start: Tensor, end: Tensor, position: Tensor) -> Tensor:
     vectors ``across`` does not exist, but sin(p w/2) / |end - start| tends to p/2.
     """
     total, difference = start + end, end - start
-    width: Tensor = torch.linalg.vector_norm(total, dim=-1, keepdim=True)
+    width: Tensor = torch.linalg.vector_norm(total, dim=-1, keepdim=True)  # (..., 1)
     if bool((width <= _tolerance(start)).any()):
         raise UnsupportedError(
             "start and end are opposite, so that no shortest path is unique; go by way of a third "
             "code, or choose the plane with great_circle"
         )
-    square = difference.square().sum(-1, keepdim=True)
+    square = difference.square().sum(-1, keepdim=True)  # (..., 1)
     # At least rounding: a square root has no derivative at 0.
     gap = square.clamp_min(torch.finfo(start.dtype).eps ** 2).sqrt()
-    angle = position * torch.atan2(gap, width)
+    angle = position * torch.atan2(gap, width)  # (steps - 2, ..., 1)
     return angle.cos() * (total / width) + (angle.sin() / gap) * difference
 
 
 def _orthogonal(vector: Tensor, code: Tensor) -> Tensor:
-    along = (vector * code).sum(-1, keepdim=True) / code.square().sum(-1, keepdim=True)
+    along = (vector * code).sum(-1, keepdim=True) / code.square().sum(-1, keepdim=True)  # (..., 1)
     return vector - along * code
 
 

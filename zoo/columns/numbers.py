@@ -55,7 +55,7 @@ class NumberColumns(ColumnKind):
 
     def located(self, numbers: Tensor) -> tuple[Tensor, Tensor]:
         """Where values are on that scale, (..., d), and the decoder's other numbers as they are."""
-        place, others = full_precision(numbers).chunk(2, dim=-1)
+        place, others = full_precision(numbers).chunk(2, dim=-1)  # (..., d) each
         place = FARTHEST * (place / FARTHEST).tanh()
         return self.constants("mean", place) + self.constants("std", place) * place, others
 

@@ -60,8 +60,8 @@ class Ordinal(ValueColumns):
     def likelihood(self, numbers: Tensor) -> Distribution:
         raw = padded(full_precision(numbers), self.steps)  # (..., d, most steps)
         raw = raw + constant([_start(size, raw.shape[-1]) for size in self.sizes], raw)
-        steps = LEAST_STEP + softplus(raw[..., 1:])
-        thresholds = torch.cat([raw[..., :1], steps], dim=-1).cumsum(-1)
+        steps = LEAST_STEP + softplus(raw[..., 1:])  # (..., d, most steps - 1)
+        thresholds = torch.cat([raw[..., :1], steps], dim=-1).cumsum(-1)  # (..., d, most steps)
         logits = _log_masses(thresholds, steps, self.sizes)  # (..., d, most values)
         return Categorical(logits=logits, validate_args=False)
 
@@ -84,10 +84,10 @@ def _log_masses(thresholds: Tensor, steps: Tensor, sizes: Sequence[int]) -> Tens
     With a = c_(k-1) and b = c_k, sigmoid(b) - sigmoid(a) is sigmoid(b) sigmoid(-a) (1 - exp(a-b)),
     in which nothing cancels.
     """
-    none = torch.zeros_like(thresholds[..., :1])
-    below = torch.cat([logsigmoid(thresholds), none], dim=-1)
+    none = torch.zeros_like(thresholds[..., :1])  # (..., d, 1)
+    below = torch.cat([logsigmoid(thresholds), none], dim=-1)  # (..., d, most + 1)
     above = torch.cat([none, logsigmoid(-thresholds)], dim=-1)
-    between = torch.cat([none, (-torch.expm1(-steps)).log(), none], dim=-1)
+    between = torch.cat([none, (-torch.expm1(-steps)).log(), none], dim=-1)  # (..., d, most + 1)
     highest = beyond([size - 1 for size in sizes], below, below.shape[-1])
     masses = above + torch.where(highest, 0, below + between)
     return masses.masked_fill(beyond(sizes, masses, masses.shape[-1]), -torch.inf)

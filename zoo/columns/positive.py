@@ -78,13 +78,13 @@ class Positive(NumberColumns):
     def features(self, x: Tensor) -> Tensor:
         """Numbers of unit scale, 0 for a 0; and of columns that have such, whether x is one."""
         zeros = (x[..., self.with_zeros] == 0).to(x.dtype)
-        return torch.cat([super().features(x), zeros], dim=-1)
+        return torch.cat([super().features(x), zeros], dim=-1)  # (..., F)
 
     def likelihood(self, numbers: Tensor) -> Distribution:
         sizes = [2 * len(self.columns), len(self.with_zeros)]
         of_normal, logits = torch.split(numbers, sizes, dim=-1)
         loc, scale = self.location_and_scale(of_normal)
-        never = torch.full_like(loc[..., :1], NEVER)
+        never = torch.full_like(loc[..., :1], NEVER)  # (..., 1)
         ranks = {place: rank for rank, place in enumerate(self.with_zeros)}
         places = [ranks.get(place, -1) for place in range(len(self.columns))]  # -1: never
         return LogNormalOrZero(loc, scale, torch.cat([logits.to(loc), never], dim=-1)[..., places])
@@ -99,7 +99,7 @@ class Positive(NumberColumns):
         It is best in squares, as of other numbers; of all draws one far up would be most of it.
         """
         most = self.constants("mean", draws) + TAIL * self.constants("std", draws)
-        return draws.clamp(max=most.exp()).mean(0)
+        return draws.clamp(max=most.exp()).mean(0)  # (..., d)
 
     def possible(self, x: Tensor) -> Tensor:
         zeros = constant([float(column.zeros) for column in self.columns], x) > 0

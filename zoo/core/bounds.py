@@ -50,7 +50,7 @@ def log_evidence(
     sums, squares = [], []
     for part in _chunks(samples, at_once):
         log_weights = model.infer(batch, part).log_weights  # (part, B)
-        sums.append(log_weights.logsumexp(0))
+        sums.append(log_weights.logsumexp(0))  # (B,)
         squares.append((2 * log_weights).logsumexp(0))
     total, of_squares = (torch.stack(parts).logsumexp(0) for parts in (sums, squares))  # (B,)
     relative = (of_squares - 2 * total).exp() - 1 / samples
@@ -69,7 +69,7 @@ def log_posteriors(model: LatentVariableModel, batch: Batch) -> Tensor:
     codes = model.infer(batch).z.squeeze(0)  # (B, D)
     count = len(codes)
     parts = [
-        model.infer(batch, given=part[:, None].expand(-1, count, -1)).log_q.sum(-1)
+        model.infer(batch, given=part[:, None].expand(-1, count, -1)).log_q.sum(-1)  # (part, B)
         for part in torch.split(codes, max(1, model.decode_batch // max(1, count)))
     ]
     return torch.cat(parts)  # (B, B)

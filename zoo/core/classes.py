@@ -35,7 +35,7 @@ class ClassDraws(Draws):
         self.each, self.log_class, self.log_prior = each, log_q, log_p
         y = OneHot(log_q).sample((each.z.shape[0] // log_p.shape[0],))  # (S, B, K)
         self.drawn = y.argmax(-1)  # (S, B)
-        z = torch.cat([y, self._chosen(each.z)], dim=-1)
+        z = torch.cat([y, self._chosen(each.z)], dim=-1)  # (S, B, K + d)
         latents = [class_latent(y, log_q, log_p), _OfClass(each.latents[0], self)]
         super().__init__(latents, lambda: each.likelihood, each.batch, code, z)
 
@@ -58,7 +58,7 @@ class ClassDraws(Draws):
     @lazy
     def bounds(self) -> Tensor:
         """L(x, y) of every class, (B, K)."""
-        kl = self.each.latents[0].kl_by_draw
+        kl = self.each.latents[0].kl_by_draw  # (S K, B)
         found = self._by_class(self.each.log_likelihood - kl).mean(0)  # (K, B)
         return found.T + self.log_prior
 
@@ -78,7 +78,7 @@ class ClassDraws(Draws):
     def _chosen(self, values: Tensor) -> Tensor:
         """Of values (S K, B, ...) those of the drawn class, (S, B, ...)."""
         index = self.drawn.unsqueeze(1)  # (S, 1, B)
-        index = index.view(*index.shape, *(1 for _ in values.shape[2:]))
+        index = index.view(*index.shape, *(1 for _ in values.shape[2:]))  # (S, 1, B, 1, ...)
         return self._by_class(values).take_along_dim(index, 1).squeeze(1)
 
 

@@ -107,7 +107,7 @@ class ConditionConfig(Settings):
                 f"expected a condition of {self.wanted}, got {condition!r:.100}"
             ) from error
         if told.ndim == (0 if self.classes else 1):
-            told = told.expand(n, *told.shape)
+            told = told.expand(n, *told.shape)  # (n,) or (n, C)
         self.numeric(told, told)
         if len(told) != n:
             raise DataError(f"{n} draws need {n} conditions or one for all, got {len(told)}")

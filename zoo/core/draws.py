@@ -61,7 +61,7 @@ class LatentDraw:
     @lazy
     def kl(self) -> Tensor:
         """KL(q(z|x) || p(z)), (B,): in closed form, or the mean of log q - log p over the draws."""
-        exact = self._exact_kl
+        exact = self._exact_kl  # (B, ...) or (S B, ...), or None
         if exact is None:
             return -self.log_weight.mean(0)
         if exact.shape[0] == self.shape[1]:  # one posterior for all draws of an example

@@ -195,7 +195,7 @@ class Product(LatentSpace):
         return torch.cat([part.in_floats(each, dtype) for part, each in pairs], dim=-1)
 
     def _apart(self, codes: Tensor) -> Sequence[Tensor]:
-        return torch.split(codes, [part.dim for part in self.parts], dim=-1)
+        return torch.split(codes, [part.dim for part in self.parts], dim=-1)  # (..., d_i) each
 
 
 class Spheres(Product):
@@ -279,5 +279,5 @@ def _part_of_line(space: LatentSpace, code: Tensor, direction: Tensor, amounts: 
     still = (direction == 0).all(-1, keepdim=True)  # (..., 1)
     # Any direction will do where none is followed: the axis that the code has least of.
     least = torch.zeros_like(code).scatter_(-1, code.abs().argmin(-1, keepdim=True), 1.0)
-    moved = space.traverse(code, torch.where(still, least, direction), amounts)
+    moved = space.traverse(code, torch.where(still, least, direction), amounts)  # (A, ..., D)
     return torch.where(still, code, moved)

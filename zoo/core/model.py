@@ -223,7 +223,7 @@ class LatentVariableModel(Quantiles, Component, nn.Module, ABC):
         """What :meth:`resample_groups` does, for groups that the prior draws independently."""
         drawn = self.draw_codes(len(codes), 1.0, generator, condition)
         kept, new = (torch.split(each, list(self.group_widths), dim=-1) for each in (codes, drawn))
-        parts = [new[g] if g in groups else kept[g] for g in range(len(kept))]
+        parts = [new[g] if g in groups else kept[g] for g in range(len(kept))]  # (B, D_g) each
         return torch.cat(parts, dim=-1)
 
     @torch.no_grad()

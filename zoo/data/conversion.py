@@ -141,7 +141,7 @@ def converted(split: Examples, conversion: Conversion) -> Examples:
             f"the size that is read, {rows.shape[2]}x{rows.shape[3]}"
         )
     if observed.shape[1] > rows.shape[1]:  # a mixed pixel needs all its colours
-        observed = observed.all(1, keepdim=True)
+        observed = observed.all(1, keepdim=True)  # (N, 1, H, W)
     seen = observed.expand_as(rows).contiguous()
     return replace(split, rows=rows * seen, observed=seen)  # what is missing is 0, also in a mix
 
@@ -173,7 +173,7 @@ def _luma(images: Tensor) -> Tensor:
 
 def _mixed(images: Tensor, weights: Sequence[float]) -> Tensor:
     red, green, blue = (w * images[:, c : c + 1] for c, w in enumerate(weights))
-    return red + green + blue
+    return red + green + blue  # (N, 1, H, W)
 
 
 def resize_and_crop(images: Tensor, height: int, width: int) -> Tensor:
@@ -204,7 +204,7 @@ def _scaled(images: Tensor, size: tuple[int, int]) -> Tensor:
     # Of uint8 with three channels torch 2.13 cannot make single pixels: there each is an image.
     planes = images.flatten(0, 1).unsqueeze(1) if size == (1, 1) else images
     scaled = interpolate(planes, size=size, mode="bilinear", antialias=True)
-    return scaled.view(*images.shape[:2], *size)
+    return scaled.view(*images.shape[:2], *size)  # (N, C, *size)
 
 
 def refuse_other_images(wanted: tuple[int, ...], given: tuple[int, ...], name: str) -> None:

@@ -18,7 +18,7 @@ def load_digits(spec: DatasetSpec, root: Path | None) -> Splits:
     from sklearn import datasets  # a slow import, and only this set needs it
 
     digits = datasets.load_digits()
-    levels = torch.from_numpy(digits.images).to(torch.int32).unsqueeze(1)
+    levels = torch.from_numpy(digits.images).to(torch.int32).unsqueeze(1)  # (N, 1, 8, 8)
     images = ((levels * 255 + 8) // 16).to(torch.uint8)
     every = Split(images, torch.from_numpy(digits.target).to(torch.int64))
     rest, test = hold_out(every, TEST_EXAMPLES)

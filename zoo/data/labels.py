@@ -62,7 +62,7 @@ def balanced_draw(labels: Tensor, count: int, generator: torch.Generator) -> Ten
     Raises DataError for a class with too few examples.
     """
     values, classes, sizes = torch.unique(labels, return_inverse=True, return_counts=True)
-    quota = torch.full_like(sizes, count // len(sizes))
+    quota = torch.full_like(sizes, count // len(sizes))  # (K,)
     quota[torch.randperm(len(sizes), generator=generator)[: count % len(sizes)]] += 1
     missing = (quota > sizes).nonzero().flatten()
     if len(missing):
@@ -72,6 +72,6 @@ def balanced_draw(labels: Tensor, count: int, generator: torch.Generator) -> Ten
             f"{count} labels needs {quota[first]} of it; ask for fewer labels"
         )
     shuffled = torch.randperm(len(labels), generator=generator)
-    by_class = shuffled[classes[shuffled].argsort(stable=True)]
-    rank = torch.arange(len(labels)) - (sizes.cumsum(0) - sizes).repeat_interleave(sizes)
+    by_class = shuffled[classes[shuffled].argsort(stable=True)]  # (N,)
+    rank = torch.arange(len(labels)) - (sizes.cumsum(0) - sizes).repeat_interleave(sizes)  # (N,)
     return by_class[rank < quota.repeat_interleave(sizes)]

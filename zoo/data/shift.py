@@ -54,7 +54,7 @@ def _turned(images: Tensor, degrees: float) -> Tensor:
         return images
     height, width = images.shape[2:]
     cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
-    way = torch.tensor([[cos, -sin * height / width, 0], [sin * width / height, cos, 0]])
+    way = torch.tensor([[cos, -sin * height / width, 0], [sin * width / height, cos, 0]])  # (2, 3)
     # where each pixel is read, in coordinates from -1 to 1
     grid = affine_grid(way[None].to(images), [1, *images.shape[1:]], align_corners=False)
     parts = [images[start : start + AT_ONCE] for start in range(0, len(images), AT_ONCE)]

@@ -87,7 +87,7 @@ def render(factors: Tensor) -> Tensor:
     sprites, number = _sprites(), factors[:, 0]
     for column, name in enumerate(("scale", "orientation"), 1):
         number = number * FACTORS[name] + factors[:, column]
-    corner = factors[:, 4] * SIDE + factors[:, 3]
+    corner = factors[:, 4] * SIDE + factors[:, 3]  # (N,)
     rows = torch.arange(PATCH, device="cpu")
     patch = (rows[:, None] * SIDE + rows).flatten()  # (P^2,), where its pixels lie in an image
     images = torch.zeros(len(factors), SIDE * SIDE, dtype=torch.uint8, device="cpu")
@@ -110,7 +110,7 @@ def _sprites() -> Tensor:
     ellipse = u.square() + 4 * v.square() <= 1
     u, v = HEART * u, HEART * v
     heart = (u.square() + v.square() - 1).pow(3) <= u.square() * v.pow(3)
-    every = torch.stack([square, ellipse, heart]).to(torch.uint8).mul_(LEVELS)
+    every = torch.stack([square, ellipse, heart]).to(torch.uint8).mul_(LEVELS)  # (3, 6, 40, P, P)
     return every.view(-1, PATCH * PATCH)
 
 

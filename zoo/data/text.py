@@ -113,8 +113,8 @@ class TextSplit(Examples):
         batches = torch.cat([pool[lengths[pool].argsort(stable=True)] for pool in pools])
         shuffled = batches.view(-1, batch_size)[
             torch.randperm(whole // batch_size, generator=generator, device=generator.device)
-        ]
-        return torch.cat([shuffled.flatten(), order[whole:]])
+        ]  # (batches, batch_size)
+        return torch.cat([shuffled.flatten(), order[whole:]])  # (N,)
 
     def digest(self) -> str:
         """SHA-256 of the tokens: how far they are padded does not count."""

@@ -204,7 +204,7 @@ def _idx_half(*paths: Path) -> Split:
             f"{paths[0]} holds {len(images):,} images but {paths[1]} {len(labels):,} labels; "
             "delete both and get them anew"
         )
-    return Split(images.unsqueeze(1), labels.to(torch.int64))
+    return Split(images.unsqueeze(1), labels.to(torch.int64))  # (N, 1, H, W), (N,)
 
 
 def _split(images: Any, labels: Any) -> Split:

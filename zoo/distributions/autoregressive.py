@@ -51,13 +51,13 @@ class Autoregressive(Distribution):
         event = value.shape[-len(self.event_shape) :]
         given = value.shape[: -len(event)]
         batch = torch.broadcast_shapes(self.batch_shape, given)  # type: ignore[no-untyped-call]
-        z = self.z.expand(batch + self.z.shape[-2:])
+        z = self.z.expand(batch + self.z.shape[-2:])  # (*batch, G, d)
         if len(batch) > len(given) and given == batch[1:]:
             # The same examples for every draw, which the lower layers then read once.
             x = value.reshape(-1, *event)  # (B, *event)
             z = z.reshape(z.shape[0], -1, *z.shape[-2:])  # (S, B, G, d)
             return self.model.log_likelihood(x, z).view(batch)
-        x = value.expand(batch + event).reshape(-1, *event)
+        x = value.expand(batch + event).reshape(-1, *event)  # (N, *event)
         return self.model.log_likelihood(x, z.reshape(1, -1, *z.shape[-2:])).view(batch)
 
     @property
@@ -69,7 +69,7 @@ class Autoregressive(Distribution):
     def clamped(self, value: Tensor, observed: Tensor, draws: int) -> tuple[Tensor, Tensor]:
         """See :class:`zoo.distributions.observed.Clampable`; of batch shape (R,)."""
         z, x, seen = (_repeated(each, 1 + draws) for each in (self.z, value, observed))
-        forced = seen.clone()
+        forced = seen.clone()  # ((1 + draws) R, *event)
         forced[: len(value)] = True
         found, weights = self.model.draw_clamped(z, x, seen, forced)
         return torch.unflatten(found, 0, (1 + draws, -1)), weights.view(1 + draws, -1)
@@ -86,8 +86,8 @@ class Autoregressive(Distribution):
     def sample(self, sample_shape: Any = ()) -> Tensor:
         """Drawn token by token."""
         shape = torch.Size(sample_shape) + self.batch_shape
-        z = self.z.expand(shape + self.z.shape[-2:]).reshape(-1, *self.z.shape[-2:])
-        return self.model.draw(z).view(shape + self.event_shape)
+        z = self.z.expand(shape + self.z.shape[-2:]).reshape(-1, *self.z.shape[-2:])  # (N, G, d)
+        return self.model.draw(z).view(shape + self.event_shape)  # (*shape, *event)
 
 
 def _repeated(x: Tensor, count: int) -> Tensor:

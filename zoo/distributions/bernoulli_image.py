@@ -59,7 +59,7 @@ class BernoulliImage(Distribution):
             losses = binary_cross_entropy_with_logits(logits, x, reduction="none")
             return -losses.sum(-1)
         with torch.autocast(logits.device.type, enabled=False):  # it would round the dot product
-            log_prob: Tensor = torch.linalg.vecdot(x, logits) - softplus(logits).sum(-1)
+            log_prob: Tensor = torch.linalg.vecdot(x, logits) - softplus(logits).sum(-1)  # (...)
         return log_prob
 
     def log_prob_observed(self, value: Tensor, observed: Tensor) -> Tensor:
@@ -75,7 +75,7 @@ class BernoulliImage(Distribution):
         """All pixels at once: see :class:`zoo.distributions.in_steps.InSteps`."""
         logits = self.logits.double()
         masses = torch.stack([torch.sigmoid(-logits), torch.sigmoid(logits)], dim=-1)
-        yield Step(masses, (..., *EVENT_DIMS * (slice(None),)))
+        yield Step(masses, (..., *EVENT_DIMS * (slice(None),)))  # masses (..., C, H, W, 2)
 
     def entropy(self) -> Tensor:
         """Summed over pixels: shape (...)."""

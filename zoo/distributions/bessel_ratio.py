@@ -171,7 +171,7 @@ def _cosines(x: Tensor, r: Tensor, orders: Tensor) -> Tensor:
 
 def _sum(coefficients: Tensor, cosines: Tensor) -> Tensor:
     """The Chebyshev series."""
-    return (cosines * coefficients).sum(-1)
+    return (cosines * coefficients).sum(-1)  # (...)
 
 
 @constant_in_graphs
@@ -203,10 +203,10 @@ def _solve(m: int) -> tuple[Array, Array, Array]:
     if m < 2:
         raise ValueError(f"a sphere needs an ambient dimension of at least 2, got {m}")
     c = 0.5 * (m - 1)
-    q, derivative = _collocation(DEGREE)
+    q, derivative = _collocation(DEGREE)  # (n,), (n, n), n = DEGREE + 1
     a = 1 / (1 + 2 * c * (1 + q) ** 2)  # right at q = 0, and at q = 1 up to 1 / m
     for _ in range(20):
-        residual, jacobian = _riccati(a, q, derivative, c)
+        residual, jacobian = _riccati(a, q, derivative, c)  # (n,), (n, n)
         step = np.linalg.solve(jacobian, residual)
         a = a - step
         if np.abs(step).max() < 1e-15:
@@ -233,10 +233,10 @@ def _collocation(degree: int) -> tuple[Array, Array]:
     """Chebyshev points on [0, 1], from 1 down to 0, and the matrix that differentiates there."""
     j = np.arange(degree + 1)
     weight = np.where(j % 2, -1.0, 1.0) * np.where((j == 0) | (j == degree), 2.0, 1.0)
-    total, difference = j[:, None] + j[None, :], j[None, :] - j[:, None]
+    total, difference = j[:, None] + j[None, :], j[None, :] - j[:, None]  # (n, n), n = degree + 1
     half = 0.5 * np.pi / degree
     gap = np.sin(half * total) * np.sin(half * difference)  # q_i - q_j without cancellation
-    matrix = np.outer(weight, 1 / weight) / (gap + np.eye(degree + 1))
+    matrix = np.outer(weight, 1 / weight) / (gap + np.eye(degree + 1))  # (n, n)
     return 0.5 * (1 + np.cos(2 * half * j)), matrix - np.diag(matrix.sum(1))
 
 

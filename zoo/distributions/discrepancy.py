@@ -20,8 +20,8 @@ def inverse_multiquadrics(a: Tensor, b: Tensor) -> Tensor:
 
     Two draws of unit variance are on average 2 D apart, squared.
     """
-    ratio = torch.cdist(a, b).square() / (2 * a.shape[-1])
-    return torch.stack([s / (s + ratio) for s in SCALES]).sum(0)
+    ratio = torch.cdist(a, b).square() / (2 * a.shape[-1])  # (A, B)
+    return torch.stack([s / (s + ratio) for s in SCALES]).sum(0)  # (A, B)
 
 
 def cubic(a: Tensor, b: Tensor) -> Tensor:
@@ -30,7 +30,7 @@ def cubic(a: Tensor, b: Tensor) -> Tensor:
     >>> cubic(torch.ones(1, 4), torch.ones(1, 4))
     tensor([[8.]])
     """
-    return (a @ b.T / a.shape[-1] + 1) ** 3
+    return (a @ b.T / a.shape[-1] + 1) ** 3  # (A, B)
 
 
 def squared_mmd(a: Tensor, b: Tensor, kernel: Kernel = inverse_multiquadrics) -> Tensor:
@@ -43,6 +43,6 @@ def squared_mmd(a: Tensor, b: Tensor, kernel: Kernel = inverse_multiquadrics) ->
     tensor(14.)
     """
     count = len(a)
-    within = kernel(a, a) + kernel(b, b)
-    apart = within.sum() - within.diagonal().sum()
+    within = kernel(a, a) + kernel(b, b)  # (B, B)
+    apart = within.sum() - within.diagonal().sum()  # ()
     return apart / max(count * (count - 1), 1) - 2 * kernel(a, b).mean()

@@ -31,6 +31,6 @@ class EqualMixture(MixtureSameFamily):
         components, size = self.component_distribution, len(self.event_shape)
         places = value.shape[: value.ndim - size]
         batch = torch.broadcast_shapes((*places, 1), components.batch_shape)  # type: ignore[no-untyped-call]  # (..., K)
-        each = value.unsqueeze(-1 - size).expand(*batch, *self.event_shape)
+        each = value.unsqueeze(-1 - size).expand(*batch, *self.event_shape)  # (..., K, d)
         found: Tensor = components.log_prob(each).logsumexp(-1) - math.log(batch[-1])
         return found

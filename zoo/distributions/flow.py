@@ -15,7 +15,7 @@ Map: TypeAlias = Callable[[Tensor], tuple[Tensor, Tensor]]
 
 def composed(maps: Sequence[Map], points: Tensor) -> tuple[Tensor, Tensor]:
     """The image under several maps, the first first, and the sum of their log-determinants."""
-    total = points.new_zeros(points.shape[:-1])
+    total = points.new_zeros(points.shape[:-1])  # (...)
     for each in maps if points.numel() else ():  # torch cannot sum over the dimensions of no point
         points, log_det = each(points)
         total = total + log_det

@@ -18,12 +18,12 @@ def frechet_distance(a: Tensor, b: Tensor) -> Tensor:
     >>> frechet_distance(line, 3 * line + 5).item()  # 5^2 + (3 - 1)^2
     29.0
     """
-    apart = (a.mean(0) - b.mean(0)).square().sum()
+    apart = (a.mean(0) - b.mean(0)).square().sum()  # ()
     first, second = _covariance(a), _covariance(b)
     values, vectors = eigh(first)
-    root = vectors * values.clamp(min=0).sqrt() @ vectors.T
+    root = vectors * values.clamp(min=0).sqrt() @ vectors.T  # (D, D)
     # S_a S_b and the symmetric S_a^(1/2) S_b S_a^(1/2) have the same eigenvalues.
-    shared = eigvalsh(root @ second @ root).clamp(min=0).sqrt().sum()
+    shared = eigvalsh(root @ second @ root).clamp(min=0).sqrt().sum()  # ()
     distance: Tensor = apart + first.trace() + second.trace() - 2 * shared
     return distance
 

@@ -83,4 +83,4 @@ def following(steps: Steps, symbols: Tensor) -> Step | None:
 def _at_once(elements: Distribution, highest: int) -> Steps:
     values = torch.arange(highest + 1) / highest
     each = elements.log_prob(values.view(-1, *(1 for _ in elements.batch_shape)))  # (K, ...)
-    yield Step(each.exp().movedim(0, -1), (...,))
+    yield Step(each.exp().movedim(0, -1), (...,))  # masses (..., K)

@@ -67,7 +67,7 @@ def log_mean(k: Tensor, m: int) -> Tensor:
         mean = mean + b / (2 * order) * (near ** (-2 * order) - far ** (-2 * order))
     if n == 0:
         return mean
-    base = k.unsqueeze(-1) + (c + torch.arange(n, dtype=k.dtype, device=k.device))
+    base = k.unsqueeze(-1) + (c + torch.arange(n, dtype=k.dtype, device=k.device))  # (..., n)
     return mean + (c / base / (base + c)).sum(-1)
 
 
@@ -129,7 +129,7 @@ def _log_variance(k: Tensor, m: int) -> Tensor:
         variance = variance + b * (near**power - far**power)
     if n == 0:
         return variance
-    base = k.unsqueeze(-1) + (c + torch.arange(n, dtype=k.dtype, device=k.device))
+    base = k.unsqueeze(-1) + (c + torch.arange(n, dtype=k.dtype, device=k.device))  # (..., n)
     return variance + (c / base / (base + c) * (1 / base + 1 / (base + c))).sum(-1)
 
 

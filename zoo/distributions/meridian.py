@@ -49,7 +49,7 @@ def _by_fit(gap: Tensor, sine: Tensor, point: Point, m: int) -> Tensor:
     coefficients, scale, two, shift, rows, columns = fitted(m, gap.dtype, gap.device)
     by_gap = _chebyshev(torch.addcmul(shift, gap.sqrt().sqrt_(), scale), rows)  # (..., rows)
     by_x = _chebyshev(torch.addcmul(shift, x, two), columns)  # (..., columns)
-    factor: Tensor = _exact_product(by_gap, coefficients).mul_(by_x).sum(-1)
+    factor: Tensor = _exact_product(by_gap, coefficients).mul_(by_x).sum(-1)  # (...)
     # Its bounds where it is fitted; a draw from outside, 1 in 10^7, must not make a large gradient.
     return factor.clamp(0.4, 3.0).mul_(sine).div_(h)
 
@@ -90,18 +90,18 @@ def _fit(m: int) -> tuple[Array, Array]:
     """
     rows, columns = (14, 11) if m < 16 else (12, 9) if m < 32 else (8, 7)
     nodes = 0.5 + 0.5 * np.cos(np.pi * (np.arange(32) + 0.5) / 32)
-    angle = np.stack([angle_at(_NORMAL, (m - 1) * x / (1 - x * x), m) for x in nodes])
+    angle = np.stack([angle_at(_NORMAL, (m - 1) * x / (1 - x * x), m) for x in nodes])  # (32, 61)
     x = np.broadcast_to(nodes[:, None], angle.shape)
     gap, sine = 2 * np.sin(0.5 * angle) ** 2, np.sin(angle)
     k = (m - 1) * x / (1 - x * x)
     tensors = [torch.from_numpy(np.ascontiguousarray(each)) for each in (gap, sine, k)]
     rate = _by_quadrature(tensors[0], tensors[1], tensors[2], m).numpy()
-    target = (2 * np.hypot(k, 0.5 * (m - 1)) * rate / sine).ravel()
+    target = (2 * np.hypot(k, 0.5 * (m - 1)) * rate / sine).ravel()  # (N,), N = 32 * 61
     root = np.sqrt(np.sqrt(gap.ravel()))
     reach = float(root.max())
-    by_gap = np.polynomial.chebyshev.chebvander(2 * root / reach - 1, rows - 1)
-    by_x = np.polynomial.chebyshev.chebvander(2 * x.ravel() - 1, columns - 1)
-    basis = (by_gap[:, :, None] * by_x[:, None, :]).reshape(len(target), -1)
+    by_gap = np.polynomial.chebyshev.chebvander(2 * root / reach - 1, rows - 1)  # (N, rows)
+    by_x = np.polynomial.chebyshev.chebvander(2 * x.ravel() - 1, columns - 1)  # (N, columns)
+    basis = (by_gap[:, :, None] * by_x[:, None, :]).reshape(len(target), -1)  # (N, rows columns)
     solution = np.linalg.lstsq(basis / target[:, None], np.ones(len(target)), rcond=1e-13)[0]
     return solution.reshape(rows, columns), np.asarray(2 / reach)
 
@@ -135,7 +135,7 @@ def _by_quadrature(gap: Tensor, sine: Tensor, k: Tensor, m: int) -> Tensor:
     half = (torch.where(inner, -0.5, 0.5) * length).unsqueeze(-1) * position  # (..., nodes)
     excess, sine, cosine, cotangent, k = (
         each.unsqueeze(-1) for each in (excess, sine, cosine, cotangent, k)
-    )
+    )  # (..., 1) each
     # With t = theta + 2 half, cos t and log sin t less their values at theta: nothing cancels.
     sine_half = half.sin()
     square = sine_half.square()
@@ -144,7 +144,7 @@ def _by_quadrature(gap: Tensor, sine: Tensor, k: Tensor, m: int) -> Tensor:
     growth = (2 * cotangent * product).sub_(square, alpha=2).clamp(min=-1 + 1e-7).log1p_()
     log_density = growth.mul_(m - 2).addcmul(k, change)
     density = log_density.clamp(min=-60).exp_()  # subnormal numbers would be very slow
-    integral = ((excess + change) * density * weight).sum(-1) * length
+    integral = ((excess + change) * density * weight).sum(-1) * length  # (...)
     return torch.where(inner, integral, -integral)
 
 

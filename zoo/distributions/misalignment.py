@@ -47,7 +47,7 @@ def misalignment(k: Tensor, sine: Tensor, cosine: Tensor, m: int) -> Tensor:
     """
     c = 0.5 * (m - 1)
     odds, weight = _nodes(k, c)  # (..., N)
-    k, sine, cosine = (each.unsqueeze(-1) for each in (k, sine, cosine))
+    k, sine, cosine = (each.unsqueeze(-1) for each in (k, sine, cosine))  # (..., 1) each
     ratio = torch.log1p(cosine * odds / (1 + sine * odds))  # log (1 + a) / (1 + g a)
     decay = torch.exp(-k * ratio - c * torch.log1p(odds))
     return -(weight * decay * torch.expm1(-k * torch.log1p(sine * odds))).sum(-1)
@@ -63,9 +63,9 @@ def _nodes(k: Tensor, c: float) -> tuple[Tensor, Tensor]:
     digits = 3 - math.log(torch.finfo(k.dtype).eps)
     left, right = math.log(digits), _log_expm1(digits / c)
     count = math.ceil((left + right + math.log(LARGEST + c)) / STEP)
-    rise = (k + c).log().neg().unsqueeze(-1)
+    rise = (k + c).log().neg().unsqueeze(-1)  # (..., 1)
     step = (left + right - rise) / count
-    u = step * torch.arange(count + 1, dtype=k.dtype, device=k.device) - left
+    u = step * torch.arange(count + 1, dtype=k.dtype, device=k.device) - left  # (..., N)
     steep = u.neg().exp()
     return (rise + u - steep).exp(), step * (1 + steep)
 

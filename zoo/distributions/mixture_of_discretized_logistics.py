@@ -97,8 +97,8 @@ class MixtureOfDiscretizedLogistics(Distribution):
         channels = self.loc.shape[-3]
         points = NODES if channels > 1 else 1
         nodes = _quasi_random(channels, points, self.loc.dtype, self.loc.device)  # (points, C)
-        mean = torch.zeros_like(self.loc)
-        for uniform in nodes[:, :, None, None]:
+        mean = torch.zeros_like(self.loc)  # (..., K, C, H, W)
+        for uniform in nodes[:, :, None, None]:  # (C, 1, 1) each
             x = torch.zeros_like(self.loc)
             for _ in range(channels - 1):  # each pass makes one more channel final
                 x = _conditional(x, *parameters).quantile(uniform)
@@ -116,7 +116,7 @@ class MixtureOfDiscretizedLogistics(Distribution):
         Raises UnsupportedError for a pixel of which some channels are missing: the later ones
         depend on the earlier.
         """
-        whole = observed.all(-3)
+        whole = observed.all(-3)  # (..., H, W)
         if observed.shape[-3] > 1 and bool((observed.any(-3) != whole).any()):
             raise UnsupportedError(
                 "a pixel's channels depend on each other in a mixture of discretized logistics: "
@@ -129,7 +129,7 @@ class MixtureOfDiscretizedLogistics(Distribution):
         """Of images (..., C, H, W): (..., H, W)."""
         if self._validate_args:
             self._validate_sample(value)
-        value = value.unsqueeze(-4)
+        value = value.unsqueeze(-4)  # (..., 1, C, H, W)
         channels = _conditional(value, self.loc, self.log_scale, self.coefficients).log_prob(value)
         return (self.logits.log_softmax(-3) + channels.sum(-3)).logsumexp(-3)
 
@@ -157,12 +157,12 @@ class MixtureOfDiscretizedLogistics(Distribution):
         parameters = [
             part.expand(sample_shape + part.shape).take_along_dim(index, -4)
             for part in (self.loc, self.log_scale, self.coefficients)
-        ]
+        ]  # (..., 1, C, H, W), C(C-1)/2 of coefficients
         uniform = torch.rand(parameters[0].shape, dtype=self.loc.dtype, device=self.loc.device)
         x = torch.zeros_like(uniform)
         for _ in range(self.loc.shape[-3]):  # each pass makes one more channel final
             x = nearest_level(_conditional(x, *parameters).quantile(uniform))
-        return x.squeeze(-4)
+        return x.squeeze(-4)  # (..., C, H, W)
 
 
 @constant_in_graphs
@@ -181,7 +181,7 @@ def _conditional(
     x: Tensor, loc: Tensor, log_scale: Tensor, coefficients: Tensor
 ) -> DiscretizedLogistic:
     """Every channel of every component, given the channels before it in images x."""
-    rows = coefficients.split_with_sizes(list(range(loc.shape[-3])), -3)
+    rows = coefficients.split_with_sizes(list(range(loc.shape[-3])), -3)  # (..., K, c, H, W) each
     shifts = [(row * (x[..., :c, :, :] - 0.5)).sum(-3) for c, row in enumerate(rows)]
     return DiscretizedLogistic(loc + torch.stack(shifts, -3), log_scale, validate_args=False)
 

@@ -103,7 +103,7 @@ def draw_given(distribution: Distribution, value: Tensor, observed: Tensor) -> T
 def selected(values: Tensor, log_weights: Tensor) -> Tensor:
     """Of values (S, R, ...) one for each of R, in proportion to its weight (S, R): (R, ...)."""
     index = log_weights.softmax(0).T.multinomial(1).T  # (1, R)
-    index = index.view(*index.shape, *(1 for _ in values.shape[2:]))
+    index = index.view(*index.shape, *(1 for _ in values.shape[2:]))  # (1, R, 1, ...)
     return values.take_along_dim(index, 0).squeeze(0)
 
 

@@ -65,4 +65,4 @@ def as_one_hot(classes: Tensor, count: int, dtype: torch.dtype = torch.float32) 
 @register_kl(OneHot, OneHot)  # type: ignore[no-untyped-call, untyped-decorator]
 def _kl(p: OneHot, q: OneHot) -> Tensor:
     weights = p.log_p.exp()
-    return (weights * (p.log_p - q.log_p)).where(weights > 0, 0).sum(-1)
+    return (weights * (p.log_p - q.log_p)).where(weights > 0, 0).sum(-1)  # (...)

@@ -36,14 +36,14 @@ class Planar:
         along = (w * u).sum(-1, keepdim=True)  # (..., 1)
         self.least = softplus(along + SHIFT).clamp(min=MIN_SLOPE)  # 1 + w . v, the slope at tanh 0
         self.product = self.least - 1
-        length = w.square().sum(-1, keepdim=True)
+        length = w.square().sum(-1, keepdim=True)  # (..., 1)
         tiny = torch.finfo(w.dtype).tiny
         self.v = u + (self.product - along) * w / (length + tiny)
         self.w, self.b = w, b
 
     def map(self, z: Tensor) -> tuple[Tensor, Tensor]:
         """Images (..., D) and the log-determinant (...)."""
-        bent = ((self.w * z).sum(-1, keepdim=True) + self.b).tanh()
+        bent = ((self.w * z).sum(-1, keepdim=True) + self.b).tanh()  # (..., 1)
         return z + self.v * bent, self._log_det(bent)
 
     def inverse(self, image: Tensor) -> tuple[Tensor, Tensor]:
@@ -52,7 +52,7 @@ class Planar:
         a = w . z is the root of the monotonic a + (w . v) tanh(a + b) = w . f(z): found by
         bisection without a graph, and then by a step of Newton's, which has the root's derivatives.
         """
-        target = (self.w * image).sum(-1, keepdim=True)
+        target = (self.w * image).sum(-1, keepdim=True)  # (..., 1)
         near = self._bisected(target.detach())
         bent = (near + self.b).tanh()
         root = near + (target - near - self.product * bent) / self._slope(bent).detach()
@@ -60,7 +60,7 @@ class Planar:
         return image - self.v * bent, -self._log_det(bent)
 
     def _log_det(self, bent: Tensor) -> Tensor:
-        return self._slope(bent).log().squeeze(-1)
+        return self._slope(bent).log().squeeze(-1)  # (...)
 
     def _slope(self, bent: Tensor) -> Tensor:
         """1 + (w . v) (1 - tanh^2), without a difference of nearly equal numbers."""

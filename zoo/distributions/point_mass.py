@@ -36,7 +36,7 @@ class PointMass(Distribution):
 
     def log_prob(self, value: Tensor) -> Tensor:
         """Of values (..., D) that broadcast: (...)."""
-        is_there = (value == self.value).all(-1)
+        is_there = (value == self.value).all(-1)  # (...)
         nothing = self.value.new_zeros(is_there.shape)
         return nothing.masked_fill(~is_there, -torch.inf)
 

@@ -39,7 +39,7 @@ def draw_polar(
     x, r, _ = point or locate(k, m)
     if k.ndim == 1 and x.shape == k.shape:
         return _draw_vector(x, r, m, generator)
-    x, r = (each.expand(k.shape).reshape(-1) for each in (x, r))
+    x, r = (each.expand(k.shape).reshape(-1) for each in (x, r))  # (B,) each
     return _draw_vector(x, r, m, generator).view(k.shape)
 
 
@@ -121,8 +121,8 @@ def _first_accepted(proposed: Tensor, rejected: Tensor) -> tuple[Tensor, Tensor]
     """Of the rows of (R, B) the first not rejected in each column, and whether there is none."""
     if len(proposed) == 1:
         return proposed[0], rejected[0]
-    pending, index = rejected.min(0)
-    return proposed.gather(0, index.unsqueeze(0)).squeeze(0), pending
+    pending, index = rejected.min(0)  # (B,) each
+    return proposed.gather(0, index.unsqueeze(0)).squeeze(0), pending  # (B,) each
 
 
 TABLE_RANGE = 8.0
@@ -158,11 +158,11 @@ def _angle_table(k: float, m: int) -> Array:
 
 def angle_at(normal: Array, k: float, m: int, points: int = 2**12) -> Array:
     """The angles whose probability is that of standard ``normal`` variates, for one k."""
-    angle = _support(k, m, points)
+    angle = _support(k, m, points)  # (points + 1,)
     middle = 0.5 * (angle[1:] + angle[:-1])
     logs = np.stack([_log_density(each, k, m) for each in (angle[:-1], middle, angle[1:])])
     mass = np.diff(angle) * (np.array([1, 4, 1]) @ np.exp(logs - logs.max()))  # Simpson's rule
-    below = np.concatenate([[0.0], np.cumsum(mass)]) / mass.sum()
+    below = np.concatenate([[0.0], np.cumsum(mass)]) / mass.sum()  # (points + 1,)
     above = np.concatenate([np.cumsum(mass[::-1])[::-1], [0.0]]) / mass.sum()
     quantile = np.where(below < 0.5, _normal_quantile(below), -_normal_quantile(above))
     return np.interp(normal, quantile[1:-1], angle[1:-1])

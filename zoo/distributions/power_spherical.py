@@ -121,7 +121,7 @@ def _reparameterised(loc: Tensor, g: Tensor, noise: Tensor) -> Tensor:
     with torch.no_grad():
         tangent = torch.addcmul(noise, (noise * loc).sum(-1, keepdim=True), loc, value=-1)
     tangent = torch.addcmul(tangent, (tangent * loc).sum(-1, keepdim=True), loc, value=-1)
-    h = 0.5 * widen(tangent.detach().square().sum(-1, keepdim=True))
+    h = 0.5 * widen(tangent.detach().square().sum(-1, keepdim=True))  # (..., 1)
     total = g + h
     along = ((g - h) / total).to(loc.dtype)
     across = ((2 * g).sqrt() / total).to(loc.dtype)
@@ -153,7 +153,7 @@ def _kl_to_power_spherical(q: PowerSpherical, p: PowerSpherical) -> Tensor:
     m, (k_q, k_p) = q.m, (widen(each.concentration) for each in (q, p))
     loc_q, loc_p = widen(q.loc), widen(p.loc)
     sine = 0.25 * (loc_q - loc_p).square().sum(-1)  # squares, of half the angle
-    cosine = 0.25 * (loc_q + loc_p).square().sum(-1)
+    cosine = 0.25 * (loc_q + loc_p).square().sum(-1)  # (...)
     lost = log_mean(k_q, m) - log_mean(k_p, m) + misalignment(k_q, sine, cosine, m)
     kl = kl_from_uniform(k_q, m) - kl_from_uniform(k_p, m) + k_p * lost
     return kl.to(q.scale.dtype)

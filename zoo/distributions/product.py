@@ -73,7 +73,7 @@ class ProductDistribution(Distribution):
 
     def log_prob(self, value: Tensor) -> Tensor:
         """The sum over parts, (...)."""
-        apart = torch.split(value, self.widths, dim=-1)
+        apart = torch.split(value, self.widths, dim=-1)  # (..., d_i) each
         densities = [part.log_prob(each) for part, each in zip(self.parts, apart, strict=True)]
         return reduce(add, densities)
 
@@ -82,7 +82,7 @@ class ProductDistribution(Distribution):
         return reduce(add, [part.entropy() for part in self.parts])
 
     def _joined(self, of: Callable[[Distribution], Tensor]) -> Tensor:
-        return torch.cat([of(part) for part in self.parts], dim=-1)
+        return torch.cat([of(part) for part in self.parts], dim=-1)  # (..., sum d_i)
 
 
 @register_kl(ProductDistribution, ProductDistribution)  # type: ignore[no-untyped-call, untyped-decorator]

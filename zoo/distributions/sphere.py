@@ -23,7 +23,7 @@ class _Sphere(constraints.Constraint):
         # Never finer than float32 is: codes are often stored so, and doubled later. Rounding to
         # half precision changes the length by half an eps.
         tolerance = eps if is_half(value) else max(64 * eps * value.shape[-1] ** 0.5, 1e-5)
-        length = torch.linalg.vector_norm(full_precision(value), dim=-1)
+        length = torch.linalg.vector_norm(full_precision(value), dim=-1)  # (...)
         on_sphere: Tensor = (length - 1).abs() <= tolerance
         return on_sphere
 
@@ -34,7 +34,7 @@ class _Concentration(constraints.Constraint):
     event_dim = 1
 
     def check(self, value: Tensor) -> Tensor:
-        return ((value >= 0) & (value < torch.inf)).squeeze(-1)
+        return ((value >= 0) & (value < torch.inf)).squeeze(-1)  # (...)
 
 
 sphere = _Sphere()
@@ -56,7 +56,7 @@ def sphere_quantiles(u: Tensor, width: int) -> Tensor:
             f"quantiles are those of a circle or of a sphere in R^3, and vectors have {width} "
             "numbers; choose latent_dim=3"
         )
-    turn = 2 * torch.pi * (u[:, 0] - 0.5)
+    turn = 2 * torch.pi * (u[:, 0] - 0.5)  # (N,)
     circle = torch.stack([turn.cos(), turn.sin()], dim=1)  # (N, 2)
     if width == 2:
         return circle

@@ -86,7 +86,7 @@ class VonMisesFisher(Directional):
         noise = standard_normal(loc.shape, loc.dtype, loc.device, generator)
         with torch.no_grad():
             point = self._point()
-            gap = self._draw_gap(k, point, generator).unsqueeze(-1)
+            gap = self._draw_gap(k, point, generator).unsqueeze(-1)  # (..., 1)
             frame = _frame(loc, gap, noise)
         if not torch.is_grad_enabled():
             return _transported(loc, frame)
@@ -113,7 +113,7 @@ class VonMisesFisher(Directional):
             self._validate_sample(value)
         value = unit_vectors(value)
         k = self.concentration
-        distance = (value - self.loc).square().sum(-1)
+        distance = (value - self.loc).square().sum(-1)  # (...)
         return log_peak(self.concentration, self.m) - 0.5 * k * distance
 
     def entropy(self) -> Tensor:
@@ -189,7 +189,7 @@ class _Transport(torch.autograd.Function):
             by_angle = torch.addcmul(sine * radial, cosine, tangential, value=-1)
             point = Point(x, r, h)
             rate = meridian_rate(gap.squeeze(-1), sine.squeeze(-1), k, loc.shape[-1], point)
-            by_k = rate * by_angle.squeeze(-1)
+            by_k = rate * by_angle.squeeze(-1)  # (...)
         return by_loc, by_k, *[None] * 10
 
 
@@ -230,7 +230,7 @@ def _transported(loc: Tensor, frame: _Frame) -> Tensor:
 
 
 def _dot(x: Tensor, y: Tensor) -> Tensor:
-    return (x * y).sum(-1, keepdim=True)
+    return (x * y).sum(-1, keepdim=True)  # (..., 1)
 
 
 @register_kl(VonMisesFisher, HypersphericalUniform)  # type: ignore[no-untyped-call, untyped-decorator]
@@ -249,7 +249,7 @@ def _kl_to_von_mises_fisher(q: VonMisesFisher, p: VonMisesFisher) -> Tensor:
     mean_q, mean_p = mean_resultant(k_q, m), mean_resultant(k_p, m)
     complements = mean_resultant_complement(k_q, m) - mean_resultant_complement(k_p, m)
     shift = torch.where(mean_q > 0.5, complements, mean_p - mean_q)  # of the two, what cancels less
-    shift = shift + 0.5 * mean_q * (widen(q.loc) - widen(p.loc)).square().sum(-1)
+    shift = shift + 0.5 * mean_q * (widen(q.loc) - widen(p.loc)).square().sum(-1)  # (...)
     kl = kl_from_uniform(k_q, m) - kl_from_uniform(k_p, m) + k_p * shift
     return kl.to(q.scale.dtype)
 

@@ -225,7 +225,7 @@ def _bounds(
     terms: Terms, variance: Terms, evidence: Evidence, dims: int | None
 ) -> dict[str, Estimate | None]:
     """What only a model with log p(x) has; bits per dimension where there are ``dims``."""
-    kl, nll = terms.kl.sum(-1), -evidence.log_p
+    kl, nll = terms.kl.sum(-1), -evidence.log_p  # (N,) each
     of_kl, bit = variance.kl.sum(-1), (dims or 1) * math.log(2)
     in_bits = mean_of("-log p(x)", nll / bit, evidence.variance / bit**2)
     return {

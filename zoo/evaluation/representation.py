@@ -49,7 +49,7 @@ class Moments:
         """Add the rows of ``batch``, shape (B, D)."""
         rows = batch.detach().cpu().double()
         mean = rows.mean(0)  # (D,)
-        scatter = (rows - mean).square().sum(0)
+        scatter = (rows - mean).square().sum(0)  # (D,)
         if self.count == 0:
             self.count, self.mean, self._scatter = len(rows), mean, scatter
             return
@@ -87,7 +87,7 @@ def informative(table: Tensor) -> Tensor:
     >>> informative(torch.zeros(3, 3)).tolist()
     [0.0, 0.0, 0.0]
     """
-    mixture = table.logsumexp(1) - math.log(len(table))
+    mixture = table.logsumexp(1) - math.log(len(table))  # (M,)
     return table.diagonal() - mixture
 
 

@@ -158,7 +158,7 @@ def mutual_information(model: LatentVariableModel, split: TextSplit, mixed: int)
     places = torch.linspace(0, len(split) - 1, mixed, device=split.tokens.device).round().long()
     if not model.has_evidence:
         return None
-    table = model.log_posteriors(split.batch(places, kind=model.input_kind))
+    table = model.log_posteriors(split.batch(places, kind=model.input_kind))  # (mixed, mixed)
     return mean_of("mutual information", informative(table).cpu().double())
 
 
@@ -171,8 +171,8 @@ def group_use(
     """How much log p(x|z) at the code of x falls when one group's part is from the prior."""
     lost = torch.zeros(len(model.group_widths), dtype=torch.float64)
     for x, *_ in split.batches(batch_size, model.input_kind):
-        codes, drawn = model.encode(x), model.sample_codes(len(x))
-        kept = model.decode(codes).log_prob(x)
+        codes, drawn = model.encode(x), model.sample_codes(len(x))  # (B, D) each
+        kept = model.decode(codes).log_prob(x)  # (B,)
         start = 0
         for group, width in enumerate(model.group_widths):
             mixed = codes.clone()

@@ -84,7 +84,7 @@ class PixelCNN(Likelihood):
         return self.width
 
     def forward(self, parameters: Tensor) -> Distribution:
-        return PixelMass(self, parameters.flatten(-2), self.shape)
+        return PixelMass(self, parameters.flatten(-2), self.shape)  # of (..., width, H W)
 
     def estimate(self, p: Distribution) -> Tensor:
         """The mean of p(x|z) by a few draws, whose noise is the same at every call."""
@@ -92,16 +92,16 @@ class PixelCNN(Likelihood):
         maps = self._maps(z.reshape(p.batch_shape.numel(), *z.shape[-2:]))  # (N, width, H, W)
         with torch.no_grad(), seeded(0, maps.device):
             drawn = self.head.grow(maps, DRAWS, self._pixel)  # (N draws, C, H, W)
-            by_draw = drawn.view(len(maps), DRAWS, *self.shape).unbind(1)
+            by_draw = drawn.view(len(maps), DRAWS, *self.shape).unbind(1)  # (N, C, H, W) each
             means = [self.expected(x, maps) for x in by_draw]
-        return torch.stack(means).mean(0).view(*p.batch_shape, *self.shape)
+        return torch.stack(means).mean(0).view(*p.batch_shape, *self.shape)  # (..., C, H, W)
 
     def expected(self, x: Tensor, maps: Tensor) -> Tensor:
         """What a draw x (N, C, H, W) counts as: the mean of each pixel given those before it.
 
         It varies less than the pixel does (Rao-Blackwell).
         """
-        mean: Tensor = self.pixels(self.head(x, maps[None])[0]).mean
+        mean: Tensor = self.pixels(self.head(x, maps[None])[0]).mean  # (N, C, H, W)
         return mean
 
     def log_likelihood(self, x: Tensor, z: Tensor) -> Tensor:
@@ -125,12 +125,12 @@ class PixelCNN(Likelihood):
         def pick(numbers: Tensor) -> Tensor:
             given, seen, kept = next(rows)  # (N, C) each
             pixel: Distribution = self.pixels(numbers[..., None, None])
-            value = torch.where(kept, given, pixel.sample()[..., 0, 0])
+            value = torch.where(kept, given, pixel.sample()[..., 0, 0])  # (N, C)
             weights.append(observed_log_prob(pixel, value[..., None, None], seen[..., None, None]))
             return value
 
         found = self.head.grow(self._maps(z), 1, pick)
-        return found, torch.stack(weights).sum(0)
+        return found, torch.stack(weights).sum(0)  # (N, C, H, W), (N,)
 
     def in_steps(self, z: Tensor) -> Steps:
         """Pixel by pixel, given maps (N, width, H W), a step for each of the pixel's own."""
@@ -141,9 +141,9 @@ class PixelCNN(Likelihood):
             steps = steps_of(self.pixels(numbers[..., None, None]), highest)
             step = next(steps, None)
             while step is not None:
-                masses, (*where, _, _) = step
+                masses, (*where, _, _) = step  # masses (N[, C], 1, 1, K)
                 symbols = yield Step(masses[..., 0, 0, :], (*where, row, column))
-                symbols = symbols[..., None, None]
+                symbols = symbols[..., None, None]  # (N[, C], 1, 1)
                 x[step.where] = symbols.to(x.dtype) / highest
                 step = following(steps, symbols)
             with suppress(StopIteration):
@@ -154,7 +154,7 @@ class PixelCNN(Likelihood):
         return batch
 
     def _maps(self, z: Tensor) -> Tensor:
-        return torch.unflatten(z, -1, self.shape[1:])
+        return torch.unflatten(z, -1, self.shape[1:])  # (..., width, H, W)
 
     def _pixel(self, numbers: Tensor) -> Tensor:
         """A draw of one pixel (N, C), of its numbers (N, n)."""

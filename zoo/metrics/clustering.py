@@ -72,7 +72,7 @@ def matched(classes: Tensor, clusters: Tensor) -> Tensor:
     """
     from scipy.optimize import linear_sum_assignment  # slow to import
 
-    names, labels = torch.unique(classes, return_inverse=True)
+    names, labels = torch.unique(classes, return_inverse=True)  # (K,), (N,)
     _, groups = torch.unique(clusters, return_inverse=True)
     table = torch.zeros(int(groups.max()) + 1, len(names), dtype=torch.int64)
     table.index_put_((groups, labels), torch.ones_like(labels), accumulate=True)
@@ -97,7 +97,7 @@ def _with_jackknife(
     Leaving one example out of a cell of the table of classes and clusters gives one figure,
     whichever it is: as many figures as cells, each as often as the cell has examples.
     """
-    pairs = torch.stack([classes, clusters], 1)
+    pairs = torch.stack([classes, clusters], 1)  # (N, 2)
     _, cell, counts = torch.unique(pairs, dim=0, return_inverse=True, return_counts=True)
     figures = []
     for each in range(len(counts)):

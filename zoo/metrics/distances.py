@@ -65,9 +65,9 @@ class KernelDistance(OfSamples):
         ours, theirs = (
             torch.split(_shuffled(each.features, generator), size)
             for each in (images.samples, images.real)
-        )
+        )  # (size, D) each
         pairs = list(zip(ours, theirs, strict=True))[: self.config.blocks]
-        found = torch.stack([squared_mmd(a, b, cubic) for a, b in pairs])
+        found = torch.stack([squared_mmd(a, b, cubic) for a, b in pairs])  # (blocks,)
         error = found.std().item() / math.sqrt(len(found))
         return Measured.of_all(found.mean().item(), error)
 

@@ -67,7 +67,7 @@ class EvidenceLowerBound(_OfEvidence):
     def measure(self, subject: Subject) -> Measured:
         first, again = subject.draws
         varied = first.terms.variance(again)
-        values = first.terms.log_likelihood - first.terms.kl.sum(-1)
+        values = first.terms.log_likelihood - first.terms.kl.sum(-1)  # (N,)
         variance = varied.log_likelihood + varied.kl.sum(-1)
         return Measured.of_each("ELBO", values, variance, subject.basis)
 

@@ -26,7 +26,7 @@ class Memorisation(OfSamples):
 
     def compare(self, images: Compared) -> Measured:
         found = nearest_training(images)
-        distances, places = found.distances[:, 0], found.places[:, 0]
+        distances, places = found.distances[:, 0], found.places[:, 0]  # (n,) each
         asked, back = torch.unique(places, return_inverse=True)
         train = images.train.features
         own = nearest(train[asked], train, 2).distances[:, 1]  # the nearest is itself

@@ -54,7 +54,7 @@ def held(points: Tensor, centres: Tensor, radius: Tensor) -> Held:
     """
     balls, reached = [], torch.zeros_like(radius, dtype=torch.bool)
     for part in _distances(points, centres):
-        inside = part < radius
+        inside = part < radius  # (n, M)
         balls.append(inside.sum(1))
         reached |= inside.any(0)
     return Held(torch.cat(balls), reached)

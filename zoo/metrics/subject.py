@@ -259,7 +259,7 @@ class Subject:
                 continue
             with noise_of(generator, self.device):
                 parts.append(self.model.decode(codes, own).sample())
-        return torch.cat(parts)
+        return torch.cat(parts)  # (n, ...)
 
     @cached_property
     def classifier(self) -> Classifier:

@@ -76,7 +76,7 @@ class Text(Modality):
         One without an end is whole only where it has all the tokens that it may have.
         """
         self._check_vocabulary(x)
-        broken = ((x == PAD) != after_end(x)).any(1)
+        broken = ((x == PAD) != after_end(x)).any(1)  # (B,)
         if x.shape[1] < self.shape[0]:
             broken |= ~(x == END).any(1)
         if broken.any():

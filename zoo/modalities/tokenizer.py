@@ -99,10 +99,10 @@ class Tokenizer:
         counts = [len(ids) for ids in encoded]
         if length is None:
             refuse_waste([counts], [place])
-        lengths = torch.tensor(counts, dtype=torch.int64)[:, None]
+        lengths = torch.tensor(counts, dtype=torch.int64)[:, None]  # (N, 1)
         width = length or 1 + max(counts, default=0)
         columns = torch.arange(width)
-        rows = torch.full((len(encoded), width), PAD)
+        rows = torch.full((len(encoded), width), PAD)  # (N, T)
         rows[columns < lengths] = torch.tensor(
             list(chain.from_iterable(encoded)), dtype=torch.int64
         )

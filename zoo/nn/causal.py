@@ -42,7 +42,7 @@ class CausalConv2d(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """All places at once."""
         unseen = math.prod(self.size) - self.seen
-        kernel = torch.unflatten(pad(self.weight, (0, unseen)), -1, self.size)
+        kernel = torch.unflatten(pad(self.weight, (0, unseen)), -1, self.size)  # (out, in, *size)
         return conv2d(pad(x, (self.radius, self.radius, self.radius, 0)), kernel, self.bias)
 
     def at(self, places: Tensor) -> Tensor:
@@ -108,7 +108,7 @@ class CausalHead(nn.Module):
         within torch.export.
         """
         steps = self.steps(maps, draws)
-        pixels = pick(next(steps))
+        pixels = pick(next(steps))  # (N draws, C)
         while True:
             try:
                 pixels = pick(steps.send(pixels))
@@ -135,7 +135,7 @@ class CausalHead(nn.Module):
             if column == 0:
                 for cache in caches:
                     cache.advance()
-            place = places[row, column].repeat_interleave(draws, 0)
+            place = places[row, column].repeat_interleave(draws, 0)  # (N draws, width)
             pixels.append((yield self._numbers(place, caches, column)))
             caches[0].put(column, _marked(pixels[-1]))
         return torch.unflatten(torch.stack(pixels, dim=-1), -1, (height, width))

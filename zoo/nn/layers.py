@@ -100,7 +100,7 @@ def _step(layer: Layer, x: Tensor) -> Tensor:
     if kind == "conv":
         return F.conv2d(x, weights[0], weights[1], padding=weights[0].shape[-1] // 2)
     if kind == "maps":
-        maps = x.reshape(len(x), *settings["shape"])
+        maps = x.reshape(len(x), *settings["shape"])  # (B, *shape)
         return maps.permute(0, 3, 1, 2) if settings["last"] else maps
     if kind == "shuffle":
         return F.pixel_shuffle(x, 2)

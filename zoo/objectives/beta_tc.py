@@ -49,7 +49,7 @@ def total_correlation(latent: LatentDraw, examples: int) -> Tensor:
     """
     z, q = latent.apart(latent.z)[0], coordinates(latent.posterior)  # (B, ..., d)
     log_q = q.log_prob(z[:, None]).flatten(2)  # log q(z_id|x_j), (B, B, D)
-    weights = log_weights(len(z), examples, log_q)
+    weights = log_weights(len(z), examples, log_q)  # (B, B)
     joint = (log_q.sum(-1) + weights).logsumexp(1)  # (B,)
     product = (log_q + weights.unsqueeze(-1)).logsumexp(1).sum(-1)  # (B,)
     return (joint - product).mean()

@@ -42,7 +42,7 @@ class DIPI(OfCodes):
 
     def penalty(self, covariance: Tensor) -> Tensor:
         """Of C (D, D), a scalar."""
-        diagonal = covariance.diagonal()
+        diagonal = covariance.diagonal()  # (D,)
         beside = covariance.square().sum() - diagonal.square().sum()
         on_it = (diagonal - 1).square().sum()
         return self.config.off_diagonal * beside + self.config.on_diagonal * on_it

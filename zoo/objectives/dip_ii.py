@@ -25,4 +25,4 @@ class DIPII(DIPI):
     config: Config
 
     def covariance(self, q: Distribution) -> Tensor:
-        return super().covariance(q) + torch.diag(q.variance.mean(0).flatten())
+        return super().covariance(q) + torch.diag(q.variance.mean(0).flatten())  # (D, D)

@@ -31,7 +31,7 @@ class DReG(IWAE):
     """
 
     def loss(self, draws: Draws, step: Step) -> Loss:
-        weights = log_weights_without_score(draws)
+        weights = log_weights_without_score(draws)  # (S, B)
         share, z = weights.detach().softmax(0), draws.latents[0].z
 
         def by_share(gradient: Tensor) -> Tensor:  # the bound's holds the share once

@@ -48,9 +48,9 @@ class MMD(SelectsItself, OfCodes):
 
     def draws(self, model: LatentVariableModel, batch: Batch) -> Draws:
         draws = super().draws(model, batch)
-        ours = model.space.standardized(draws.z[0])
+        ours = model.space.standardized(draws.z[0])  # (B, D)
         theirs = model.space.standardized(_of_prior(model, batch, draws.z[0]))
-        draws.auxiliary["mmd"] = squared_mmd(ours, theirs)
+        draws.auxiliary["mmd"] = squared_mmd(ours, theirs)  # ()
         return draws
 
     def loss(self, draws: Draws, step: Step) -> Loss:

@@ -46,10 +46,10 @@ class Motion(Settings):
         count, height, width = len(x), x.shape[-2], x.shape[-1]
         chance = 2 * torch.rand(4, count, 1, 1, device=x.device, dtype=x.dtype) - 1
         turn, size = math.radians(self.rotation) * chance[0], 1 + self.zoom * chance[1]
-        cos, sin = turn.cos() / size, turn.sin() / size
+        cos, sin = turn.cos() / size, turn.sin() / size  # (B, 1, 1) each
         across = torch.arange(1 - width, width, 2, device=x.device).to(x)  # twice pixels, (W,)
         down = torch.arange(1 - height, height, 2, device=x.device).to(x)[:, None]  # (H, 1)
-        from_x = (cos * across - sin * down) / width + 2 * self.shift * chance[2]
+        from_x = (cos * across - sin * down) / width + 2 * self.shift * chance[2]  # (B, H, W)
         from_y = (sin * across + cos * down) / height + 2 * self.shift * chance[3]
         return torch.stack([from_x, from_y], -1)
 

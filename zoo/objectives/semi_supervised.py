@@ -48,7 +48,7 @@ class SemiSupervised(Objective):
     def loss(self, draws: Draws, step: Step) -> Loss:
         labels = draws.batch.labels
         assert isinstance(draws, ClassDraws) and labels is not None  # as the checks have found
-        known, y = labels >= 0, labels.clamp(min=0).unsqueeze(1)
+        known, y = labels >= 0, labels.clamp(min=0).unsqueeze(1)  # (B,), (B, 1)
         told = _mean(draws.bounds.gather(1, y).squeeze(1), known)
         not_told = _mean(draws.elbo, ~known)
         weight = step.labelled / max(step.examples, 1)
@@ -70,7 +70,7 @@ class SemiSupervised(Objective):
         turns = -(-batches * count // len(known))
         in_turn = [torch.randperm(len(known), generator=generator) for _ in range(turns)]
         labelled = known[torch.cat(in_turn)[: batches * count]].view(batches, -1)
-        return torch.cat([labelled, others], dim=1).flatten()
+        return torch.cat([labelled, others], dim=1).flatten()  # (batches * batch_size,)
 
     def validation(self, model: LatentVariableModel, batch: Batch) -> dict[str, Tensor]:
         assert model.has_classes and batch.labels is not None

@@ -101,7 +101,7 @@ class CodeMap:
 
     def _sphere(self) -> list[Image.Image]:
         """The half in front, and the other, seen from behind."""
-        flat, front = project(self.codes.float())
+        flat, front = project(self.codes.float())  # (N, 2), (N,)
         halves = []
         for behind, shown in ((False, front), (True, ~front)):
             disc = globe(DISC, from_behind=behind)
@@ -113,8 +113,8 @@ class CodeMap:
     def _with_classes(self, disc: Image.Image, behind: bool) -> Image.Image:
         if self.labels is None:
             return disc
-        centres, classes = densest(self.codes.float(), self.labels, 0.15)
-        marks, front = project(centres)
+        centres, classes = densest(self.codes.float(), self.labels, 0.15)  # (K, 3), (K,)
+        marks, front = project(centres)  # (K, 2), (K,)
         there = front != behind
         return with_names(disc, to_pixels(marks[there], DISC, 1.0), _named(classes[there]))
 

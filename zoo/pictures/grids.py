@@ -37,10 +37,10 @@ def grid(images: Tensor, columns: int, *, scale: int = 1) -> Image.Image:
     columns = min(columns, len(images))
     missing = -len(images) % columns
     tiles = pad(images.detach().float().cpu().clamp(0, 1), (0, _GAP, 0, _GAP), value=_PAPER)
-    blank = torch.full((missing, *tiles.shape[1:]), _PAPER)
+    blank = torch.full((missing, *tiles.shape[1:]), _PAPER)  # (missing, C, H + 1, W + 1)
     sheet = rearrange(
         torch.cat([tiles, blank]), "(rows columns) c h w -> c (rows h) (columns w)", columns=columns
-    )
+    )  # (C, rows (H + 1), columns (W + 1))
     sheet = pad(sheet, (_GAP, 0, _GAP, 0), value=_PAPER)
     levels = rearrange((sheet * 255).round().to(torch.uint8), "c h w -> h w c").numpy()
     large = levels.repeat(scale, axis=0).repeat(scale, axis=1)

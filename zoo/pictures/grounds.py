@@ -30,7 +30,7 @@ def project(points: Tensor) -> tuple[Tensor, Tensor]:
 
     What is not in front is seen from behind the sphere, where right and left change places.
     """
-    seen = points @ camera().T
+    seen = points @ camera().T  # (N, 3)
     front = seen[:, 2] >= 0
     side = torch.where(front, 1.0, -1.0)
     return torch.stack([seen[:, 0] * side, seen[:, 1]], dim=1), front
@@ -45,9 +45,9 @@ def camera() -> Tensor:
 
 def globe(side: int, *, from_behind: bool) -> Image.Image:
     """An empty hemisphere: a disc, paler in the middle, under meridians and parallels."""
-    axis = torch.linspace(-1, 1, side * SCALE)
-    shade = torch.hypot(axis[:, None], axis).clamp(0, 1).pow(3)[..., None]
-    pixels = torch.tensor(PAPER) * (1 - shade) + torch.tensor(SEA) * shade
+    axis = torch.linspace(-1, 1, side * SCALE)  # (n,)
+    shade = torch.hypot(axis[:, None], axis).clamp(0, 1).pow(3)[..., None]  # (n, n, 1)
+    pixels = torch.tensor(PAPER) * (1 - shade) + torch.tensor(SEA) * shade  # (n, n, 3)
     picture = Image.fromarray(pixels.round().to(torch.uint8).numpy())
     draw = ImageDraw.Draw(picture)
     for curve in _graticule():

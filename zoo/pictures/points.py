@@ -59,8 +59,8 @@ def densest(points: Tensor, labels: Tensor, radius: float) -> tuple[Tensor, Tens
     classes = torch.unique(labels)
     places = []
     for each in classes:
-        own = points[labels == each][:DENSEST_OF]
-        weight = (-0.5 * (torch.cdist(own, own) / radius).square()).exp().sum(1)
+        own = points[labels == each][:DENSEST_OF]  # (n, D)
+        weight = (-0.5 * (torch.cdist(own, own) / radius).square()).exp().sum(1)  # (n,)
         places.append(own[weight.argmax()])
     return torch.stack(places), classes
 
@@ -77,12 +77,12 @@ def with_points(
     height, width, _ = base.shape
     index, cover = _footprints(pixels, width, height, radius)
     darkness = -torch.log1p(-OPACITY * cover)
-    colour = colours.float().repeat_interleave(cover.shape[1], dim=0)
-    weight = darkness.flatten()
-    total = torch.zeros(height * width).index_add_(0, index.flatten(), weight)
+    colour = colours.float().repeat_interleave(cover.shape[1], dim=0)  # (N P, 3)
+    weight = darkness.flatten()  # (N P,)
+    total = torch.zeros(height * width).index_add_(0, index.flatten(), weight)  # (H W,)
     sums = torch.zeros(height * width, 3).index_add_(0, index.flatten(), colour * weight[:, None])
-    through = (-total).exp().view(height, width, 1)
-    mean = (sums / total.clamp_min(1e-9)[:, None]).view(height, width, 3)
+    through = (-total).exp().view(height, width, 1)  # (H, W, 1)
+    mean = (sums / total.clamp_min(1e-9)[:, None]).view(height, width, 3)  # (H, W, 3)
     blended = through * base + (1 - through) * mean
     return Image.fromarray(blended.round().to(torch.uint8).numpy())
 
@@ -101,11 +101,11 @@ def _footprints(pixels: Tensor, width: int, height: int, radius: float) -> tuple
     """Flat indices of the pixels that each point touches and how much of each it covers; (N, P)."""
     reach = math.ceil(radius + 0.5)
     steps = torch.arange(-reach, reach + 1)
-    offsets = torch.cartesian_prod(steps, steps)
-    touched = pixels.floor().long()[:, None] + offsets
-    distance = (touched + 0.5 - pixels[:, None]).norm(dim=-1)
+    offsets = torch.cartesian_prod(steps, steps)  # (P, 2)
+    touched = pixels.floor().long()[:, None] + offsets  # (N, P, 2)
+    distance = (touched + 0.5 - pixels[:, None]).norm(dim=-1)  # (N, P)
     cover = (radius + 0.5 - distance).clamp(0, 1)
-    inside = ((touched >= 0) & (touched < torch.tensor([width, height]))).all(-1)
+    inside = ((touched >= 0) & (touched < torch.tensor([width, height]))).all(-1)  # (N, P)
     across = touched[..., 0].clamp(0, width - 1)
     down = touched[..., 1].clamp(0, height - 1)
     return down * width + across, cover * inside

@@ -54,7 +54,7 @@ class BatchNormMoments(Posterior):
 
     def forward(self, features: Tensor, prior: Distribution | None) -> Distribution:
         numbers = self.normalise(full_precision(self.projection(features)))  # (..., 2 D)
-        mean, deviation = numbers.chunk(2, dim=-1)
+        mean, deviation = numbers.chunk(2, dim=-1)  # (..., D) each
         free = (1 - self.tau) * torch.stack([self.share, -self.share]).sigmoid()  # (2, D)
         scale = (free[1] * deviation.square() + MIN_SCALE**2).sqrt()
         return diagonal_normal((self.tau + free[0]).sqrt() * mean, scale)

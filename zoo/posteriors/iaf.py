@@ -46,7 +46,7 @@ class IAF(FlowPosterior):
         self.flow = Autoregressive(dim, config.context, config.transforms, config.width)
 
     def forward(self, features: Tensor, prior: Distribution | None) -> Distribution:
-        projected = full_precision(self.projection(features))
+        projected = full_precision(self.projection(features))  # (..., 2 D + context)
         mean, raw_scale, context = torch.split(projected, self.sizes, dim=-1)
         base = diagonal_normal(mean, softplus(raw_scale) + MIN_SCALE)
         return Flow(base, self.flow.map(context), self.flow.inverse(context))

@@ -60,7 +60,7 @@ class MixturePosterior(Posterior):
     def draw(self, q: Distribution, prior: Distribution, shape: tuple[int, int]) -> LatentDraw:
         if not isinstance(q, UniformMixture) or not (each := draws_of_each(q, shape)):
             return super().draw(q, prior, shape)
-        chosen = without_replacement(each[0], q)
+        chosen = without_replacement(each[0], q)  # (S, *batch)
         return LatentDraw(q.of_components(chosen), q, prior, shape)
 
 
@@ -80,12 +80,12 @@ class UniformMixture(Distribution):
 
     @property
     def mean(self) -> Tensor:
-        return self.means.mean(-2)
+        return self.means.mean(-2)  # (..., D)
 
     def log_prob(self, value: Tensor) -> Tensor:
         components = diagonal_normal(self.means, self.scales)
         each = components.log_prob(value.unsqueeze(-2))  # (..., A)
-        return each.logsumexp(-1) - math.log(each.shape[-1])
+        return each.logsumexp(-1) - math.log(each.shape[-1])  # (...)
 
     def rsample(self, sample_shape: Any = ()) -> Tensor:
         """Independent draws, each from a component of its own."""
@@ -98,7 +98,7 @@ class UniformMixture(Distribution):
         mean, scale = (
             each.expand(*chosen.shape, *each.shape[-2:]).gather(-2, index).squeeze(-2)
             for each in (self.means, self.scales)
-        )
+        )  # (*S, *batch, D) each
         return torch.addcmul(mean, scale, torch.randn_like(mean))
 
 

@@ -42,7 +42,7 @@ class PlanarPosterior(FlowPosterior):
         self.projection = project(sum(self.sizes))
 
     def forward(self, features: Tensor, prior: Distribution | None) -> Distribution:
-        projected = full_precision(self.projection(features))
+        projected = full_precision(self.projection(features))  # (..., 2 D + K (2 D + 1))
         mean, raw_scale, *rest = torch.split(projected, self.sizes, dim=-1)
         layers = [Planar(*rest[n : n + 3]) for n in range(0, len(rest), 3)]
         base = diagonal_normal(mean, softplus(raw_scale) + MIN_SCALE)

@@ -51,7 +51,7 @@ class ResidualNormalPosterior(Posterior):
             return super().draw(q, prior, shape)
         # In memory as the maps (N, L, H, W) that the numbers come from: what a seed draws depends
         # on the order.
-        noise = torch.randn_like(q.shift.movedim(-1, 1)).movedim(1, -1)
+        noise = torch.randn_like(q.shift.movedim(-1, 1)).movedim(1, -1)  # (S B, ..., L)
         return ResidualDraw(noise, q, prior, shape)
 
 

@@ -48,10 +48,10 @@ class Spline(FlowPosterior):
         self.flow = Autoregressive(dim, *sizes, bins=config.bins)
 
     def forward(self, features: Tensor, prior: Distribution | None) -> Distribution:
-        projected = full_precision(self.projection(features))
+        projected = full_precision(self.projection(features))  # (..., 2 D + context)
         mean, raw_scale, context = torch.split(projected, self.sizes, dim=-1)
         scale = softplus(raw_scale) + MIN_SCALE
-        log_det = scale.log().sum(-1)
+        log_det = scale.log().sum(-1)  # (...)
         bend, straighten = self.flow.map(context), self.flow.inverse(context)
 
         def to_codes(noise: Tensor) -> tuple[Tensor, Tensor]:

@@ -53,7 +53,7 @@ class VMFProduct(Posterior):
 
     def forward(self, features: Tensor, prior: Distribution | None) -> Distribution:
         projected = full_precision(self.projection(features))
-        numbers = torch.split(projected, [m + 1 for m in self.widths], dim=-1)
+        numbers = torch.split(projected, [m + 1 for m in self.widths], dim=-1)  # (..., m_i + 1)
         parameters = map(direction_and_concentration, numbers)
         return ProductDistribution(
             [VonMisesFisher(loc, scale, validate_args=False) for loc, scale in parameters]

@@ -64,7 +64,7 @@ class Mixture(Prior):
 
     def forward(self, given: Given) -> Distribution:
         weights = self.weights(given.condition)
-        shape = (*weights.batch_shape, *self.means.shape)
+        shape = (*weights.batch_shape, *self.means.shape)  # (K, D) or (B, K, D)
         components = diagonal_normal(self.means.expand(shape), self.scales.expand(shape))
         return MixtureSameFamily(weights, components, validate_args=False)
 
@@ -74,12 +74,12 @@ class Mixture(Prior):
     ) -> Tensor:
         """n draws (n, D); ``temperature`` scales the components' deviations alone."""
         at_least = max(n, 1)  # torch draws no fewer
-        weights = self.weights(given.condition).probs
+        weights = self.weights(given.condition).probs  # (K,) or (B, K)
         if weights.ndim == 2:
-            chosen = weights.multinomial(1, generator=generator).squeeze(1)
+            chosen = weights.multinomial(1, generator=generator).squeeze(1)  # (n,)
         else:
             chosen = weights.multinomial(at_least, replacement=True, generator=generator)[:n]
-        means, scales = self.means[chosen], self.scales[chosen]
+        means, scales = self.means[chosen], self.scales[chosen]  # (n, D) each
         noise = torch.randn(
             means.shape, generator=generator, device=means.device, dtype=means.dtype
         )

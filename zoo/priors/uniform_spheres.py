@@ -36,9 +36,9 @@ class UniformSpheres(Prior):
 
     def quantiles(self, u: Tensor, given: Given) -> Tensor:
         """Those of each sphere, side by side; see :func:`sphere_quantiles`."""
-        parts = torch.split(u, [m - 1 for m in self.widths], dim=-1)
+        parts = torch.split(u, [m - 1 for m in self.widths], dim=-1)  # (N, m_i - 1) each
         codes = [sphere_quantiles(part, m) for part, m in zip(parts, self.widths, strict=True)]
-        return torch.cat(codes, dim=-1)
+        return torch.cat(codes, dim=-1)  # (N, D)
 
     def forward(self, given: Given) -> Distribution:
         device, dtype = given.like.device, given.like.dtype

@@ -153,7 +153,7 @@ def tried(model: LatentVariableModel, codes: Tensor, seed: int) -> tuple[Tensor,
     generator = torch.Generator(codes.device).manual_seed(seed)
     condition = None if told is None else told[count:]
     drawn = model.sample_codes(count, generator=generator, condition=condition)
-    return torch.cat([codes, drawn]), told
+    return torch.cat([codes, drawn]), told  # (2 N, D)
 
 
 def one_hot(model: LatentVariableModel, told: Tensor) -> Tensor:
@@ -195,8 +195,8 @@ def described(layer: Layer, fineness: int) -> dict[str, Any]:
 def packed(layers: Sequence[Layer], fineness: int) -> bytes:
     """All weights as multiples of their steps: low bytes, then high bytes, deflated."""
     every = [(w / step_of(w, fineness)).round().flatten() for w in tensors(layers)]
-    numbers = torch.cat(every).numpy().astype("<i2")
-    planes = numbers.view(np.uint8).reshape(-1, 2).T
+    numbers = torch.cat(every).numpy().astype("<i2")  # (n,)
+    planes = numbers.view(np.uint8).reshape(-1, 2).T  # (2, n)
     # Nothing repeats itself in weights: Huffman codes alone make them smaller than matches do.
     deflate = zlib.compressobj(9, zlib.DEFLATED, 15, 9, zlib.Z_HUFFMAN_ONLY)
     return deflate.compress(planes.tobytes()) + deflate.flush()
@@ -218,5 +218,5 @@ def tensors(layers: Sequence[Layer]) -> Iterator[Tensor]:
 def reaches(codes: Tensor, parts: Sequence[tuple[str, int]]) -> list[float]:
     """How far from 0 each coordinate is moved: as far as codes lie, at least 3; on spheres 1."""
     on_spheres = torch.cat([torch.full((width,), kind == "sphere") for kind, width in parts])
-    far = codes.abs().amax(0).clamp(min=3.0)
+    far = codes.abs().amax(0).clamp(min=3.0)  # (D,)
     return [round(each, 3) for each in torch.where(on_spheres, 1.0, far).tolist()]

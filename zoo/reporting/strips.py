@@ -99,8 +99,8 @@ def neighbours(exhibits: Sequence[Exhibit], made: dict[str, Tensor | list[str]])
             continue
         train = each.data.train.evenly(TRAINED_ON)
         whole = train.batch(torch.arange(len(train)), kind="real").x  # (M, C, H, W)
-        found = nearest(images.flatten(1).cpu(), whole.flatten(1).cpu()).places[:, 0]
-        pairs = torch.cat([images.cpu(), whole[found].cpu()])
+        found = nearest(images.flatten(1).cpu(), whole.flatten(1).cpu()).places[:, 0]  # (n,)
+        pairs = torch.cat([images.cpu(), whole[found].cpu()])  # (2 n, C, H, W)
         alt = f"samples of {each.name}, under each the training image nearest to it"
         rows.append(Row(each.name, row_of(pairs, len(images)), alt))
     caption = (

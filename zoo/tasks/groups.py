@@ -89,7 +89,7 @@ class Groups(Drawing):
     def try_out(self, model: LatentVariableModel, batch: Batch) -> None:
         """The groups that are kept stay as they are, and others do not."""
         widths = list(model.group_widths)
-        own = torch.split(codes_of(model, batch), widths, dim=-1)
+        own = torch.split(codes_of(model, batch), widths, dim=-1)  # (B, D_g) each
         blocks = self.blocks(model, batch)
         of_blocks = [g for g in self.drawn(len(widths)) for _ in range(self.config.draws)]
         for codes, drawn in zip(blocks, of_blocks, strict=True):

@@ -62,11 +62,11 @@ class Traverse(Drawing):
     def rows(self, model: LatentVariableModel, batch: Batch) -> Tensor:
         """The codes of each row, (R, A, D)."""
         codes = codes_of(model, batch)
-        deviations = codes.std(0, correction=0)
+        deviations = codes.std(0, correction=0)  # (D,)
         start = self._start(model, codes, self._told(batch))
-        most = deviations.argsort(descending=True, stable=True)[: self.config.n]
+        most = deviations.argsort(descending=True, stable=True)[: self.config.n]  # (R,)
         reach, axes = model.space.reach(deviations), torch.eye(model.code_dim).to(codes)
-        fractions = torch.linspace(-1, 1, self.config.steps).to(codes)
+        fractions = torch.linspace(-1, 1, self.config.steps).to(codes)  # (A,)
         return torch.stack(
             [model.traverse(start, axes[axis], fractions * reach[axis]) for axis in most.tolist()]
         )

@@ -148,8 +148,8 @@ def _text(model: LatentVariableModel, count: int, generator: torch.Generator) ->
 def _tables(model: LatentVariableModel, count: int, generator: torch.Generator) -> Tensor:
     """Every kind of column, each of its values among a few examples."""
     numbers = torch.randn(count, 2, generator=generator)
-    values = torch.arange(count)[:, None] % torch.tensor([9, 3, 4, 2])
-    return torch.cat([100 + 5 * numbers[:, :1], numbers[:, 1:].exp(), values], dim=1)
+    values = torch.arange(count)[:, None] % torch.tensor([9, 3, 4, 2])  # (count, 4)
+    return torch.cat([100 + 5 * numbers[:, :1], numbers[:, 1:].exp(), values], dim=1)  # (count, 6)
 
 
 SHAPES: dict[InputKind, tuple[tuple[str, tuple[int, ...]], ...]] = {

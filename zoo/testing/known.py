@@ -79,9 +79,9 @@ class LinearGaussian(LatentVariableModel):
 
     def _posterior(self, x: Tensor, widening: float) -> MultivariateNormal:
         loadings = self.weight / self.config.scale**2
-        precision = self.prior.precision_matrix + loadings.T @ self.weight
+        precision = self.prior.precision_matrix + loadings.T @ self.weight  # (D, D)
         covariance = torch.linalg.inv(precision)
-        mean = (x.flatten(1) - self.bias) @ loadings @ covariance
+        mean = (x.flatten(1) - self.bias) @ loadings @ covariance  # (B, D)
         return MultivariateNormal(mean, scale_tril=widening * torch.linalg.cholesky(covariance))
 
     def infer(self, batch: Tensor | Batch, samples: int = 1, given: Tensor | None = None) -> Draws:
@@ -121,7 +121,7 @@ def integrated_evidence(
     """
     like = next(model.parameters())
     grid = torch.linspace(-REACH, REACH, GRID, dtype=like.dtype, device=like.device)
-    log_prior = -0.5 * (grid.square() + math.log(2 * math.pi))
+    log_prior = -0.5 * (grid.square() + math.log(2 * math.pi))  # (grid,)
     log_joint = (
         model.decode(grid[:, None, None], condition).log_prob(x) + log_prior[:, None]
     )  # (grid, B)

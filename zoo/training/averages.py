@@ -101,7 +101,7 @@ def combination(snapshots: Sequence[tuple[float, int]], length: float, step: int
     """
     profiles = [(exponent_of(each), float(t)) for each, t in snapshots]
     wanted = (exponent_of(length), float(step))
-    gram = np.array([[overlap(a, b) for b in profiles] for a in profiles])
-    beside = np.array([overlap(each, wanted) for each in profiles])
+    gram = np.array([[overlap(a, b) for b in profiles] for a in profiles])  # (n, n)
+    beside = np.array([overlap(each, wanted) for each in profiles])  # (n,)
     fitted: list[float] = np.linalg.lstsq(gram, beside, rcond=None)[0].tolist()
     return fitted

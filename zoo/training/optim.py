@@ -151,7 +151,7 @@ class GradientGuard:
 
     def means(self) -> list[float]:
         """Loss and logs over the epoch's good steps; waits for the device."""
-        rows = self._rows()[:, : self.figures].double().cpu()
+        rows = self._rows()[:, : self.figures].double().cpu()  # (steps, figures)
         good = rows[rows[:, 0] == 0, 1:]
         means: list[float] = (good.sum(0) / max(1, len(good))).tolist()
         return means

@@ -69,4 +69,4 @@ def in_batches(model: LatentVariableModel, split: Examples) -> Iterator[Batch]:
 def _terms(model: LatentVariableModel, batch: Batch) -> dict[str, Tensor]:
     draws = model.infer(batch)
     terms = {"log_likelihood": draws.expected_log_likelihood}
-    return {**terms, "kl": draws.kl.sum(-1)} if model.has_evidence else terms
+    return {**terms, "kl": draws.kl.sum(-1)} if model.has_evidence else terms  # (B,) each

@@ -80,8 +80,8 @@ class Autoencoder(SingleLatentModel):
         from sklearn.mixture import GaussianMixture  # a second to import, needed only here
 
         codes = codes.detach()[:FIT_EXAMPLES].double().cpu()
-        centre = codes.mean(0)
-        deviation = (codes - centre).square().mean().sqrt().clamp(min=1e-12)
+        centre = codes.mean(0)  # (D,)
+        deviation = (codes - centre).square().mean().sqrt().clamp(min=1e-12)  # ()
         points = ((codes - centre) / deviation).repeat(2 if len(codes) == 1 else 1, 1)
         components = min(self.config.mixture_components, len(codes))
         mixture = GaussianMixture(components, reg_covar=1e-4, random_state=0)
@@ -89,7 +89,7 @@ class Autoencoder(SingleLatentModel):
             # Duplicate codes, or a fit that could go on: what there is still is a mixture.
             warnings.simplefilter("ignore", ConvergenceWarning)
             mixture.fit(points.numpy())
-        factors = torch.linalg.cholesky(torch.from_numpy(mixture.covariances_))
+        factors = torch.linalg.cholesky(torch.from_numpy(mixture.covariances_))  # (K, D, D)
         self.mixture_weights.zero_()
         self.mixture_weights[:components] = torch.from_numpy(mixture.weights_)
         self.mixture_means[:components] = centre + deviation * torch.from_numpy(mixture.means_)
@@ -109,4 +109,4 @@ class Autoencoder(SingleLatentModel):
         means, factors = self.mixture_means[chosen], self.mixture_factors[chosen]
         shape = (n, self.code_dim, 1)
         noise = torch.randn(shape, generator=generator, device=means.device, dtype=means.dtype)
-        return means + temperature * (factors @ noise).squeeze(-1)
+        return means + temperature * (factors @ noise).squeeze(-1)  # (n, D)

@@ -110,7 +110,7 @@ class M2(LatentVariableModel):
         given = given_codes(self, samples, given, batch.x.shape[0])
         if batch.condition is not None:
             return self._told(batch, samples, given)
-        log_q = self._log_classes(batch)
+        log_q = self._log_classes(batch)  # (B, K)
         log_p = log_q.new_full((self.classes,), -math.log(self.classes))
         if given is None:
             told = self._every_class(batch, samples)  # (S K, B, K)
@@ -127,10 +127,10 @@ class M2(LatentVariableModel):
         own = self.conditioning.numeric(batch.condition, next(self.parameters()))  # (B, K)
         z = None if given is None else self._apart(given)[1]
         inner = self.vae.infer(Checked(*batch._replace(condition=own)), samples, z)
-        y = own.expand(inner.z.shape[0], *own.shape)
+        y = own.expand(inner.z.shape[0], *own.shape)  # (S, B, K)
         certain = own.log().clamp(min=torch.finfo(own.dtype).min)  # log of a point mass
         latents = [class_latent(y, certain, certain), *inner.latents]
-        joined = torch.cat([y, inner.z], dim=-1)
+        joined = torch.cat([y, inner.z], dim=-1)  # (S, B, K + d)
         code = lambda: torch.cat([own, inner.code], dim=-1)  # noqa: E731
         return Draws(latents, lambda: inner.likelihood, batch, code, joined)
 
@@ -147,7 +147,7 @@ class M2(LatentVariableModel):
         """The likeliest class and the code z of it, (B, K + d)."""
         of_each = each.code.view(*each.z.shape)  # (S K, B, d)
         likeliest = log_q.argmax(-1)  # (B,)
-        z = of_each.take_along_dim(likeliest[None, :, None], 0).squeeze(0)
+        z = of_each.take_along_dim(likeliest[None, :, None], 0).squeeze(0)  # (B, d)
         return torch.cat([as_one_hot(likeliest, self.classes, z.dtype), z], dim=-1)
 
     def _code_of(self, batch: Batch) -> Tensor:
@@ -167,7 +167,7 @@ class M2(LatentVariableModel):
             check_told_values(self, condition)
         y, z = self._apart(as_codes(self, z, self.code_dim))
         if condition is not None:
-            y = for_codes(self.conditioning.numeric(condition, z), z)
+            y = for_codes(self.conditioning.numeric(condition, z), z)  # (..., K)
         return self.vae.decoded_beside(z, y)
 
     def draw_codes(
@@ -195,7 +195,7 @@ class M2(LatentVariableModel):
         if condition is None:
             raise UnsupportedError("a class has no quantiles; say which one, as condition=3")
         y = self.conditioning.numeric(condition, next(self.parameters()))
-        return torch.cat([y, self.vae.quantiles(u, y)], dim=-1)
+        return torch.cat([y, self.vae.quantiles(u, y)], dim=-1)  # (N, K + d)
 
     def redraw(
         self,
@@ -210,4 +210,4 @@ class M2(LatentVariableModel):
             y = self._apart(self.draw_codes(codes.shape[0], 1.0, generator, condition))[0]
         if 1 in groups:
             z = self.vae.draw_codes(codes.shape[0], 1.0, generator, y)
-        return torch.cat([y, z], dim=-1)
+        return torch.cat([y, z], dim=-1)  # (B, K + d)

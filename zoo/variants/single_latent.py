@@ -128,7 +128,7 @@ class SingleLatentModel(LatentVariableModel):
         # Spaces only stretch their coordinates, each by itself.
         scale = torch.cat(
             [self.space.standardized(like.new_ones(self.code_dim)), like.new_ones(told)]
-        )
+        )  # (D + C,)
         return [
             Layer("scale", (scale,)),
             *layers_of(self.decoder),

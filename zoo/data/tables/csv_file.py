@@ -136,7 +136,7 @@ class _Column:
 
     def read(self) -> RawColumn:
         """The whole column."""
-        values = np.concatenate(self.pieces)
+        values = np.concatenate(self.pieces)  # (N,)
         self.pieces = []
         if self.is_text:
             return RawColumn(self.name, ids=values, texts=list(self.texts))  # type: ignore[arg-type]

@@ -120,7 +120,7 @@ def _refuse_gaps(rows: _Rows) -> None:
     """Raise DataError for a row without any value."""
     if not rows.x.shape[1]:
         raise DataError("there is no column but the labels; give some to learn from")
-    empty = np.isnan(rows.x).all(1)
+    empty = np.isnan(rows.x).all(1)  # (N,)
     if empty.any():
         raise DataError(f"row {1 + int(empty.argmax())} has no value; leave it out")
 

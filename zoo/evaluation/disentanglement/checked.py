@@ -28,7 +28,7 @@ def checked(codes: Tensor, factors: Tensor) -> tuple[Tensor, Tensor]:
         raise DataError(f"factors must be integers, got {factors.dtype}")
     if not codes.isfinite().all():
         raise DataError("codes hold NaN or infinite values; look at the model")
-    numbered = [torch.unique(column, return_inverse=True)[1] for column in factors.T]
+    numbered = [torch.unique(column, return_inverse=True)[1] for column in factors.T]  # (N,) each
     varying = [column for column in numbered if column.max() > 0]
     if len(varying) < 2 or codes.shape[1] < 2:
         raise DataError(

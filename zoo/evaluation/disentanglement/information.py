@@ -33,11 +33,11 @@ def mutual_information_gap(codes: Tensor, factors: Tensor) -> float:
     from sklearn.metrics import mutual_info_score  # slow to import
 
     codes, factors = checked(codes, factors)
-    low, high = codes.amin(0), codes.amax(0)
+    low, high = codes.amin(0), codes.amax(0)  # (D,) each
     width = (high - low).clamp(min=torch.finfo(codes.dtype).tiny)
     bins = ((codes - low) / width * BINS).long().clamp(max=BINS - 1)
     told = torch.tensor([[mutual_info_score(v, z) for z in bins.T] for v in factors.T])  # (L, D)
-    first, second = told.topk(2, dim=1).values.T
+    first, second = told.topk(2, dim=1).values.T  # (L,) each
     return float(((first - second) / entropies(factors)).mean())
 
 
@@ -53,7 +53,7 @@ def normalised_information(codes: Tensor, factors: Tensor, seed: int = 0) -> Ten
     from sklearn.feature_selection import mutual_info_classif  # slow to import
 
     codes, factors = checked(codes, factors)
-    ranges = codes.amax(0) - codes.amin(0)
+    ranges = codes.amax(0) - codes.amin(0)  # (D,)
     z = codes[:, (ranges > ACTIVE * ranges.max()) | (ranges.max() == 0)].numpy()
     told = [
         mutual_info_classif(z, v.numpy(), n_neighbors=NEIGHBOURS, random_state=short_seed(seed))
@@ -102,6 +102,6 @@ def _beyond_even(table: Tensor, dim: int) -> float:
     if table.shape[dim] == 1:
         return 1.0
     even = 1 / table.shape[dim]
-    total = table.sum(dim)
+    total = table.sum(dim)  # (D,) or (L,)
     share = torch.where(total > 0, table.amax(dim) / total, even)
     return float((share.mean() - even) / (1 - even))

@@ -31,21 +31,21 @@ def factor_vae_score(codes: Tensor, factors: Tensor, seed: int = 0) -> tuple[flo
     """
     codes, factors = checked(codes, factors)
     generator = torch.Generator("cpu").manual_seed(seed)
-    scale = codes.var(0)
+    scale = codes.var(0)  # (D,)
     still = scale <= torch.finfo(codes.dtype).eps * scale.max()
 
     def votes(count: int) -> Tensor:  # (L, D)
         rows = []
         for v in factors.T:
             variance = codes[sharing(v, count, SHARING, generator)].var(1) / scale  # (count, D)
-            least = variance.masked_fill(still, torch.inf).argmin(1)
+            least = variance.masked_fill(still, torch.inf).argmin(1)  # (count,)
             rows.append(least.bincount(minlength=codes.shape[1]))
         return torch.stack(rows)
 
     kinds = factors.shape[1]
     stands_for = votes(FITTED // kinds).argmax(0)  # (D,)
     judged = votes(JUDGED // kinds)
-    right = judged[stands_for, torch.arange(codes.shape[1])].sum()
+    right = judged[stands_for, torch.arange(codes.shape[1])].sum()  # ()
     return _share(right.item(), judged.sum().item())
 
 
@@ -96,13 +96,13 @@ def sharing(values: Tensor, count: int, size: int, generator: torch.Generator) -
     value = values[several[drawn]].unsqueeze(1)  # (count, 1)
     place = torch.rand(count, size, generator=generator, dtype=torch.float64, device="cpu")
     starts = sizes.cumsum(0) - sizes
-    within = (place * sizes[value]).long()
+    within = (place * sizes[value]).long()  # (count, size)
     return values.argsort(stable=True)[starts[value] + within]
 
 
 def _differences(codes: Tensor, v: Tensor, count: int, generator: torch.Generator) -> Tensor:
     """The mean of |z_a - z_b| over 64 pairs, each of which shares some value; (count, D)."""
-    first, second = sharing(v, count * SHARING, 2, generator).T
+    first, second = sharing(v, count * SHARING, 2, generator).T  # (count * SHARING,) each
     return (codes[first] - codes[second]).abs().view(count, SHARING, -1).mean(1)
 
 

@@ -47,7 +47,7 @@ def separated_predictability(codes: Tensor, factors: Tensor, seed: int = 0) -> f
         [_thresholds(z[fitted], v[fitted], z[judged], v[judged], seed) for z in codes.T]
         for v in factors.T
     ]
-    first, second = torch.tensor(scores).topk(2, dim=1).values.T
+    first, second = torch.tensor(scores).topk(2, dim=1).values.T  # (L,) each
     return float((first - second).mean())
 
 
@@ -120,10 +120,10 @@ def completeness(importance: Tensor) -> float:
 def _concentrated(importance: Tensor) -> float:
     """1 less the entropy of each row in base of its length, weighted by the row's sum."""
     importance = importance.double()
-    weight = importance.sum(1, keepdim=True)
+    weight = importance.sum(1, keepdim=True)  # (rows, 1)
     if weight.sum() == 0:
         return 0.0
     shares = importance / weight.clamp(min=torch.finfo(weight.dtype).tiny)
     width = torch.tensor(importance.shape[1], dtype=torch.float64)
-    certain = 1 - torch.special.entr(shares).sum(1) / width.log()
+    certain = 1 - torch.special.entr(shares).sum(1) / width.log()  # (rows,)
     return float((certain * weight[:, 0]).sum() / weight.sum())

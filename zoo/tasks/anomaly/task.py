@@ -74,7 +74,7 @@ class AnomalyDetection(Task):
                 parts.append(self.score(model, batch).double().cpu())
                 if steps is not None:
                     steps.advance(len(batch.x))
-        found = torch.cat(parts)
+        found = torch.cat(parts)  # (N,)
         if bool(found.isnan().any()):
             raise DataError(
                 f"the score of example {int(found.isnan().nonzero()[0])} is no number; the model "

@@ -75,7 +75,7 @@ class Grid:
     def latents(self, numbers: Array, p: Distribution) -> Tensor:
         """What numbers (n, L) stand for under the prior, (n, ...)."""
         prior = _normal(p)
-        standard = self.noise[: len(numbers)].clone()
+        standard = self.noise[: len(numbers)].clone()  # (n, ...)
         standard[:, self.coded] = self.widths[self.coded] * torch.from_numpy(numbers).double()
         return torch.addcmul(prior.loc, prior.scale, standard.to(prior.loc.dtype))
 
@@ -87,7 +87,7 @@ class Grid:
     def _posterior(self, p: Distribution, q: Distribution) -> tuple[Array, Array]:
         """Means and deviations in buckets, (n L,) both."""
         shift, ratio = (part[:, self.coded] / self.widths[self.coded] for part in relative(p, q))
-        mean = shift.flatten().clamp(SPAN - REACH, REACH - SPAN)
+        mean = shift.flatten().clamp(SPAN - REACH, REACH - SPAN)  # (n L,)
         return mean.numpy(), ratio.flatten().clamp(1e-6, 1e6).numpy()
 
 
@@ -127,8 +127,8 @@ def relative(p: Distribution, q: Distribution) -> tuple[Tensor, Tensor]:
 
 def _widths(shift: Tensor, ratio: Tensor) -> Tensor:
     """Of latents whose posteriors are so, (n, ...) both: (...), powers of 2."""
-    kl = (0.5 * (shift.square() + ratio.square() - 1) - ratio.log()).mean(0)
-    sharpest = ratio.log2().mean(0) + math.log2(FINENESS)
+    kl = (0.5 * (shift.square() + ratio.square() - 1) - ratio.log()).mean(0)  # (...)
+    sharpest = ratio.log2().mean(0) + math.log2(FINENESS)  # (...)
     widths = 2.0 ** sharpest.floor().clamp(math.log2(FINEST), 0)
     return torch.where(kl > ASLEEP, widths, 0)
 

@@ -53,7 +53,7 @@ class Chains:
         own = self.model.infer(self.filled, given=self.z[None])
         new = self.model.infer(self.filled, proposals)
         weights = torch.cat([weights_of_codes(own), weights_of_codes(new)])  # (S + 1, R)
-        self.z = selected(torch.cat([own.z, new.z]), weights)
+        self.z = selected(torch.cat([own.z, new.z]), weights)  # (count B, D)
         self._fill()
 
     def estimate(self) -> Tensor:
@@ -70,7 +70,7 @@ class Chains:
         """(draws, B, D)."""
         x, told = self.of_examples.x, self.of_examples.condition
         told = None if told is None else repeated(told, draws)
-        codes = self.model.draw_codes(draws * len(x), 1.0, None, told)
+        codes = self.model.draw_codes(draws * len(x), 1.0, None, told)  # (draws B, D)
         return torch.unflatten(codes, 0, (draws, -1))
 
     @property

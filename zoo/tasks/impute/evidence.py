@@ -31,6 +31,6 @@ def log_evidence_of_observed(chains: Chains, draws: int) -> Tensor:
     weighed = model.infer(chains.of_examples, given=codes)
     log_p = weighed.log_p.sum(-1)  # (S (C + 1), B)
     parts = torch.cat([chains.apart(log_q.T), log_p.T[None]])  # (C + 1, B, S (C + 1))
-    log_m = parts.logsumexp(0).T - math.log(count + 1)
+    log_m = parts.logsumexp(0).T - math.log(count + 1)  # (S (C + 1), B)
     weights = weighed.log_likelihood + log_p - log_m
     return weights.logsumexp(0) - math.log(len(weights))

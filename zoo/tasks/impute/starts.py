@@ -46,7 +46,7 @@ def fitting(log_likelihood: Tensor, count: int) -> Tensor:
     tensor(True)
     """
     low, high = torch.zeros_like(log_likelihood[:, :1]), torch.ones_like(log_likelihood[:, :1])
-    power = high
+    power = high  # (B, 1)
     for _ in range(BISECTIONS):
         enough = 1 / (log_likelihood * power).softmax(1).square().sum(1, keepdim=True) >= count
         low, high = torch.where(enough, power, low), torch.where(enough, high, power)
@@ -62,7 +62,7 @@ def _chosen(model: LatentVariableModel, batch: Batch, count: int, pool: int) -> 
     log_likelihood = _fit(model, codes, told, batch)
     if log_likelihood is None:
         told = None if told is None else told[:count]
-        own = model.draw_codes(count * examples, 1.0, None, told)
+        own = model.draw_codes(count * examples, 1.0, None, told)  # (count B, D)
         return torch.unflatten(own, 0, (count, examples))
     return codes[fitting(log_likelihood, count).multinomial(count, replacement=True).T]
 
@@ -79,5 +79,5 @@ def _fit(
         if not factorises(p):
             return None
         rows = zip(batch.x, batch.observed, strict=True)
-        columns.append(torch.stack([observed_log_prob(p, x, seen) for x, seen in rows]))
+        columns.append(torch.stack([observed_log_prob(p, x, seen) for x, seen in rows]))  # (B, k)
     return torch.cat(columns, dim=1)

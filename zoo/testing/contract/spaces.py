@@ -73,7 +73,7 @@ def traversals_move_by_the_amounts(case: Case) -> None:
 def pictures_are_no_codes(case: Case) -> None:
     """Paths are of codes: examples are refused, with a hint at encode."""
     model, x = case.model(), case.examples(2)
-    wrong = x.float().flatten(1)[:, :1].repeat(1, model.code_dim + 1)
+    wrong = x.float().flatten(1)[:, :1].repeat(1, model.code_dim + 1)  # (B, D + 1)
     for given in (x if x.shape[-1] != model.code_dim else wrong, wrong):
         refused(lambda g=given: model.interpolate(g, g, 3), UnsupportedError, "encode")  # type: ignore[misc]
         refused(lambda g=given: model.traverse(g, g, torch.ones(1)), UnsupportedError, "encode")  # type: ignore[misc]

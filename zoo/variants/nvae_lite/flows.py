@@ -62,7 +62,7 @@ class InverseAutoregressiveFlow(nn.Module):
         """The taps as a square whose middle and later positions are 0."""
         rest = KERNEL_SIZE * KERNEL_SIZE - self.taps.shape[-1]
         square = pad(self.taps, (rest, 0) if self.reverse else (0, rest))  # (C', L, 25)
-        return square.view(*self.taps.shape[:2], KERNEL_SIZE, KERNEL_SIZE)
+        return square.view(*self.taps.shape[:2], KERNEL_SIZE, KERNEL_SIZE)  # (C', L, 5, 5)
 
 
 class Flows(nn.ModuleList):
@@ -80,19 +80,19 @@ class Flows(nn.ModuleList):
 
     def forward(self, z: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
         """The image of latents, and the log-determinant (N,)."""
-        z, log_det = z.movedim(-1, 1), z.new_zeros(z.shape[0])
+        z, log_det = z.movedim(-1, 1), z.new_zeros(z.shape[0])  # (N, L, H, W), (N,)
         for flow in self:
             z, flow_log_det = flow(z, context)
             log_det = log_det + flow_log_det
-        return z.movedim(1, -1), log_det
+        return z.movedim(1, -1), log_det  # (N, H, W, L), (N,)
 
     def inverse(self, image: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
         """The latents whose image this is, and the log-determinant there, (N,)."""
-        z, log_det = image.movedim(-1, 1), image.new_zeros(image.shape[0])
+        z, log_det = image.movedim(-1, 1), image.new_zeros(image.shape[0])  # (N, L, H, W), (N,)
         for flow in cast("list[InverseAutoregressiveFlow]", list(self)[::-1]):
             z, flow_log_det = flow.inverse(z, context)
             log_det = log_det + flow_log_det
-        return z.movedim(1, -1), log_det
+        return z.movedim(1, -1), log_det  # (N, H, W, L), (N,)
 
     def posterior(self, base: Distribution, context: Tensor) -> Distribution:
         """The distribution of the images of draws from ``base``, batch shape (N, H, W)."""

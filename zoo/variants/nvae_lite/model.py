@@ -84,7 +84,7 @@ class NVAELite(LatentVariableModel):
         def draw(step: TopDownStep, path: Tensor, prior: DiagonalNormal) -> Tensor:
             z = None if given is None else step.group.maps(given)
             latents.append(step.infer(path, prior, features[step.group.number], shape, z))
-            return flatten(latents[-1].z)
+            return flatten(latents[-1].z)  # (S B, L H W)
 
         codes, path = self._top_down(samples * batch.x.shape[0], draw)
         likelihood, code = partial(self._likelihood, path, shape), partial(self._code, features)
@@ -106,7 +106,7 @@ class NVAELite(LatentVariableModel):
         check_told(self, condition)
         z = as_codes(self, z)
         batch, width = z.shape[:-1], z.shape[-1]
-        _, path = self.generate(z[None].flatten(0, -2), missing(self.groups, width))
+        _, path = self.generate(z[None].flatten(0, -2), missing(self.groups, width))  # (N, C, H, W)
         return self._likelihood(path, batch)
 
     def descend(self, n: int, choose: Choice, batch: Batch | None = None) -> Distribution:
@@ -116,7 +116,7 @@ class NVAELite(LatentVariableModel):
         def asked(step: TopDownStep, path: Tensor, prior: DiagonalNormal) -> Tensor:
             of_x = None if features is None else features[step.group.number]
             q = None if of_x is None else step.inferred(path, prior, of_x, (1, n))
-            return flatten(choose(prior, q))
+            return flatten(choose(prior, q))  # (n, L H W)
 
         return self._likelihood(self._top_down(n, asked)[1], (n,))
 
@@ -166,10 +166,10 @@ class NVAELite(LatentVariableModel):
         def choose(step: TopDownStep, path: Tensor, prior: DiagonalNormal) -> Tensor:
             group = step.group
             if group.number not in drawn:
-                return codes[:, group.start : group.stop]
+                return codes[:, group.start : group.stop]  # (N, L H W)
             size = torch.Size([codes.shape[0], *group.shape])  # (N, L, H, W)
             noise = standard_normal(size, codes.dtype, codes.device, generator).movedim(1, -1)
-            return flatten(prior.at(temperatures[group.scale] * noise))
+            return flatten(prior.at(temperatures[group.scale] * noise))  # (N, L H W)
 
         return self._top_down(codes.shape[0], choose)
 
@@ -177,7 +177,7 @@ class NVAELite(LatentVariableModel):
         """The code that features of examples decide, (B, D)."""
 
         def choose(step: TopDownStep, path: Tensor, prior: DiagonalNormal) -> Tensor:
-            return flatten(step.code(path, prior, features[step.group.number]))
+            return flatten(step.code(path, prior, features[step.group.number]))  # (B, L H W)
 
         return self._top_down(features[0].shape[0], choose)[0]
 

@@ -47,7 +47,7 @@ class SpectralNorms(nn.Module):
             following = normalize(torch.einsum("noi,ni->no", stacked, right), dim=1)  # (N, out)
             if self.training:  # keeps its vector while a matrix is zero
                 left.copy_(torch.where(following.any(1, keepdim=True), following, left))
-        return torch.einsum("no,noi,ni->n", following, stacked, right)
+        return torch.einsum("no,noi,ni->n", following, stacked, right)  # (N,)
 
 
 def _name(shape: tuple[int, int]) -> str:

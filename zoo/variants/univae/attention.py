@@ -75,7 +75,7 @@ class Attention(nn.Module):
         ``mask``, a boolean tensor that broadcasts to (B, H, T, T), says instead which position
         attends to which. With a ``cache``, x holds either the first positions or the next one.
         """
-        q, k, v = self._project_heads(x, self.qkv.weight, 3)
+        q, k, v = self._project_heads(x, self.qkv.weight, 3)  # (B, H, T, D) each
         q, k = rotary.rotate(q), rotary.rotate(k)
         # What comes next attends to all. Not asked of the shapes, which torch.compile may not know.
         causal = causal and (cache is None or cache.filled == 0)
@@ -98,14 +98,14 @@ class Attention(nn.Module):
         have of themselves is computed once: values v of scores a that average to o do so, with v_0
         of score a_0, to o + sigmoid(a_0 - log sum exp a) (v_0 - o).
         """
-        q, k, v = self._project_heads(x, self.qkv.weight, 3)
+        q, k, v = self._project_heads(x, self.qkv.weight, 3)  # (B, H, T, D) each
         rotary_of_x = rotary.at(1, 1 + x.shape[1])
         q, k = rotary_of_x.rotate(q), rotary_of_x.rotate(k)
         p = self._prefix_qkv(prefix, rotary)
-        mask_of_x = None if mask is None else mask[..., 1:]
+        mask_of_x = None if mask is None else mask[..., 1:]  # (B, 1, 1, T)
         attended = _attention_with_prefix(q, k, v, mask_of_x, causal, p.k, p.v)  # (S B, H, T, D)
         prefix_attended = p.v if causal else _prefix_attention(p, k, v, mask)  # (S B, H, 1, D)
-        return self._merge_heads(torch.cat([prefix_attended, attended], dim=2))
+        return self._merge_heads(torch.cat([prefix_attended, attended], dim=2))  # (S B, 1 + T, W)
 
     def prefix_only(
         self, prefix: Tensor, x: Tensor, rotary: Rotary, mask: Tensor | None = None
@@ -116,7 +116,7 @@ class Attention(nn.Module):
         return self._merge_heads(_prefix_attention(self._prefix_qkv(prefix, rotary), k, v, mask))
 
     def _prefix_qkv(self, prefix: Tensor, rotary: Rotary) -> PrefixQKV:
-        q, k, v = self._project_heads(prefix, self.qkv.weight, 3)
+        q, k, v = self._project_heads(prefix, self.qkv.weight, 3)  # (S B, H, 1, D) each
         rotary = rotary.at(0, 1)
         return PrefixQKV(rotary.rotate(q), rotary.rotate(k), v)
 
@@ -125,7 +125,7 @@ class Attention(nn.Module):
         return rearrange(linear(x, weight), "b t (n h d) -> n b h t d", n=count, h=self.heads)
 
     def _merge_heads(self, attended: Tensor) -> Tensor:
-        merged: Tensor = self.out(rearrange(attended, "b h t d -> b t (h d)"))
+        merged: Tensor = self.out(rearrange(attended, "b h t d -> b t (h d)"))  # (B, T, W)
         return merged
 
 
@@ -155,7 +155,7 @@ def _scores(q: Tensor, k: Tensor, mask: Tensor | None, causal: bool) -> Tensor:
     assert mask is None or not causal
     scores = (q / math.sqrt(q.shape[3])) @ k.mT  # (B, H, T, T)
     if causal:
-        mask = torch.ones(scores.shape[2:], dtype=torch.bool, device=q.device).tril()
+        mask = torch.ones(scores.shape[2:], dtype=torch.bool, device=q.device).tril()  # (T, T)
     if mask is not None:  # added, as only that costs nothing backwards
         scores = scores + torch.zeros_like(mask, dtype=q.dtype).masked_fill(~mask, -torch.inf)
     return scores
@@ -191,7 +191,7 @@ def _prefix_attention(prefix_qkv: PrefixQKV, k: Tensor, v: Tensor, mask: Tensor 
     """What prefixes (S B, H, 1, D) have of themselves and of the keys (B, H, T, D) after them."""
     times = draws_per_example(prefix_qkv.q, k)
     if mask is not None:
-        mask = repeat_batch(mask, times)
+        mask = repeat_batch(mask, times)  # (S B, 1, 1, 1 + T)
     k = torch.cat([prefix_qkv.k, repeat_batch(k, times)], dim=2)  # (S B, H, 1 + T, D)
     v = torch.cat([prefix_qkv.v, repeat_batch(v, times)], dim=2)
     return attend(prefix_qkv.q, k, v, mask, causal=False)

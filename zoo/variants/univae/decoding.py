@@ -82,7 +82,7 @@ class Draw(Decoding):
 
     def generate(self, prefill: Prefill, z: Tensor, tokens: Tokens) -> Tensor:
         def next_token(state: Tensor) -> Tensor:
-            probabilities = nucleus(tokens.class_logits(state), self)
+            probabilities = nucleus(tokens.class_logits(state), self)  # (N, V)
             return tokens.from_classes(probabilities.multinomial(1).squeeze(-1))
 
         unmodified = self.temperature == self.top_p == 1
@@ -155,7 +155,7 @@ def beam_search(sequences: Sequences, tokens: Tokens, beams: Beams) -> Tensor:
     for position in range(tokens.length):
         if position:
             sequences.append(tokens.from_classes(beams.classes[:, -1]))
-        log_probs = tokens.class_logits(sequences.state).log_softmax(-1)
+        log_probs = tokens.class_logits(sequences.state).log_softmax(-1)  # (N, V)
         parents = beams.extend(log_probs, ended)
         ended = tokens.ended(tokens.from_classes(beams.classes[:, -1]))
         if ended is not None and all_true(ended[:: beams.width]):  # others only get less likely

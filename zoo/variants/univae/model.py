@@ -140,7 +140,7 @@ class UniVAE(TokenByToken):
             if group:
                 prefix = self.groups[group - 1].prefix(draws[-1].z)  # (S B, 1, W)
                 state = steps[plain + group - 1](prefix, state[:, 1:], rotary, mask=mask)
-                start_state = state[:, 0]
+                start_state = state[:, 0]  # (S B, W)
                 if mask is not None:
                     mask = repeat_batch(mask, draws_per_example(state, mask))
             q = latent(start_state, p)
@@ -173,7 +173,7 @@ class UniVAE(TokenByToken):
         # Several sequences an example multiply the rows, which are to be bounded all the same.
         most = self.examples_within(DECODED_NUMBERS) // decoding.width
         at_once = codes.shape[0] if decoding.width == 1 else most
-        parts = torch.split(self.grouped(codes), max(1, at_once))
+        parts = torch.split(self.grouped(codes), max(1, at_once))  # (n, G, d) each
         prefill = partial(DecoderState, self)
         return torch.cat([decoding.generate(prefill, part, self.tokens) for part in parts])
 
@@ -202,7 +202,7 @@ class UniVAE(TokenByToken):
             drawn = self.tokens.from_classes(fitting.softmax(-1).multinomial(1).squeeze(-1))
             made.append(torch.where(is_kept, token, drawn))
             weights.append(fitting.logsumexp(-1))
-        found = self.tokens.join(torch.stack(made, dim=1))
+        found = self.tokens.join(torch.stack(made, dim=1))  # (N, *event)
         return found[..., : x.shape[-1]], torch.stack(weights).sum(0)  # no wider than x was padded
 
     # -- what both passes are made of
@@ -223,7 +223,7 @@ class UniVAE(TokenByToken):
 
     def embed_sequence(self, vectors: Tensor, segment: int) -> Tensor:
         """The start token and what follows, (B, 1 + T, W), each at its position."""
-        start = self.start.expand(vectors.shape[0], 1, -1)
+        start = self.start.expand(vectors.shape[0], 1, -1)  # (B, 1, W)
         return self.add_positions(torch.cat([start, vectors], dim=1), segment, 0)
 
     def add_positions(self, vectors: Tensor, segment: int, first: int) -> Tensor:

@@ -99,7 +99,7 @@ class BinaryPatches(Patches):
 
     def log_prob(self, state: Tensor, patches: Tensor) -> Tensor:
         logits = self.class_logits(state)  # (..., 2^K)
-        classes = self._classes(patches).expand(logits.shape[:-1])
+        classes = self._classes(patches).expand(logits.shape[:-1])  # (...)
         losses = cross_entropy(logits.flatten(0, -2), classes.flatten(), reduction="none")
         return -losses.view(classes.shape)
 
@@ -131,7 +131,7 @@ class BinaryPatches(Patches):
         return 2 ** torch.arange(self.pixels, device=like.device)
 
     def _classes(self, patches: Tensor) -> Tensor:
-        return ((patches > 0.5) * self._bit_values(patches)).sum(-1)
+        return ((patches > 0.5) * self._bit_values(patches)).sum(-1)  # (...)
 
 
 class IntensityPatches(Patches):

@@ -18,7 +18,7 @@ class Rotary(NamedTuple):
 
     def rotate(self, x: Tensor) -> Tensor:
         """Vectors (..., T, D), number i paired with number i + D / 2."""
-        first, second = x.chunk(2, dim=-1)
+        first, second = x.chunk(2, dim=-1)  # (..., T, D / 2) each
         cos, sin = self.cos.to(x.dtype), self.sin.to(x.dtype)
         return torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1)
 

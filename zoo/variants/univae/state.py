@@ -63,5 +63,5 @@ class DecoderState:
         for layer, cache, prefix in upper:
             both = torch.cat([prefix, state], dim=1)  # (N, 2, W)
             state = layer(both, rotary.repeat_first(), causal=True, cache=cache)[:, 1:]
-        hidden: Tensor = self.model.norm(state[:, 0])
+        hidden: Tensor = self.model.norm(state[:, 0])  # (N, W)
         return hidden

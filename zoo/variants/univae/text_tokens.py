@@ -69,7 +69,7 @@ class TextTokens(Tokens):
         return tokens == PAD
 
     def log_prob(self, state: Tensor, tokens: Tensor) -> Tensor:
-        ids = tokens.expand(state.shape[:-1])
+        ids = tokens.expand(state.shape[:-1])  # (..., B, T)
         if state.device.type != "cpu" or torch.compiler.is_exporting():
             logits = self.class_logits(state).flatten(0, -2)  # (... B T, V)
             losses = cross_entropy(logits, ids.flatten(), reduction="none", ignore_index=PAD)
@@ -101,9 +101,9 @@ class TextTokens(Tokens):
     def fitting(self, tokens: Tensor, observed: Tensor) -> Tensor:
         """Where a token is missing, any that is no end: how long sentences are is known."""
         every = torch.arange(self.vocabulary, device=tokens.device)
-        itself = every == tokens[:, None]
+        itself = every == tokens[:, None]  # (N, V)
         inner = (every != PAD) & (every != END)
-        is_padding = (tokens == PAD)[:, None]
+        is_padding = (tokens == PAD)[:, None]  # (N, 1)
         return torch.where(observed[:, None], itself, inner) | is_padding
 
     def from_classes(self, classes: Tensor) -> Tensor:

@@ -54,18 +54,18 @@ class _TokenLogProb(torch.autograd.Function):
             if keep:
                 part.copy_(log_probs.exp_())
         ctx.save_for_backward(state, table, logits, ids)
-        return torch.cat(found)
+        return torch.cat(found)  # (N,)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         state, table, probabilities, ids = ctx.saved_tensors
         of_state, of_table, of_bias = ctx.dtypes
-        weights = gradient[:, None]
+        weights = gradient[:, None]  # (N, 1)
         lower = weights.to(state.dtype)
         to_state = lower * (table[ids] - probabilities @ table)  # (N, W)
         to_table = (probabilities.T @ (lower * state)).to(of_table).neg_()  # (V, W)
         to_table.index_add_(0, ids, (weights * state).to(of_table))
-        to_bias = (probabilities.T @ lower).to(of_bias).neg_().squeeze(1)
+        to_bias = (probabilities.T @ lower).to(of_bias).neg_().squeeze(1)  # (V,)
         to_bias.index_add_(0, ids, gradient.to(of_bias))
         return to_state.to(of_state), to_table, to_bias, None, None, None

@@ -45,13 +45,13 @@ class MovingCodebook(nn.Module):
         """Follow the points (N, d) of a batch, which chose codes (N,)."""
         if not len(points):
             return
-        chosen, total = self.count(indices), torch.zeros_like(self.sums)
+        chosen, total = self.count(indices), torch.zeros_like(self.sums)  # (K,), (K, d)
         total.index_add_(0, indices, points)
-        fresh = _some(points, len(self.counts))
+        fresh = _some(points, len(self.counts))  # (K, d)
         _over_processes(chosen, total, fresh)
         counts = torch.lerp(self.counts, chosen, 1 - self.decay)  # (K,)
         sums = torch.lerp(self.sums, total, 1 - self.decay)  # (K, d)
-        share = chosen.sum() / len(chosen)
+        share = chosen.sum() / len(chosen)  # ()
         dead = counts < DEAD * share
         counts = torch.where(dead, share, counts)
         sums = torch.where(dead[:, None], share * fresh, sums)
@@ -83,7 +83,7 @@ class MovingCodebook(nn.Module):
 def _some(points: Tensor, count: int) -> Tensor:
     """So many of the points at random, none twice unless there are too few."""
     order = torch.randperm(len(points), device=points.device)
-    return points[order[torch.arange(count, device=points.device) % len(points)]]
+    return points[order[torch.arange(count, device=points.device) % len(points)]]  # (count, d)
 
 
 def _over_processes(chosen: Tensor, total: Tensor, fresh: Tensor) -> None:

@@ -97,7 +97,7 @@ class VQVAE(LatentVariableModel):
             latent: LatentDraw = CertainDraw(code, p, samples, indices)
         else:
             latent = LatentDraw(given, PointMass(code), p, (len(given), len(code)))
-        once = code[None] if given is None else given
+        once = code[None] if given is None else given  # (1, B, D) or (S, B, D)
         likelihood = partial(self._likelihood, once, latent.shape)
         auxiliary = {
             "commitment": (points - code.detach()).square().sum(-1),

@@ -39,7 +39,7 @@ class GridPrior(nn.Module):
         """log p of grids (N, T), (N,)."""
         grids = torch.unflatten(indices, 1, self.grid)  # (N, h, w)
         vectors = self.embedding(grids).movedim(-1, 1)  # (N, width, h, w)
-        maps = self.maps.expand(1, len(grids), *self.maps.shape)
+        maps = self.maps.expand(1, len(grids), *self.maps.shape)  # (1, N, width, h, w)
         logits = full_precision(self.head(vectors, maps)[0])  # (N, K, h, w)
         return -cross_entropy(logits, grids, reduction="none").flatten(1).sum(1)
 
@@ -52,7 +52,7 @@ class GridPrior(nn.Module):
 
         def pick(logits: Tensor) -> Tensor:
             drawn.append(_drawn(full_precision(logits), temperature))
-            vectors: Tensor = self.embedding(drawn[-1])
+            vectors: Tensor = self.embedding(drawn[-1])  # (n, width)
             return vectors
 
         with noise_of(generator, self.maps.device):
@@ -80,8 +80,8 @@ class CodePrior(Distribution):
     def sample(self, sample_shape: Any = ()) -> Tensor:
         """Codes drawn place by place."""
         shape = torch.Size(sample_shape)
-        codes = self.space.codes(self.grids.draw(shape.numel()))
-        return codes.view(*shape, self.space.dim)
+        codes = self.space.codes(self.grids.draw(shape.numel()))  # (N, T d)
+        return codes.view(*shape, self.space.dim)  # (*shape, T d)
 
 
 def _drawn(logits: Tensor, temperature: float) -> Tensor:

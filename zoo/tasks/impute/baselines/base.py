@@ -29,7 +29,7 @@ class Filler(Baseline):
 
         Raises DataError for a column of which nothing is observed.
         """
-        rows = x if others is None else np.concatenate([x, others])
+        rows = x if others is None else np.concatenate([x, others])  # (N + M, D)
         if (empty := np.isnan(rows).all(0)).any():
             raise DataError(
                 f"nothing is observed of column {int(empty.argmax()) + 1}; leave it out, or give "
@@ -38,7 +38,7 @@ class Filler(Baseline):
         seen = [_seen(column, place in classes) for place, column in enumerate(rows.T)]
         parts = self.fill_parts([part for part, _ in seen])
         each = zip(parts, seen, strict=True)
-        filled = np.stack([undo(part[: len(x)]) for part, (_, undo) in each], axis=1)
+        filled = np.stack([undo(part[: len(x)]) for part, (_, undo) in each], axis=1)  # (N, D)
         return np.where(np.isnan(x), filled, x)
 
     def fill_parts(self, parts: Sequence[Rows]) -> Sequence[Rows]:
@@ -56,7 +56,7 @@ def _seen(column: Rows, is_class: bool) -> tuple[Rows, Any]:
     gaps = np.isnan(column)
     if is_class:
         values = np.unique(column[~gaps])
-        unit = (column[:, None] == values).astype(float)
+        unit = (column[:, None] == values).astype(float)  # (N, F)
         unit[gaps] = np.nan
         return unit, lambda numbers: values[numbers.argmax(1)]
     mean, deviation = np.nanmean(column), np.nanstd(column) or 1.0

@@ -31,13 +31,13 @@ class Chained(Filler):
     config: Config
 
     def fill_parts(self, parts: Sequence[Rows]) -> Sequence[Rows]:
-        missing = [np.isnan(part[:, 0]) for part in parts]
+        missing = [np.isnan(part[:, 0]) for part in parts]  # (N,) each
         filled = list(Mean(Mean.Config()).fill_parts(parts))
         if len(parts) == 1:
             return filled  # there is nothing to predict it from
         with_gaps = [place for place in np.argsort(np.sum(missing, axis=1)) if missing[place].any()]
         for place in with_gaps * self.config.rounds:
-            others = np.concatenate([*filled[:place], *filled[place + 1 :]], axis=1)
+            others = np.concatenate([*filled[:place], *filled[place + 1 :]], axis=1)  # (N, G)
             guess = self._predicted(others, parts[place], missing[place])
             filled[place] = np.where(missing[place][:, None], guess, parts[place])
         return filled
