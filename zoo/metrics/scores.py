@@ -99,7 +99,7 @@ class Scores:
     def ties(self, metric: int) -> list[bool]:
         """Which models are the best, or differ from it by at most two standard errors.
 
-        None where there is but one to be ranked.
+        No one is where there is but one to be ranked.
         """
         best, found = self.best(metric), self.differences(metric)
         if sum(each is not None for each in found) < 2:

@@ -42,7 +42,7 @@ def mutual_information_gap(codes: Tensor, factors: Tensor) -> float:
 
 
 def normalised_information(codes: Tensor, factors: Tensor, seed: int = 0) -> Tensor:
-    r"""NMI_ij = I(v_i; z_j) / H(v_i) of each factor and active dimension, (L, D).
+    r"""NMI_ij = I(v_i; z_j) / H(v_i) of each factor and active dimension, (L, A).
 
     Active are the dimensions whose range exceeds 1/20 of the widest. The information is estimated
     from the 10 nearest neighbours (Ross 2014) with scikit-learn; ``seed`` is of the noise that it
@@ -65,9 +65,9 @@ def normalised_information(codes: Tensor, factors: Tensor, seed: int = 0) -> Ten
 def modularity(information: Tensor) -> float:
     r"""InfoM (Hsu et al. 2023): whether a number of the code tells one factor alone.
 
-        (1/D sum_j max_i NMI_ij / sum_i NMI_ij - 1/L) / (1 - 1/L)
+        (1/A sum_j max_i NMI_ij / sum_i NMI_ij - 1/L) / (1 - 1/L)
 
-    of :func:`normalised_information` (L, D). From 0 to 1. A dimension that tells nothing counts as
+    of :func:`normalised_information` (L, A). From 0 to 1. A dimension that tells nothing counts as
     0 where its estimates are 0; else their noise decides: a code of noise can score 0.6.
 
     >>> modularity(torch.eye(3)), modularity(torch.tensor([[1.0, 0.5], [1.0, 0.0]]))
@@ -79,9 +79,9 @@ def modularity(information: Tensor) -> float:
 def compactness(information: Tensor) -> float:
     r"""InfoC (Hsu et al. 2023): whether a factor is told by one number of the code alone.
 
-        (1/L sum_i max_j NMI_ij / sum_j NMI_ij - 1/D) / (1 - 1/D)
+        (1/L sum_i max_j NMI_ij / sum_j NMI_ij - 1/A) / (1 - 1/A)
 
-    of :func:`normalised_information` (L, D). From 0 to 1; of one active dimension it is 1, since
+    of :func:`normalised_information` (L, A). From 0 to 1; of one active dimension it is 1, since
     no other tells anything.
 
     >>> compactness(torch.tensor([[1.0, 0.0], [1.0, 1.0]])), compactness(torch.ones(3, 1))
@@ -102,6 +102,6 @@ def _beyond_even(table: Tensor, dim: int) -> float:
     if table.shape[dim] == 1:
         return 1.0
     even = 1 / table.shape[dim]
-    total = table.sum(dim)  # (D,) or (L,)
+    total = table.sum(dim)  # (A,) or (L,)
     share = torch.where(total > 0, table.amax(dim) / total, even)
     return float((share.mean() - even) / (1 - even))
