@@ -118,6 +118,50 @@ def test_seeds_have_a_mean_and_their_deviation() -> None:
     assert json.loads(report.to_json())["rows"][0]["seeds"] == 3
 
 
+def test_points_are_held_against_the_baseline_seed_by_seed() -> None:
+    """What the seeds share cancels: their spread is far above that of the differences."""
+    study = Study.parse({**SETTINGS, "seeds": [0, 1, 2], "baseline": "none"}, "here")
+    base = {0: 90.0, 1: 100.0, 2: 110.0, 7: 3.0}
+    runs = [result("none", seed, **{"NLL": v, "log p(x|z)": v}) for seed, v in base.items()]
+    for seed, gain in ((0, 1.0), (1, 2.0), (2, 3.0), (8, 99.0)):  # 7 and 8 have no counterpart
+        value = base.get(seed, 0) - gain
+        runs.append(result("wide", seed, **{"NLL": value, "log p(x|z)": value}))
+    report = StudyReport(study, tuple(Result.model_validate(run) for run in runs))
+    apart = report.difference("wide", "NLL")
+    assert apart is not None
+    assert (apart.value, apart.stderr) == pytest.approx((-2.0, 1 / 3**0.5))
+    assert report.difference("none", "NLL") is None
+    one = StudyReport(study, (report.results[0], report.results[4])).difference("wide", "NLL")
+    assert one is not None
+    assert (one.value, one.stderr) == (-1.0, None)
+    lines = [" ".join(line.split()) for line in str(report).splitlines()]
+    assert "differences to none, of the same seeds" in lines
+    assert "wide -2.00 ± 0.58 +2.0 ± 0.6" in lines
+    assert "| wide | -2.00 ± 0.58 | +2.0 ± 0.6 |" in report.to_markdown()
+    row = json.loads(report.to_json())["rows"][0]
+    assert (row["difference"], row["difference_error"]) == pytest.approx((-2.0, 1 / 3**0.5))
+    with pytest.raises(ConfigError, match="the baseline 'non' is no point; did you mean 'none'"):
+        Study.parse({**SETTINGS, "baseline": "non"}, "here")
+
+
+def test_an_objective_may_be_a_bare_name() -> None:
+    study = Study.parse({**SETTINGS, "points": {"a": {"objective": "stl"}, "b": {}}}, "here")
+    named = Study.parse(
+        {**SETTINGS, "points": {"a": {"objective": {"name": "stl"}}, "b": {}}}, "here"
+    )
+    protocols = [{trial.protocol for trial in each.trials()} for each in (study, named)]
+    assert protocols[0] == protocols[1]
+    assert len(protocols[0]) == 2
+
+
+def test_the_sweeps_of_scripts_can_be_trained() -> None:
+    """Names and settings of every point are known; what they come to is beside some of them."""
+    for path in (ROOT / "scripts").glob("*.yaml"):
+        if path.name not in ("recipes.yaml",):
+            study = read_study(path)
+            assert len(list(study.trials())) == len(study.points) * len(study.seeds)
+
+
 WRITER = """
 import sys; from pathlib import Path; from zoo.studies import Result, Results
 results = Results(Path(sys.argv[1])); print("ready", flush=True); sys.stdin.readline()

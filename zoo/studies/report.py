@@ -45,6 +45,24 @@ class StudyReport:
         error = found[0].stderr
         return Figure(value=values[0], stderr=None if error is None else abs(times) * error)
 
+    def difference(self, point: str, column: str) -> Figure | None:
+        """From the baseline to a point: the mean over the seeds of both, and its standard error.
+
+        None without a baseline, for itself, and without a seed that both have; of one seed there is
+        no error.
+        """
+        times = self.study.columns[column].times
+        base, own = self._by_seed(self.study.baseline, column), self._by_seed(point, column)
+        if point == self.study.baseline or not (both := base.keys() & own.keys()):
+            return None
+        apart = [times * (own[seed] - base[seed]) for seed in sorted(both)]
+        error = statistics.stdev(apart) / len(apart) ** 0.5 if len(apart) > 1 else None
+        return Figure(value=statistics.mean(apart), stderr=error)
+
+    def _by_seed(self, point: str | None, column: str) -> dict[int, float]:
+        found = (result for result in self.results if result.point == point)
+        return {each.seed: each.figures[column].value for each in found if column in each.figures}
+
     def theirs(self, point: str, column: str) -> Figure | None:
         """The paper's figure, and its deviation where it says one."""
         claim = self.study.points[point].claims.get(column)
@@ -62,6 +80,7 @@ class StudyReport:
         for point in self.study.points:
             for column in self.study.columns:
                 ours, theirs = self.ours(point, column), self.theirs(point, column)
+                apart = self.difference(point, column)
                 yield {
                     "point": point,
                     "column": column,
@@ -70,10 +89,15 @@ class StudyReport:
                     "seeds": len(self.seeds(point)),
                     "paper": theirs and theirs.value,
                     "deviation": theirs and theirs.stderr,
+                    "difference": apart and apart.value,
+                    "difference_error": apart and apart.stderr,
                 }
 
     def __str__(self) -> str:
-        return "\n\n".join([self.title, aligned(self._table()), "\n".join(self._notes())])
+        parts = [self.title, aligned(self._table())]
+        if self.study.baseline is not None:
+            parts += [self._held_against, aligned(self._table_of_differences())]
+        return "\n\n".join([*parts, "\n".join(self._notes())])
 
     @property
     def title(self) -> str:
@@ -86,7 +110,10 @@ class StudyReport:
 
     def to_markdown(self) -> str:
         """The table in Markdown, with its notes."""
-        return "\n".join([markdown(self._table()), "", *(f"- {note}" for note in self._notes())])
+        parts = [markdown(self._table()), ""]
+        if self.study.baseline is not None:
+            parts += [self._held_against, "", markdown(self._table_of_differences()), ""]
+        return "\n".join([*parts, *(f"- {note}" for note in self._notes())])
 
     def to_json(self) -> str:
         """The rows, with the title and the notes."""
@@ -109,10 +136,26 @@ class StudyReport:
             rows.append(row)
         return rows
 
+    @property
+    def _held_against(self) -> str:
+        return f"differences to {self.study.baseline}, of the same seeds"
+
+    def _table_of_differences(self) -> list[list[str]]:
+        columns = self.study.columns
+        others = [point for point in self.study.points if point != self.study.baseline]
+        cells = (
+            [_cell(self.difference(point, name), column, "+") for name, column in columns.items()]
+            for point in others
+        )
+        rows = ([point, *row] for point, row in zip(others, cells, strict=True))
+        return [["", *columns], *rows]
+
     def _notes(self) -> Iterator[str]:
         """How to read the table, one sentence or two a line."""
         study, paper = self.study, self.study.paper
         yield f"ours: {OF_SEVERAL}; {study.dataset}/{study.split}"
+        if study.baseline is not None:
+            yield "differences: their mean over the seeds ± its standard error"
         if paper is not None and paper.runs is not None:
             yield f"paper: means of {paper.runs} runs ± their deviation, where it says one"
         for name, column in study.columns.items():
@@ -125,8 +168,8 @@ class StudyReport:
             yield f"not there yet: {names}{more}; `{self.command}` trains and measures them"
 
 
-def _cell(found: Figure | None, column: Column) -> str:
+def _cell(found: Figure | None, column: Column, sign: str = "") -> str:
     if found is None:
         return "-"
-    said = f"{found.value:.{column.digits}f}"
+    said = f"{found.value:{sign}.{column.digits}f}"
     return said if found.stderr is None else f"{said} ± {found.stderr:.{column.digits}f}"

@@ -7,9 +7,9 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 from typing_extensions import Self
 
 from zoo.core.component import Selected
@@ -22,6 +22,13 @@ from zoo.training.config import Experiment
 from zoo.yaml_files import read_mapping
 
 PAPERS = Path(__file__).parents[1] / "papers"
+
+
+Part = Annotated[
+    dict[str, Any],
+    BeforeValidator(lambda given: {"name": given} if isinstance(given, str) else given),
+]
+"""Settings of a part, or its bare name for all its defaults."""
 
 
 class Column(Settings):
@@ -61,7 +68,7 @@ class Point(Settings):
 
     variant: str | None = None
     model: dict[str, Any] = {}
-    objective: dict[str, Any] = {}
+    objective: Part = {}
     train: dict[str, Any] = {}
     claims: dict[str, float | tuple[float, float]] = {}
 
@@ -80,19 +87,21 @@ class Source(Settings):
 class Study(Settings):
     """What a file of one says; ``model``, ``objective`` and ``train`` are shared by all points.
 
-    ``departures`` say in words where the runs are not the paper's.
+    ``departures`` say in words where the runs are not the paper's; ``baseline`` is the point that
+    the others are to be held against, seed by seed.
     """
 
     title: str
     paper: Source | None = None
     departures: tuple[str, ...] = ()
+    baseline: str | None = None
     dataset: str
     split: Literal["train", "validation", "test"] = "test"
     samples: int = Field(1000, ge=1)
     examples: int | None = Field(None, ge=1)
     variant: str | None = None
     model: dict[str, Any] = {}
-    objective: dict[str, Any] = {}
+    objective: Part = {}
     train: dict[str, Any] = {}
     seeds: tuple[int, ...] = Field((0,), min_length=1)
     columns: dict[str, Column] = Field(min_length=1)
@@ -115,6 +124,15 @@ class Study(Settings):
                         f"{name!r} claims {column!r}, which is no column"
                         f"{did_you_mean(column, self.columns)} Columns: {', '.join(self.columns)}"
                     )
+        return self
+
+    @model_validator(mode="after")
+    def _check_baseline(self) -> Self:
+        if self.baseline is not None and self.baseline not in self.points:
+            raise ValueError(
+                f"the baseline {self.baseline!r} is no point"
+                f"{did_you_mean(self.baseline, self.points)} Points: {', '.join(self.points)}"
+            )
         return self
 
     @property
