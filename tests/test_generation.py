@@ -25,6 +25,7 @@ from zoo.metrics import Measured, Subject
 from zoo.metrics.features.compared import Compared, Images
 from zoo.metrics.generated import OfSamples
 from zoo.metrics.memorisation import nearest_training
+from zoo.metrics.memory import Alive
 
 SAMPLES = (
     "frechet-distance", "kernel-distance", "precision", "recall", "density", "coverage",
@@ -382,8 +383,31 @@ class TestCosts:
         assert cost("flops", subject).value == 2 * products
         assert cost("weights", subject).value == products + biases
 
+    def test_memory_is_that_of_the_widest_place(self, subject: Subject) -> None:
+        """256 numbers before and after the ReLU, and the mean that is decoded beside its scale."""
+        assert cost("memory", subject).value == 4 * (256 + 256 + 2 * 16)
+
+    @pytest.mark.parametrize("size", [1, 1000])
+    def test_what_is_held_is_counted_once_and_until_it_is_let_go(self, size: int) -> None:
+        outside = torch.zeros(size)
+        with Alive() as alive:
+            outside.add_(1)  # it was there before
+            view = outside.view(1, -1)
+            assert alive.now == 0
+            held = [torch.ones(size), view + 1]
+            held.append(held[0][:1])  # a view of what is held
+            assert alive.now == 8 * size
+            del held[0]
+            assert alive.now == 8 * size
+            held.clear()
+            assert alive.now == 0
+            for _ in range(5):  # an address that is free again is another storage
+                held = [torch.ones(size).exp()]
+                assert alive.now == 4 * size
+        assert alive.most == 12 * size  # the last one's, and both of the next
+
     def test_a_model_that_is_told_costs_more(self, subject: Subject, told: Subject) -> None:
-        for name in ("weights", "flops"):
+        for name in ("weights", "flops", "memory"):
             assert cost(name, told).value > cost(name, subject).value
 
     @pytest.mark.parametrize("name", ["encode-time", "decode-time"])

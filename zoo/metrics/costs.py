@@ -44,9 +44,9 @@ class Operations(Metric):
     better = "lower"
 
     def measure(self, subject: Subject) -> Measured:
-        batch = _first(subject, 1)
+        batch = first_examples(subject, 1)
         with FlopCounterMode(display=False) as counter:
-            _decoded(subject, subject.model.encode(batch), batch)
+            decoded(subject, subject.model.encode(batch), batch)
         return Measured.of_all(counter.get_total_flops())
 
 
@@ -66,7 +66,7 @@ class _Time(Metric):
     recorded = False
 
     def measure(self, subject: Subject) -> Measured:
-        batch = _first(subject, self.config.batch)
+        batch = first_examples(subject, self.config.batch)
         step = self.step(subject, batch)
         step()  # what is made only once
         timer = Timer("step()", globals={"step": step}, num_threads=torch.get_num_threads())
@@ -98,13 +98,15 @@ class DecodeTime(_Time):
 
     def step(self, subject: Subject, batch: Batch) -> Callable[[], Any]:
         codes = subject.model.encode(batch)
-        return lambda: _decoded(subject, codes, batch)
+        return lambda: decoded(subject, codes, batch)
 
 
-def _first(subject: Subject, count: int) -> Batch:
+def first_examples(subject: Subject, count: int) -> Batch:
+    """As many as are asked for, or as there are, at even distances."""
     some = subject.examples.evenly(count)
     return next(some.batches(len(some), subject.model.input_kind))
 
 
-def _decoded(subject: Subject, codes: Tensor, batch: Batch) -> Tensor:
+def decoded(subject: Subject, codes: Tensor, batch: Batch) -> Tensor:
+    """An example for each code: the mean of p(x|z), or what the model takes for it."""
     return subject.model.estimate(codes, batch.condition)
