@@ -65,11 +65,12 @@ def sweep(
 ) -> StudyReport:
     """A study of one's own, of a YAML file: models trained and measured alike, in one table.
 
-    The file has what :func:`reproduce` reads of a paper, without the paper: a ``dataset``,
-    ``columns`` (a name, and a metric), ``points`` (a name, and the variant, ``model``,
-    ``objective`` and ``train`` settings that this one has of its own), ``seeds``, and what all
-    points share. Arguments are those of :func:`reproduce`; runs lie in ``runs/sweep/NAME``. Results
-    that lie beside the file, as ``NAME.results.json``, are shown too.
+    The file has what :func:`reproduce` reads of a paper, without the paper: a ``dataset`` (a name,
+    or a path that begins where the file lies), ``columns`` (a name, and a metric), ``points`` (a
+    name, and the variant, ``model``, ``objective`` and ``train`` settings that this one has of its
+    own), ``seeds``, and what all points share. Arguments are those of :func:`reproduce`; runs lie
+    in ``runs/sweep/NAME``. Results that lie beside the file, as ``NAME.results.json``, are shown
+    too.
 
     Raises ConfigError, naming the place in the file, DataError or TrainingError.
     """

@@ -6,6 +6,7 @@ import json
 import statistics
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from zoo.evaluation.table import aligned
@@ -112,7 +113,7 @@ class StudyReport:
     def _notes(self) -> Iterator[str]:
         """How to read the table, one sentence or two a line."""
         study, paper = self.study, self.study.paper
-        yield f"ours: {OF_SEVERAL}; {study.dataset}/{study.split}"
+        yield f"ours: {OF_SEVERAL}; {Path(study.dataset).name}/{study.split}"
         if paper is not None and paper.runs is not None:
             yield f"paper: means of {paper.runs} runs ± their deviation, where it says one"
         for name, column in study.columns.items():
