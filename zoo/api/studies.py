@@ -93,17 +93,10 @@ def _carried_out(
     progress: bool,
 ) -> StudyReport:
     """What is there of the trials, and where it is asked for what is not."""
-    wanted = {(trial.point, trial.seed): trial for trial in trials}
     if train:
         known = {each.protocol for each in results.all()}
         missing = [trial for trial in trials if trial.protocol not in known]
         check(missing)
         for trial in missing:
             results.add(carry_out(trial, folder, Records(), progress))
-    found = {
-        each.of: each
-        for each in results.all()
-        if each.of in wanted and each.protocol == wanted[each.of].protocol
-    }
-    absent = tuple(of for of in wanted if of not in found)
-    return StudyReport(study, tuple(found.values()), absent, command)
+    return StudyReport.of(study, trials, results.all(), command)
