@@ -6,8 +6,11 @@ import argparse
 import json
 import os
 import platform
+import shlex
 import subprocess
-from collections.abc import Mapping, Sequence
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -84,3 +87,30 @@ def read_json(path: Path) -> dict[str, Any]:
     """What was written there, nothing where there is no file yet."""
     content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     return content
+
+
+def once(
+    output: Path,
+    key: str,
+    measure: Callable[[], Mapping[str, Any]],
+    command: str,
+    of: Mapping[str, Any] | None = None,
+) -> None:
+    """Measure what is not recorded under a key, or ``of`` another file; other processes wait."""
+    from filelock import FileLock  # as above
+
+    same, found = of or {}, read_json(output).get(key)
+    if found is not None and all(found.get(name) == value for name, value in same.items()):
+        return
+    started = time.monotonic()
+    measured = {**same, **measure()}
+    how = {"seconds": round(time.monotonic() - started, 1), **environment(), "command": command}
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(output.with_suffix(".lock")):
+        write_json(output, {**read_json(output), key: {**measured, **how}})
+
+
+def command_of(script: str, data_root: str | None) -> str:
+    """How a script was called, but for the folder of the data, which is another elsewhere."""
+    given = ["DIR" if word == data_root else word for word in sys.argv[1:]]
+    return shlex.join(["python", f"scripts/{Path(script).name}", *given])

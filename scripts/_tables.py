@@ -13,9 +13,9 @@ from functools import partial
 import _task_tables as tasks
 from _task_tables import joined, packaged
 
-import zoo
 from zoo.registry.specs import CheckpointSpec, MetricSpec
-from zoo.studies.study import Point, find_paper
+from zoo.studies import Results, StudyReport, find_paper
+from zoo.studies.study import Point
 
 MARKED = re.compile(r"(?<=<!-- table: )([\w-]+)( -->\n\n)(.*?)(?=\n\n<!-- end of table -->)", re.S)
 FIRST = ("mnist", "fashion-mnist", "cifar10", "tang-couplets", "digits")
@@ -69,9 +69,13 @@ def _in_use(metrics: Mapping[str, MetricSpec]) -> str:
 
 
 def of_paper(name: str) -> str:
-    """What `zoo reproduce NAME --markdown` prints, without what stands below it."""
-    lines = zoo.reproduce(name).to_markdown().splitlines()
-    return "\n".join(line for line in lines if line.startswith("|"))
+    """What `zoo reproduce NAME --markdown` prints of what is released, without its notes.
+
+    That command also shows the runs of whoever calls it.
+    """
+    study, recorded = find_paper(name)
+    lines = StudyReport.of(study, study.trials(), Results(recorded).all()).to_markdown()
+    return "\n".join(line for line in lines.splitlines() if line.startswith("|"))
 
 
 def claims_of(variant: str, dataset: str) -> Iterable[str]:

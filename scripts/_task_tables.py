@@ -11,9 +11,9 @@ from typing import Any
 
 from _records import read_json
 
-import zoo
 from zoo.registry import packaged_root, read_registry
 from zoo.registry.specs import Registry
+from zoo.studies import find_paper
 
 RESULTS = Path(__file__).with_name("results")
 FILLERS = ("mean", "knn", "mice", "miss-forest", "tabular-vae", "miwae")
@@ -194,7 +194,8 @@ def _accuracies(found: Mapping[str, Any]) -> list[str]:
 
 
 def _of_davidson() -> Iterator[list[str]]:
-    for name, point in zoo.reproduce("davidson2018").study.points.items():
+    study, _ = find_paper("davidson2018")
+    for name, point in study.points.items():
         claims = [point.claims.get(f"{count} labels, %") for count in LABELS]
         if all(claim is not None for claim in claims):
             yield [f"{name} (paper)", *map(str, claims), *"-" * len(LABELS)]

@@ -18,18 +18,16 @@ Records go to scripts/results/imputation.json; what is recorded is not measured 
 from __future__ import annotations
 
 import argparse
-import shlex
 import statistics
-import sys
-import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import _imputed_images as images
 import _imputed_tables as tables
+import _records
 import torch
-from _records import environment, positive, read_json, write_json
-from filelock import FileLock
+from _records import command_of, positive, read_json
 
 import zoo
 from zoo.files import sha256
@@ -119,17 +117,9 @@ def measure_table(options: argparse.Namespace) -> None:
                 print(f"{key}: {read_json(options.output)[key]['average']:.4f}", flush=True)
 
 
-def once(options: argparse.Namespace, key: str, measure: Any) -> None:
-    """Measure what is not recorded under a key; another process that records meanwhile waits."""
-    if key in read_json(options.output):
-        return
-    started = time.monotonic()
-    found = {**measure(), "seconds": round(time.monotonic() - started, 1), **environment()}
-    given = ["DIR" if word == options.data_root else word for word in sys.argv[1:]]
-    found["command"] = shlex.join(["python", "scripts/measure_imputation.py", *given])
-    options.output.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(options.output.with_suffix(".lock")):
-        write_json(options.output, {**read_json(options.output), key: found})
+def once(options: argparse.Namespace, key: str, measure: Callable[[], dict[str, Any]]) -> None:
+    """Measure what is not recorded under a key."""
+    _records.once(options.output, key, measure, command_of(__file__, options.data_root))
 
 
 def summary(options: argparse.Namespace, start: str) -> str:

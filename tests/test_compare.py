@@ -110,6 +110,13 @@ class TestFileOfABenchmark:
         asked = ["compare", str(run.directory), "--benchmark", str(file), "--json"]
         assert json.loads(CliRunner().invoke(app, asked).stdout)["title"] == scores.title
 
+    def test_its_home_may_be_named(
+        self, run: Run, file: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("HOME", str(file.parent))
+        file.write_text(self.TEXT.format("data/points.npy"))
+        assert "points/train" in zoo.compare([run], benchmark="~/mine.yaml").title
+
     @pytest.mark.parametrize(
         ("text", "said"),
         [
@@ -117,6 +124,7 @@ class TestFileOfABenchmark:
             (TEXT.format("digits").replace("train", "tets"), r"'split': .*did you mean 'test'\?"),
             (TEXT.format("digit"), r"unknown dataset 'digit'; did you mean 'digits'\?.*beside it"),
             (TEXT.format("data/other.npy"), "other.npy does not exist"),
+            (TEXT.format("other.npy"), "other.npy does not exist"),
             ("dataset: digits", "'summary' is required"),
             ("[1, 2]", "expected a mapping, as an entry of 'benchmarks' is"),
             ("a: [", "not valid YAML"),

@@ -10,10 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-import zoo
 from zoo.core.component import Selected
-from zoo.core.model import LatentVariableModel
-from zoo.data import Dataset, VectorSplit
 from zoo.errors import DataError, UnsupportedError
 from zoo.evaluation.disentanglement import (
     Forests,
@@ -32,6 +29,7 @@ from zoo.evaluation.disentanglement.checked import checked
 from zoo.evaluation.disentanglement.information import entropies
 from zoo.evaluation.disentanglement.pairs import sharing
 from zoo.metrics import Measured, Subject
+from zoo.testing.codes import Coded, standard
 
 SIZES = (3, 6, 8, 12)
 KINDS = len(SIZES)
@@ -66,11 +64,6 @@ def drawn(count: int = 900, seed: int = 0) -> Tensor:
     """Independent factors, (N, 4)."""
     generator = torch.Generator().manual_seed(seed)
     return torch.stack([torch.randint(n, (count,), generator=generator) for n in SIZES], 1)
-
-
-def standard(factors: Tensor) -> Tensor:
-    """Codes that are the factors, of unit variance."""
-    return (factors - factors.double().mean(0)) / factors.double().std(0)
 
 
 def noise(count: int = 900, width: int = KINDS, seed: int = 1) -> Tensor:
@@ -248,23 +241,6 @@ def test_factors_that_no_two_examples_share_are_refused() -> None:
             score(noise(50, 2), alone)
 
 
-class Coded(Subject):
-    """Codes that are given, whatever the model."""
-
-    codes = torch.zeros(0)  # type: ignore[assignment]
-
-    def __init__(self, codes: Tensor, labels: Tensor) -> None:
-        rows = VectorSplit(codes.float(), labels)
-        data = Dataset("mine", rows, rows, rows, "gaussian", "none")
-        super().__init__(model(codes.shape[1]), data)
-        self.codes = codes  # type: ignore[misc]
-
-
-@cache
-def model(dim: int) -> LatentVariableModel:
-    return zoo.create("gaussian-vae", dataset=torch.rand(9, dim), latent_dim=dim)
-
-
 SUBJECT = Coded(MIXED, FACTORS)
 
 
@@ -308,7 +284,7 @@ def test_the_error_of_draws_is_that_of_other_seeds(name: str) -> None:
 @pytest.mark.parametrize("name", SCORES)
 def test_what_has_no_factors_is_refused(name: str) -> None:
     for labels in (FACTORS[:, 0], FACTORS.float(), FACTORS[:, :1]):
-        with pytest.raises(UnsupportedError, match="mine are not factors.*'sprites'"):
+        with pytest.raises(UnsupportedError, match="codes are not factors.*'sprites'"):
             measured(name, Coded(PERFECT, labels))
     with pytest.raises(UnsupportedError, match="code of one number"):
         measured(name, Coded(PERFECT[:, :1], FACTORS))

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import json
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+
+import zoo
 
 ROOT = Path(__file__).parents[1]
 
@@ -24,6 +27,27 @@ def test_pages_are_as_the_script_writes_them(script: ModuleType) -> None:
     assert not stale, "a record, the registry or a docstring changed: run scripts/write_docs.py"
     assert {"numbers.md", "tables.md", "reference.md", "compression.svg"} <= {p.name for p in pages}
     assert set((ROOT / "checkpoints").glob("*.md")) <= set(pages)
+
+
+def test_runs_of_whoever_writes_them_are_not_told(
+    script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    report = zoo.reproduce("davidson2018")
+    trials = {(trial.point, trial.seed): trial for trial in report.study.trials()}
+    figures = {"ELBO": {"value": -1.25, "stderr": 0.5}}
+    own = [
+        {"point": point, "seed": seed, "protocol": trials[point, seed].protocol,
+         "figures": figures, "epochs": 1, "made": {}}
+        for point, seed in (report.missing[0], report.results[0].of)
+    ]  # fmt: skip
+    local = tmp_path / "runs" / "reproduce" / "davidson2018" / "results.json"
+    local.parent.mkdir(parents=True)
+    local.write_text(json.dumps(own), encoding="utf-8")
+    assert "-1.25 ± 0.50" in zoo.reproduce("davidson2018").to_markdown()  # they are told of there
+    for page in ("numbers.md", "label.md"):
+        text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+        assert script.tables.filled_in(text) == text
 
 
 def test_every_table_of_a_record_is_in_a_page(script: ModuleType) -> None:

@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 import torch
 from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
-from torch import Tensor
 
 import zoo
 from zoo.core.component import Selected
-from zoo.data import Dataset, VectorSplit, load_dataset
+from zoo.data import load_dataset
 from zoo.errors import UnsupportedError
 from zoo.evaluation import knn_accuracy
 from zoo.metrics import Measured, Metric, Subject
 from zoo.metrics.clustering import matched
+from zoo.testing.codes import Coded
 
 CLASSES = 3
 NAMES = ("knn", "linear-probe", "k-means", "nmi", "ari")
@@ -36,25 +36,12 @@ def measured(name: str, subject: Subject, **settings: Any) -> Measured:
         return found.measure(subject)
 
 
-class Codes(Subject):
-    """Codes that are given, whatever the model."""
-
-    train_codes = codes = torch.zeros(0)  # type: ignore[assignment]
-
-    def __init__(self, codes: Tensor, labels: Tensor, train: Tensor | None = None) -> None:
-        rows = VectorSplit(codes, labels)
-        known = VectorSplit(codes, labels if train is None else train)
-        data = Dataset("balls", known, rows, rows, "gaussian", "none")
-        super().__init__(zoo.create("gaussian-vae", dataset=data, latent_dim=2), data)
-        self.codes, self.train_codes = codes, codes  # type: ignore[misc]
-
-
-def balls(apart: float, count: int = 300, seed: int = 0) -> Codes:
+def balls(apart: float, count: int = 300, seed: int = 0) -> Coded:
     """Normal codes about the corners of a triangle, as many of each class."""
     labels = torch.arange(count) % CLASSES
     corners = torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.5, 0.866]])
     noise = torch.randn(count, 2, generator=torch.Generator().manual_seed(seed))
-    return Codes(apart * corners[labels] + noise, labels)
+    return Coded(apart * corners[labels] + noise, labels)
 
 
 def settings_of(name: str) -> dict[str, int]:
@@ -76,7 +63,7 @@ def test_classes_far_apart_score_one_and_mixed_ones_chance(name: str) -> None:
 def test_names_of_classes_and_turns_of_the_codes_do_not_matter(name: str) -> None:
     found = balls(3)
     turn = torch.tensor([[0.6, -0.8], [0.8, 0.6]])
-    other = Codes(found.codes @ turn, torch.tensor([2, 0, 1])[found.examples.labels])
+    other = Coded(found.codes @ turn, torch.tensor([2, 0, 1])[found.examples.labels])
     ours, theirs = (measured(name, each, **settings_of(name)) for each in (found, other))
     if name in ("knn", "linear-probe"):  # which labels are drawn follows their order
         assert abs(ours.value - theirs.value) < 4 * math.hypot(
@@ -150,7 +137,7 @@ def test_the_jackknife_error_is_that_of_other_examples() -> None:
 
 def test_codes_that_are_all_alike_tell_nothing() -> None:
     labels = torch.arange(30) % CLASSES
-    subject = Codes(torch.ones(30, 2), labels)
+    subject = Coded(torch.ones(30, 2), labels)
     assert measured("k-means", subject).value == pytest.approx(1 / 3)
     assert measured("nmi", subject).value == measured("ari", subject).value == 0
 
@@ -160,7 +147,7 @@ def test_examples_of_unknown_class_are_left_out() -> None:
     labels = subject.examples.labels
     assert labels is not None
     some = torch.where(torch.arange(len(labels)) < 200, labels, -1)
-    found = Codes(subject.codes, some)
+    found = Coded(subject.codes, some)
     for name in NAMES:
         each = measured(name, found, **settings_of(name))
         assert each.value == pytest.approx(1)
@@ -172,7 +159,7 @@ def test_what_has_no_classes_is_refused(name: str) -> None:
     codes = torch.randn(30, 2)
     for labels in (torch.rand(30), torch.full((30,), -1), torch.zeros(30, 2).long()):
         with pytest.raises(UnsupportedError, match="have no classes; .*'digits'"):
-            measured(name, Codes(codes, labels))
+            measured(name, Coded(codes, labels))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -186,7 +173,7 @@ def test_no_label_to_learn_from_is_refused() -> None:
     found = balls(3)
     labels = found.examples.labels
     assert labels is not None
-    unknown = Codes(found.codes, labels, train=torch.full_like(labels, -1))
-    with pytest.raises(UnsupportedError, match="training split of balls"):
+    unknown = Coded(found.codes, labels, train_labels=torch.full_like(labels, -1))
+    with pytest.raises(UnsupportedError, match="training split of codes"):
         measured("knn", unknown)
     assert replace(unknown.data).train.labels is not None

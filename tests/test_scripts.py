@@ -87,6 +87,8 @@ NAMES = [
     "benchmarks.evaluation",
     "benchmarks.startup",
     "benchmarks.univae",
+    "measure_codes",
+    "measure_generation",
     "measure_labels",
     "paper_pictures",
 ]

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 from typer.testing import CliRunner
@@ -350,6 +351,71 @@ def test_models_of_sentences_are_swept_as_others(tmp_path: Path) -> None:
             assert ours is not None and ours.value == pytest.approx(value), (point, column)
         information = report.ours(point, "I(x; z)")
         assert information is not None and information.value <= math.log(8) + 1e-6
+
+
+@pytest.mark.parametrize("name", ["points.npy", "data/points.npy", "../points.npy", "~/points.npy"])
+def test_data_lie_beside_the_file_wherever_it_is_swept(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study, called, resumed = (tmp_path / each for each in ("study", "called", "resumed"))
+    for folder in (study / "data", called, resumed):
+        folder.mkdir(parents=True)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    data = (study / name.replace("~", "../home")).resolve()
+    data.parent.mkdir(exist_ok=True)
+    np.save(data, np.random.default_rng(0).normal(size=(80, 3)).astype("float32"))
+    file = changed(study / "mine.yaml", dataset=name, points={"wide": {}})
+    asked: dict[str, Any] = {"directory": tmp_path / "runs", "progress": False}
+    monkeypatch.chdir(called)
+    np.save("points.npy", np.zeros((80, 5), dtype="float32"))  # other data, not to be read
+    first = zoo.sweep("../study/mine.yaml", train=True, **asked)
+    assert first.study.dataset == read_study(file).dataset
+    assert zoo.load(tmp_path / "runs" / "wide-s0").config.input_shape == (3,)
+    assert "points.npy/test" in str(first)
+    monkeypatch.chdir(resumed)
+    monkeypatch.setattr("zoo.api.studies.carry_out", None)
+    (tmp_path / "linked").symlink_to(study)
+    for same in (file, "../study/mine.yaml", "../linked/mine.yaml"):
+        assert zoo.sweep(same, train=True, **asked).results == first.results
+
+
+def test_a_killed_sweep_goes_on_when_called_from_another_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder in ("study", "called", "resumed"):
+        (tmp_path / folder).mkdir()
+    np.save(tmp_path / "study" / "points.npy", np.zeros((80, 3), dtype="float32"))
+    changed(tmp_path / "study" / "mine.yaml", dataset="points.npy", points={"wide": {}})
+    asked: dict[str, Any] = {"directory": tmp_path / "runs", "train": True, "progress": False}
+    monkeypatch.chdir(tmp_path / "called")
+    with monkeypatch.context() as patch:
+        patch.setattr("zoo.studies.run.measured", _killed)
+        with pytest.raises(KeyboardInterrupt):
+            zoo.sweep("../study/mine.yaml", **asked)
+    trained = (tmp_path / "runs" / "wide-s0" / "metrics.jsonl").read_bytes()
+    monkeypatch.chdir(tmp_path / "resumed")
+    assert not zoo.sweep(tmp_path / "called" / ".." / "study" / "mine.yaml", **asked).missing
+    assert (tmp_path / "runs" / "wide-s0" / "metrics.jsonl").read_bytes() == trained
+
+
+def _killed(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    ("dataset", "said"),
+    [
+        ("digit", r"widths\.yaml: unknown dataset 'digit'; did you mean 'digits'\?.*beside it"),
+        ("data/points.npy", r"study/data/points\.npy does not exist"),
+        ("points.npy", r"study/points\.npy does not exist"),
+        ("~nobody-of-that-name/x.npy", "the dataset must be a path"),
+    ],
+)
+def test_data_that_are_not_beside_the_file(dataset: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / "study").mkdir()
+    file = changed(tmp_path / "study" / "widths.yaml", dataset=dataset)
+    with pytest.raises(zoo.ZooError, match=said):
+        zoo.sweep(file, directory=tmp_path / "runs", train=True, progress=False)
 
 
 def test_seconds_until_a_bound_are_those_of_the_first_epoch_that_reached_it(

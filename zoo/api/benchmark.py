@@ -9,7 +9,8 @@ from typing import Any, NamedTuple, TypeAlias
 from zoo.api.arguments import seed_number, whole_number
 from zoo.core.component import Selected
 from zoo.data.partition import check_split
-from zoo.errors import ConfigError, UnknownNameError
+from zoo.data.paths import dataset_of
+from zoo.errors import ConfigError
 from zoo.mappings import merge
 from zoo.metrics import Metric
 from zoo.registry import registry
@@ -84,22 +85,10 @@ def _read(path: Path) -> BenchmarkSpec:
         raise ConfigError(f"{path}: expected a mapping, as an entry of 'benchmarks' is")
     spec = BenchmarkSpec.parse(content, str(path))
     shifts = {
-        name: each.model_copy(update={"dataset": each.dataset and _beside(path, each.dataset)})
+        name: each.model_copy(update={"dataset": each.dataset and dataset_of(path, each.dataset)})
         for name, each in spec.shifts.items()
     }
-    return spec.model_copy(update={"dataset": _beside(path, spec.dataset), "shifts": shifts})
-
-
-def _beside(path: Path, dataset: str) -> str:
-    """A registered name, or a path from where the benchmark's file lies."""
-    beside = path.parent / Path(dataset).expanduser()
-    if dataset not in registry().datasets and ("/" in dataset or beside.exists()):
-        return str(beside)
-    try:
-        registry().dataset(dataset)
-    except UnknownNameError as error:
-        raise ConfigError(f"{path}: {error}; or name a file or folder beside it") from error
-    return dataset
+    return spec.model_copy(update={"dataset": dataset_of(path, spec.dataset), "shifts": shifts})
 
 
 def chosen_metrics(

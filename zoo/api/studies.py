@@ -65,11 +65,12 @@ def sweep(
 ) -> StudyReport:
     """A study of one's own, of a YAML file: models trained and measured alike, in one table.
 
-    The file has what :func:`reproduce` reads of a paper, without the paper: a ``dataset``,
-    ``columns`` (a name, and a metric), ``points`` (a name, and the variant, ``model``,
-    ``objective`` and ``train`` settings that this one has of its own), ``seeds``, and what all
-    points share. Arguments are those of :func:`reproduce`; runs lie in ``runs/sweep/NAME``. Results
-    that lie beside the file, as ``NAME.results.json``, are shown too.
+    The file has what :func:`reproduce` reads of a paper, without the paper: a ``dataset`` (a name,
+    or a path that begins where the file lies), ``columns`` (a name, and a metric), ``points`` (a
+    name, and the variant, ``model``, ``objective`` and ``train`` settings that this one has of its
+    own), ``seeds``, and what all points share. Arguments are those of :func:`reproduce`; runs lie
+    in ``runs/sweep/NAME``. Results that lie beside the file, as ``NAME.results.json``, are shown
+    too.
 
     Raises ConfigError, naming the place in the file, DataError or TrainingError.
     """
@@ -92,17 +93,10 @@ def _carried_out(
     progress: bool,
 ) -> StudyReport:
     """What is there of the trials, and where it is asked for what is not."""
-    wanted = {(trial.point, trial.seed): trial for trial in trials}
     if train:
         known = {each.protocol for each in results.all()}
         missing = [trial for trial in trials if trial.protocol not in known]
         check(missing)
         for trial in missing:
             results.add(carry_out(trial, folder, Records(), progress))
-    found = {
-        each.of: each
-        for each in results.all()
-        if each.of in wanted and each.protocol == wanted[each.of].protocol
-    }
-    absent = tuple(of for of in wanted if of not in found)
-    return StudyReport(study, tuple(found.values()), absent, command)
+    return StudyReport.of(study, trials, results.all(), command)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from zoo.errors import DataError
+from zoo.errors import ConfigError, DataError, UnknownNameError
+from zoo.files import as_path
 from zoo.registry import registry
 
 ARRAY_SUFFIXES = (".npy", ".npz")
@@ -35,14 +36,40 @@ def meant_path(name_or_path: str | Path) -> Path | None:
     if path is not None:
         return path
     text = str(name_or_path)
-    is_path = isinstance(name_or_path, Path) or "/" in text or "\\" in text
-    if (
-        is_path
-        or text.startswith(("~", "."))
-        or text.endswith((*ARRAY_SUFFIXES, TABLE_SUFFIX, TEXT_SUFFIX))
-    ):
+    if isinstance(name_or_path, Path) or _can_only_be_a_path(text):
         raise DataError(f"{text} does not exist; {choices()}")
     return None
+
+
+def dataset_of(file: Path, dataset: str) -> str:
+    """What a file of settings names as its dataset: a registered name, or a path from its folder.
+
+    Symbolic links on the way to the file are followed, so that it is one path from wherever the
+    file is named. Raises ConfigError for an unknown name.
+
+    >>> dataset_of(Path("/mine/study.yaml"), "data/points.npy")
+    '/mine/data/points.npy'
+    >>> dataset_of(Path("/mine/study.yaml"), "digits")
+    'digits'
+    """
+    path = file.expanduser().parent.resolve() / as_path(dataset, f"{file}: the dataset")
+    is_name = dataset in registry().datasets
+    if not is_name and (_can_only_be_a_path(dataset) or existing_path(path) is not None):
+        return str(path)
+    try:
+        registry().dataset(dataset)
+    except UnknownNameError as error:
+        raise ConfigError(f"{file}: {error}; or name a file or folder beside it") from error
+    return dataset
+
+
+def _can_only_be_a_path(text: str) -> bool:
+    return (
+        "/" in text
+        or "\\" in text
+        or text.startswith(("~", "."))
+        or text.endswith((*ARRAY_SUFFIXES, TABLE_SUFFIX, TEXT_SUFFIX))
+    )
 
 
 def choices() -> str:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import statistics
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+
+from typing_extensions import Self
 
 from zoo.evaluation.table import aligned
 from zoo.metrics.shown import markdown
 from zoo.studies.results import Figure, Result
-from zoo.studies.study import Column, Study
+from zoo.studies.study import Column, Study, Trial
 
 OF_SEVERAL = "of several seeds their mean ± the deviation between them, of one ± its standard error"
 
@@ -28,6 +31,16 @@ class StudyReport:
     results: tuple[Result, ...]
     missing: tuple[tuple[str, int], ...] = ()
     command: str = ""
+
+    @classmethod
+    def of(
+        cls, study: Study, trials: Iterable[Trial], results: Iterable[Result], command: str = ""
+    ) -> Self:
+        """What is there of the trials: results of another protocol are not theirs."""
+        wanted = {(trial.point, trial.seed): trial.protocol for trial in trials}
+        found = {each.of: each for each in results if wanted.get(each.of) == each.protocol}
+        absent = tuple(of for of in wanted if of not in found)
+        return cls(study, tuple(found.values()), absent, command)
 
     def ours(self, point: str, column: str) -> Figure | None:
         """The mean over seeds with their deviation, or of one seed its figure and error."""
@@ -153,7 +166,7 @@ class StudyReport:
     def _notes(self) -> Iterator[str]:
         """How to read the table, one sentence or two a line."""
         study, paper = self.study, self.study.paper
-        yield f"ours: {OF_SEVERAL}; {study.dataset}/{study.split}"
+        yield f"ours: {OF_SEVERAL}; {Path(study.dataset).name}/{study.split}"
         if study.baseline is not None:
             yield "differences: their mean over the seeds ± its standard error"
         if paper is not None and paper.runs is not None:

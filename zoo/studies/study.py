@@ -13,6 +13,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from typing_extensions import Self
 
 from zoo.core.component import Selected
+from zoo.data.paths import dataset_of
 from zoo.errors import ConfigError, UnknownNameError, did_you_mean
 from zoo.mappings import merge
 from zoo.metrics import Metric
@@ -197,8 +198,12 @@ class Trial:
 
 
 def read_study(path: Path) -> Study:
-    """That of a file. Raises ConfigError for one that is none, naming the place."""
-    return Study.parse(read_mapping(path), str(path))
+    """That of a file, beside which its data lie unless they are registered.
+
+    Raises ConfigError for a file that says none, naming the place.
+    """
+    study = Study.parse(read_mapping(path), str(path))
+    return study.model_copy(update={"dataset": dataset_of(path, study.dataset)})
 
 
 def find_paper(name: str) -> tuple[Study, Path]:
