@@ -103,6 +103,18 @@ def test_what_cannot_live_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
         alive(shown("gaussian-vae-digits"))
 
 
+def test_the_best_decoders_have_the_room_that_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One for which too little is left leaves it to a smaller one after it."""
+    names = ["gaussian-vae-digits", "cvae-digits", "vmf-vae-digits"]
+    shows = [shown(name) for name in names]
+    letters = [len(alive(each).spec["weights"]) for each in shows]
+    assert letters[2] < letters[1]
+    monkeypatch.setattr(module, "MOST_OF_ALL", letters[0] + letters[2])
+    found, reasons = living(shows)
+    assert [each.model for each in found] == [names[0], names[2]]
+    assert list(reasons) == names[1:2] and "a page of fewer models" in reasons[names[1]]
+
+
 def test_layers_that_are_not_what_the_model_decodes_by_are_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -24,6 +24,8 @@ from zoo.reporting.exhibit import Exhibit
 
 MOST_WEIGHTS = 2**19
 """A megabyte of them in half precision."""
+MOST_OF_ALL = 9 * 2**18
+"""Letters of the weights of all decoders of a page's chapter, of which the best models come first."""
 EXACT = 0.5 / 255
 """How far pictures of the page's weights may be from the model's: both are rounded to 1/255."""
 FINENESS = range(6, 13)
@@ -49,12 +51,16 @@ class Living:
 
 def living(exhibits: Sequence[Exhibit]) -> tuple[list[Living], dict[str, str]]:
     """The decoders that can run in the page, and of the other models the reason, by name."""
-    found, reasons = [], {}
+    found, reasons, room = [], {}, MOST_OF_ALL
     for each in exhibits:
         try:
-            found.append(alive(each))
+            made = alive(each)
+            refuse_beyond(room, len(made.spec["weights"]))
         except UnsupportedError as error:
             reasons[each.name] = str(error)
+        else:
+            room -= len(made.spec["weights"])
+            found.append(made)
     return found, reasons
 
 
@@ -103,6 +109,15 @@ def refuse_large(layers: Sequence[Layer]) -> None:
         raise UnsupportedError(
             f"its decoder has {2 * count / 2**20:.1f} megabytes in half precision, and the page "
             "takes 1 of each at most"
+        )
+
+
+def refuse_beyond(room: int, letters: int) -> None:
+    """Raise UnsupportedError for a decoder for which those before it leave no room."""
+    if letters > room:
+        raise UnsupportedError(
+            f"its decoder takes {letters / 2**20:.1f} megabytes of the page, and those of the models "
+            f"above leave {room / 2**20:.1f} of {MOST_OF_ALL / 2**20:.1f}; make a page of fewer models"
         )
 
 
