@@ -9,18 +9,38 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import partial
+from pathlib import Path
 
+import _metric_tables as metrics
 import _task_tables as tasks
 from _task_tables import joined, packaged
 
 from zoo.registry.specs import CheckpointSpec, MetricSpec
-from zoo.studies import Results, StudyReport, find_paper
+from zoo.studies import Results, StudyReport, beside, find_paper, read_study
 from zoo.studies.study import Point
 
 MARKED = re.compile(r"(?<=<!-- table: )([\w-]+)( -->\n\n)(.*?)(?=\n\n<!-- end of table -->)", re.S)
 FIRST = ("mnist", "fashion-mnist", "cifar10", "tang-couplets", "digits")
 """The order of data sets; others come last."""
 LIKELIHOODS = ("nll", "elbo")
+COUPLETS = Path(__file__).with_name("couplets.yaml")
+DIRECTIONS = {
+    "kappa 16, d 16, 4 groups": "four in R^16, concentration 16",
+    "kappa 32, d 16, 4 groups": "four in R^16, concentration 32",
+    "kappa 128, d 32, 2 groups": "two in R^32, concentration 128",
+    "kappa 128, d 32, 4 groups": "four in R^32, concentration 128",
+    "kappa 128, d 32, 4 groups, trained longer": "four in R^32, concentration 128, trained longer",
+}
+"""Points of the sweep of couplets, as the page calls them."""
+ON_COUPLETS = {
+    "KL": ("KL", "{0.value:.1f}"),
+    "NLL": ("NLL", "{0.value:.2f} ± {0.stderr:.2f}"),
+    "at places, %": ("characters rebuilt", "{0.value:.1f} %"),
+    "whole, %": ("couplets rebuilt", "{0.value:.1f} %"),
+    "log p(x|z)": ("log p of the couplet with its own latents", "{0.value:.1f}"),
+    "the same, z of p(z)": ("with others", "{0.value:.1f}"),
+}
+"""Columns of that sweep, their titles and the form of their figures."""
 
 
 def filled_in(page: str) -> str:
@@ -78,6 +98,24 @@ def of_paper(name: str) -> str:
     return "\n".join(line for line in lines.splitlines() if line.startswith("|"))
 
 
+def of_couplets() -> str:
+    """Points of scripts/couplets.yaml, of the results that lie beside it."""
+    study = read_study(COUPLETS)
+    report = StudyReport.of(study, study.trials(), Results(beside(COUPLETS)).all())
+    rows = [[said, *_of_point(report, point)] for point, said in DIRECTIONS.items()]
+    return joined(("directions", *(said for said, _ in ON_COUPLETS.values())), rows)
+
+
+def _of_point(report: StudyReport, point: str) -> Iterator[str]:
+    for column, (_, form) in ON_COUPLETS.items():
+        figure = report.ours(point, column)
+        if figure is None:
+            raise KeyError(
+                f"{point} has no {column!r}: scripts/couplets.yaml and its results differ"
+            )
+        yield form.format(figure)
+
+
 def claims_of(variant: str, dataset: str) -> Iterable[str]:
     """What papers say of a likelihood of a variant of this kind on this data, a line each."""
     for name in packaged().papers:
@@ -109,6 +147,10 @@ TABLES: dict[str, Callable[[], str]] = {
     "checkpoints": of_checkpoints,
     "davidson2018": partial(of_paper, "davidson2018"),
     "bowman2016": partial(of_paper, "bowman2016"),
+    "couplets": of_couplets,
+    "samples": metrics.samples,
+    "costs": metrics.costs,
+    "known-codes": metrics.known_codes,
     "hidden-values": tasks.hidden_values,
     "filled-tables": tasks.filled_tables,
     "filled-images": tasks.filled_images,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import re
 from pathlib import Path
 from types import ModuleType
 
@@ -60,6 +61,30 @@ def test_a_figure_that_was_typed_is_written_over(script: ModuleType) -> None:
     page = (ROOT / "docs" / "label.md").read_text(encoding="utf-8")
     assert script.tables.filled_in(page.replace("| 89.4 ± 1.3 |", "| 99.4 ± 1.3 |")) == page
     assert page.count("| 89.4 ± 1.3 |") == 1
+
+
+def test_figures_of_a_checkpoint_s_earlier_file_are_not_shown(
+    script: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    metrics = script.tables.metrics
+    records = metrics.recorded("generation")
+    assert "`vmf-vae-mnist`" in metrics.samples()
+    records["samples/vmf-vae-mnist"]["sha256"] = "another"
+    monkeypatch.setattr(metrics, "recorded", lambda _: records)
+    assert "`vmf-vae-mnist`" not in metrics.samples()
+    assert "`gaussian-vae-mnist`" in metrics.samples()
+
+
+def test_every_table_of_figures_is_written(script: ModuleType) -> None:
+    """But for those of speed, whose claims tests/test_benchmark_claims.py holds."""
+    typed = {
+        line.split("|")[1].strip()
+        for path in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+        for line in script.tables.MARKED.sub("", path.read_text(encoding="utf-8")).splitlines()
+        if re.match(r"\|(.*\|)? -?[\d.,]+( ± [\d.]+)?( %| ms| million)? \|", line)
+    }
+    speeds = {"pythae", "bare loop, float32", "bare loop: uint8 in memory, fused Adam, float32"}
+    assert {each for each in typed if not each.startswith("`zoo.train`")} == speeds
 
 
 def test_what_a_card_shows_is_kept(script: ModuleType) -> None:
