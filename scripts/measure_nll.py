@@ -16,7 +16,6 @@ import shlex
 import sys
 import time
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -25,7 +24,8 @@ from filelock import FileLock
 from torch import Tensor
 
 import zoo
-from zoo.core.batch import Batch
+from zoo.compilation import compiled
+from zoo.core.bounds import Weigh, log_evidence, weigher
 from zoo.core.model import LatentVariableModel
 from zoo.data import Examples, load_for_model
 from zoo.files import sha256
@@ -58,13 +58,12 @@ def main(arguments: list[str] | None = None) -> int:
         "block": options.block,
     }
     keep_freed_memory()
-    if options.compile:
-        weigh_compiled(model)
+    weigh = compiled(weigher(model)) if options.compile else None
     count = math.ceil(len(test) / options.block)
     share, of = options.share
     for number in range(share - 1, count, of):
         if str(number) not in read(options, wanted)["blocks"]:
-            record(options, wanted, number, measured(model, test, number, options))
+            record(options, wanted, number, measured(model, test, number, weigh, options))
     print(finish(options, wanted, count, len(test)))
     return 0
 
@@ -103,22 +102,12 @@ def share_of(text: str) -> tuple[int, int]:
     return int(share), int(of)
 
 
-def weigh_compiled(model: LatentVariableModel) -> None:
-    """Make ``model.infer`` answer with draws whose weights compiled code has computed."""
-    infer = model.infer
-
-    @torch.compile
-    def log_weights(batch: Batch, samples: int) -> Tensor:
-        return infer(batch, samples).log_weights
-
-    def weighed(batch: Batch, samples: int) -> SimpleNamespace:
-        return SimpleNamespace(log_weights=log_weights(batch, samples))
-
-    model.infer = weighed  # type: ignore[method-assign, assignment]
-
-
 def measured(
-    model: LatentVariableModel, test: Examples, number: int, options: argparse.Namespace
+    model: LatentVariableModel,
+    test: Examples,
+    number: int,
+    weigh: Weigh | None,
+    options: argparse.Namespace,
 ) -> dict[str, Any]:
     """Minus log p(x) of every example of a block."""
     places = torch.arange(len(test))[number * options.block :][: options.block]
@@ -126,7 +115,7 @@ def measured(
     nll: list[Tensor] = []
     with torch.no_grad(), seeded(1 + number, torch.device("cpu")):
         for batch in test.select(places).batches(AT_ONCE, model.input_kind):
-            nll.append(-model.log_prob(batch, options.samples, options.rows))
+            nll.append(-log_evidence(model, batch, options.samples, options.rows, weigh).log_p)
     seconds = time.monotonic() - started
     print(f"block {number}: {torch.cat(nll).mean():.3f}, {seconds:.0f} s", file=sys.stderr)
     return {"nll": torch.cat(nll).tolist(), "seconds": seconds, "compiled": options.compile}

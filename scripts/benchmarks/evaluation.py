@@ -72,8 +72,9 @@ def build_case(parts: Sequence[Examples], warm_up: Examples, samples: int) -> Ca
 
     def evaluate(split: Examples) -> None:
         evaluate_model(
-            model, split, name="benchmark", dataset="mnist", samples=samples, batch_size=ROWS
-        )
+            model, split, name="benchmark", dataset="mnist", samples=samples, batch_size=ROWS,
+            compile=True,
+        )  # fmt: skip
 
     ways = {"products": multiply, "evaluation": evaluate}
     for way in ways.values():

@@ -36,6 +36,7 @@ class _Protocol:
     image_size: ImageSize | None = None
     image_channels: int | None = None
     unknown_is_missing: bool = False
+    compile: bool = False
 
     def __post_init__(self) -> None:
         check_split(self.split)
@@ -58,6 +59,7 @@ def evaluate(
     image_channels: int | None = None,
     unknown_is_missing: bool = False,
     device: str | torch.device = "cpu",
+    compile: bool = False,
     progress: Progress | None = None,
 ) -> Evaluation:
     """Measure a model on a split: likelihoods in nats per example with standard errors.
@@ -68,7 +70,9 @@ def evaluate(
     what the model reads, or to ``image_size``, and have their channels converted to
     ``image_channels``, both as :func:`zoo.load_dataset` does. With ``unknown_is_missing`` a value
     that a table's column had not in the training counts as missing, and is no error. ``examples``
-    takes so many, at even distances. ``progress`` is called with the number of decoded examples so
+    takes so many, at even distances. To ``compile`` takes some ten seconds and a C++ compiler, and
+    then weighs a fifth to a half more draws a second: for thousands of examples and samples.
+    ``progress`` is called with the number of decoded examples so
     far and in all. Threads that call it measure one after another.
 
     Raises UnknownNameError, ConfigError, DataError or CheckpointError.
@@ -78,7 +82,7 @@ def evaluate(
     (300, True)
     """
     reading = (image_size, image_channels, unknown_is_missing)
-    protocol = _Protocol(dataset, split, samples, examples, seed, data_root, *reading)
+    protocol = _Protocol(dataset, split, samples, examples, seed, data_root, *reading, compile)
     return _measure(opened(source, device), protocol, progress)
 
 
@@ -120,6 +124,7 @@ def _measure(entry: Opened, protocol: _Protocol, progress: Progress | None = Non
             split_name=protocol.split,
             samples=protocol.samples,
             seed=protocol.seed,
+            compile=protocol.compile,
             progress=progress,
         )
 

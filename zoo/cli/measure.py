@@ -39,6 +39,10 @@ def evaluate(
     image_channels: ChannelsOption = None,
     unknown_is_missing: UnknownOption = False,
     device: DeviceOption = "cpu",
+    compile: Annotated[
+        bool,
+        typer.Option(help="Weigh the samples by code made for the model: faster, where many are."),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Measure a model: likelihoods in nats per example, with standard errors."""
@@ -55,6 +59,7 @@ def evaluate(
             image_channels=image_channels,
             unknown_is_missing=unknown_is_missing,
             device=device,
+            compile=compile,
             progress=progress,
         )
     if as_json:

@@ -53,6 +53,7 @@ def evaluate_model(
     samples: int = 1000,
     seed: int = 0,
     batch_size: int = LARGEST_BATCH,
+    compile: bool = False,
     progress: Progress | None = None,
 ) -> Evaluation:
     """Every figure of :class:`Evaluation` for all examples of ``split``, in nats per example.
@@ -60,9 +61,10 @@ def evaluate_model(
     The examples are binarised once with ``seed`` when the model reads binary pixels. Passes are
     made with noise from ``seed``: one draw of z for the ELBO, one more for its Monte Carlo error,
     and exactly ``samples`` draws for the importance-weighted NLL. At most ``batch_size`` examples
-    are decoded at a time, so memory does not grow with ``samples``. The same arguments on the same
-    machine give the same figures bit for bit; the caller's random state and the model's mode are
-    left as they were.
+    are decoded at a time, so memory does not grow with ``samples``. Where it is to ``compile``, the
+    draws are weighted by code made for the model, which rounds otherwise. The same arguments on the
+    same machine give the same figures bit for bit; the caller's random state and the model's mode
+    are left as they were.
 
     Raises ConfigError for ``samples`` or ``batch_size`` below 1 and a ``seed`` below 0, DataError
     when the examples do not fit the model or are fewer than two (no standard error), ZooError when
@@ -84,7 +86,7 @@ def evaluate_model(
         "samples": samples,
         "seed": seed,
     }
-    figures = _measure_model(model, fixed, samples, seed, batch_size, progress)
+    figures = _measure_model(model, fixed, samples, seed, batch_size, compile, progress)
     return Evaluation.model_validate(protocol | figures)
 
 
@@ -153,6 +155,7 @@ def _measure_model(
     samples: int,
     seed: int,
     batch_size: int,
+    compile: bool,
     progress: Progress | None,
 ) -> dict[str, Any]:
     keep_freed_memory()
@@ -169,7 +172,7 @@ def _measure_model(
                 variance = first.terms.variance(terms_again(model, split, batch_size, steps))
         if model.has_evidence:
             with seeded(seed, device):
-                evidence = evidence_pass(model, split, samples, batch_size, steps)
+                evidence = evidence_pass(model, split, samples, batch_size, steps, compile)
         if isinstance(split, TextSplit):
             with seeded(seed, device):
                 text = text_figures(model, split, evidence, batch_size, seed, steps.advance)

@@ -9,8 +9,9 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
+from zoo.compilation import compiled
 from zoo.core.batch import Batch
-from zoo.core.bounds import Evidence, log_evidence
+from zoo.core.bounds import Evidence, log_evidence, weigher
 from zoo.core.model import LatentVariableModel
 from zoo.data import Examples
 from zoo.distributions.observed import observed_log_prob
@@ -98,17 +99,23 @@ def terms_again(
 
 
 def evidence_pass(
-    model: LatentVariableModel, split: Examples, samples: int, batch_size: int, steps: Steps
+    model: LatentVariableModel,
+    split: Examples,
+    samples: int,
+    batch_size: int,
+    steps: Steps,
+    compile: bool = False,
 ) -> Evidence:
     """The importance-weighted estimate of log p(x) for each example, (N,).
 
     Few examples with many draws each share one encoding and still fill a batch of the decoder; with
-    few draws, more examples fill it.
+    few draws, more examples fill it. Where it is to ``compile``, code is made once for all of them.
     """
+    weigh = compiled(weigher(model)) if compile else None
     at_once = min(batch_size, max(SMALLEST_BATCH, batch_size // samples))
     parts = []
     for batch in split.batches(at_once, model.input_kind):
-        parts.append(log_evidence(model, batch, samples, batch_size))
+        parts.append(log_evidence(model, batch, samples, batch_size, weigh))
         steps.advance(len(batch.x) * samples)
     return Evidence(*map(_joined, zip(*parts, strict=True)))
 

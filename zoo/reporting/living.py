@@ -25,7 +25,7 @@ from zoo.reporting.exhibit import Exhibit
 MOST_WEIGHTS = 2**19
 """A megabyte of them in half precision."""
 MOST_OF_ALL = 9 * 2**18
-"""Letters of the weights of all decoders of a page's chapter, of which the best models come first."""
+"""Letters of the weights of the decoders of a chapter, of which those of the best come first."""
 EXACT = 0.5 / 255
 """How far pictures of the page's weights may be from the model's: both are rounded to 1/255."""
 FINENESS = range(6, 13)
@@ -116,8 +116,9 @@ def refuse_beyond(room: int, letters: int) -> None:
     """Raise UnsupportedError for a decoder for which those before it leave no room."""
     if letters > room:
         raise UnsupportedError(
-            f"its decoder takes {letters / 2**20:.1f} megabytes of the page, and those of the models "
-            f"above leave {room / 2**20:.1f} of {MOST_OF_ALL / 2**20:.1f}; make a page of fewer models"
+            f"its decoder takes {letters / 2**20:.1f} megabytes of the page, and those of the "
+            f"models above leave {room / 2**20:.1f} of {MOST_OF_ALL / 2**20:.1f}; make a page of "
+            "fewer models"
         )
 
 

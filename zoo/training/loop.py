@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from zoo.compilation import compiled
 from zoo.core.batch import Batch
 from zoo.core.model import LatentVariableModel
 from zoo.errors import ConfigError
@@ -28,7 +29,7 @@ class Trainer(Session):
         self.restore()
         if not self.done:
             self.warn_beforehand()
-            loss_of = self.compiled() if self.config.compile else self.loss_of
+            loss_of = self.compiled_loss() if self.config.compile else self.loss_of
             self.directory.timings.start(self.position.step)
             with self.reporter.open(self.position.step), deterministic_convolutions():
                 while not self.done:
@@ -97,14 +98,13 @@ class Trainer(Session):
         penalty = self.model.penalty()
         return Loss(value if penalty is None else value + penalty, logs)
 
-    def compiled(self) -> Callable[[Batch], Loss]:
+    def compiled_loss(self) -> Callable[[Batch], Loss]:
         """The same, compiled; what is looked up once and kept is no part of its graph."""
-        torch.compiler.reset()  # else the ninth run in a process would quietly not compile
         rehearsal = copy.deepcopy(self.model)
         first = self.train_split.batch(torch.arange(2), kind=self.model.input_kind)
         with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
             self.objective.loss(self.objective.draws(rehearsal, first), self.at)
-        return torch.compile(self.loss_of)
+        return compiled(self.loss_of)
 
     def figures(self) -> dict[str, float]:
         """The means over the epoch's good steps so far, by name; waits for the device."""

@@ -1,0 +1,71 @@
+"""Compiled or not, an evaluation says the same; where nothing can be compiled, it says that."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+import zoo
+from zoo.compilation import compiled
+from zoo.core.bounds import log_evidence, weigher
+from zoo.data import load_dataset
+
+UNABLE = """
+import zoo
+from zoo.errors import ConfigError
+for act in (
+    lambda: zoo.evaluate("gaussian-vae-digits", samples=2, examples=4, compile=True),
+    lambda: zoo.train("gaussian-vae", dataset="digits", epochs=1, compile=True, directory="run"),
+):
+    try:
+        act()
+    except ConfigError as error:
+        print(error)
+"""
+
+
+def test_an_evaluation_has_the_same_draws_and_figures() -> None:
+    plain, fast = (
+        zoo.evaluate("gaussian-vae-digits", samples=300, examples=9, compile=compile)
+        for compile in (False, True)
+    )
+    assert plain.nll is not None
+    assert fast.nll is not None
+    assert fast.nll.value == pytest.approx(plain.nll.value, rel=2e-6)  # other draws: 1e-3
+    assert fast.nll.stderr == pytest.approx(plain.nll.stderr, rel=1e-5)
+    assert (fast.elbo, fast.kl_per_group) == (plain.elbo, plain.kl_per_group)
+
+
+@torch.no_grad()
+def test_every_count_of_draws_is_weighed_right() -> None:
+    """Those of the last chunk, too, and of fewer examples than the ones before."""
+    model = zoo.load("gaussian-vae-digits")
+    split = load_dataset("digits").test.fixed("binary", 0)
+    weigh = compiled(weigher(model))
+    for examples, samples, chunk in ((5, 50, 64), (5, 7, 64), (3, 50, 64), (1, 1, 1)):
+        some = split.batch(torch.arange(examples), kind="binary")
+        found = []
+        for way in (None, weigh):
+            torch.manual_seed(3)
+            found.append(log_evidence(model, some, samples, chunk, way).log_p)
+        torch.testing.assert_close(found[1], found[0], rtol=2e-6, atol=0)
+
+
+def test_a_machine_without_a_compiler_says_so(tmp_path: Path) -> None:
+    environment = {**os.environ, "CXX": "/nowhere/c++", "TORCHINDUCTOR_CACHE_DIR": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", UNABLE],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    said = done.stdout.splitlines()
+    assert len(said) == 2
+    assert all("No working C++ compiler" in each and "leave 'compile' out" in each for each in said)
