@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
 import torch
+import typer.main
+import typer.testing
 from hypothesis import settings
 
 ROOT = Path(__file__).parents[1]
@@ -31,4 +34,12 @@ def isolated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         patch.setenv("ZOO_HOME", str(tmp_path_factory.mktemp("zoo-home")))
         for name in ("ZOO_REGISTRY", "ZOO_MIRRORS", "ZOO_OFFLINE"):
             patch.delenv(name, raising=False)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def commands_built_once() -> Iterator[None]:
+    """The runner would build the tree of all commands anew for each call."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(typer.testing, "_get_command", cache(typer.main.get_command))
         yield

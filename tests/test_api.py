@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from figures import figures
+from processes import python
 from pytest import MonkeyPatch
 from torch import distributed, nn
 from torch.optim.swa_utils import AveragedModel
@@ -303,7 +302,7 @@ class TestCatalogue:
             "class Mine(StandardNormal): pass\n"
             "print(zoo.list_names('priors', 'mine'), zoo.info('mine').summary)"
         )
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+        done = python("-c", code)
         assert done.stdout == "['mine'] my prior\n", done.stderr
 
     def test_mistakes(self) -> None:

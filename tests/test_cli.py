@@ -12,7 +12,6 @@ import signal
 import subprocess
 import sys
 import time
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from processes import Process, python
 from typer.testing import CliRunner
 
 import zoo
@@ -46,19 +46,6 @@ def call(*arguments: object, code: int = 0) -> Any:
 
 def call_json(*arguments: object) -> Any:
     return json.loads(call(*arguments, "--json").stdout)
-
-
-def start(*arguments: object, cwd: Path, **options: Any) -> subprocess.Popen[str]:
-    """Run the command in a process of its own."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "zoo", *map(str, arguments)],
-        cwd=cwd,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        **options,
-    )
 
 
 @pytest.fixture(scope="module")
@@ -154,10 +141,9 @@ def test_one_more_registry_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         "variants": {"mine": "My own."}
     }
     run = tmp_path / "run"
-    process = start("--registry", "mine.yaml", "train", "mine", "--epochs", "1", *TINY,
-                    "--directory", run, cwd=tmp_path)  # fmt: skip
-    _, errors = process.communicate(timeout=120)
-    assert process.returncode == 0, errors
+    done = python("-m", "zoo", "--registry", "mine.yaml", "train", "mine", "--epochs", "1", *TINY,
+                  "--directory", run, cwd=tmp_path)  # fmt: skip
+    assert done.returncode == 0, done.stderr
     assert call_json("--registry", file, "load", run)["variant"] == "mine"
 
 
@@ -286,19 +272,17 @@ def test_a_resumed_run_may_be_lengthened(run: Path, tmp_path: Path) -> None:
 def test_interrupted_training_says_how_to_go_on(tmp_path: Path) -> None:
     arguments = ("train", "gaussian-vae", *TINY, "--epochs", 3000, "--directory", "run",
                  "--set", "train.checkpoint_seconds=0")  # fmt: skip
-    # A shell that started the tests in the background has made all that they start ignore it.
-    heeding = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
-    process = start(*arguments, cwd=tmp_path, preexec_fn=heeding)
+    process = Process("-m", "zoo", *arguments, cwd=tmp_path)
     deadline = time.monotonic() + 60
     while not (tmp_path / "run" / "last.safetensors").exists():
-        assert process.poll() is None, process.communicate()
+        assert process.is_alive(), process.finish()
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert "run the same command again" in errors
-    assert "Traceback" not in errors
+    os.kill(process.pid, signal.SIGINT)
+    done = process.finish()
+    assert done.returncode == 130
+    assert "run the same command again" in done.stderr
+    assert "Traceback" not in done.stderr
     assert len((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()) < 3000
 
 
@@ -418,11 +402,10 @@ def test_mistakes_exit_with_2_and_a_message(
 
 
 def test_a_mistake_in_a_real_process_shows_no_traceback(tmp_path: Path) -> None:
-    process = start("load", "no-such-model", cwd=tmp_path)
-    output, errors = process.communicate(timeout=60)
-    assert (process.returncode, output) == (2, "")
-    assert errors.startswith("error: ")
-    assert "Traceback" not in errors
+    done = python("-m", "zoo", "load", "no-such-model", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: ")
+    assert "Traceback" not in done.stderr
 
 
 # Using a model
@@ -557,8 +540,8 @@ def test_a_run_of_a_variant_of_a_script_says_how_it_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "script.py").write_text(SCRIPT)
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    subprocess.run([sys.executable, "script.py"], cwd=tmp_path, env=environment, check=True)
+    done = python("script.py", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
     for command in READERS:
         said = call(*command, tmp_path / "run", code=2).stderr
         assert "unknown variant 'of-a-script'" in said

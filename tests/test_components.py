@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 import torch
+from processes import python
 from torch import Tensor
 
 import zoo
@@ -219,13 +217,7 @@ def test_a_kind_of_one_s_own_is_known_in_any_way(way: str, tmp_path: Path) -> No
         (info / "METADATA").write_text("Metadata-Version: 2.1\nName: mine\nVersion: 1.0\n")
         groups = [f"[zoo.{section}]\nmine = mine:{cls}" for section, cls in CLASSES.items()]
         (info / "entry_points.txt").write_text("\n".join(groups))
-    done = subprocess.run(
-        [sys.executable, "-c", USE.format(first=first)],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{tmp_path}"},
-        capture_output=True,
-        text=True,
-    )
+    done = python("-c", USE.format(first=first), cwd=tmp_path)
     assert (done.returncode, done.stdout.strip()) == (0, "used"), done.stderr
 
 

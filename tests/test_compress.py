@@ -18,6 +18,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from processes import python
 from torch import Tensor
 from torch.distributions import Independent, Normal
 from typer.testing import CliRunner
@@ -460,12 +461,7 @@ def test_without_constriction_the_message_names_the_extra() -> None:
         "try: zoo.compress('gaussian-vae-digits', torch.zeros(1, 1, 8, 8))\n"
         "except zoo.ZooError as error: print(error)"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-    )
+    done = python("-c", code)
     assert "pip install 'vae-zoo[compress]'" in done.stdout, done.stderr
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import shutil
 import sys
 import time
@@ -13,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from processes import forked
 from same_run import assert_same_run
 from typer.testing import CliRunner
 
@@ -175,10 +175,7 @@ def run_in_child(start: Path, directory: Path, checkpoint_seconds: float) -> Non
 
 def kill_when(done: Callable[[], bool], *arguments: object) -> None:
     """Train in a process of its own, and kill it as soon as ``done``."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["zoo.training.trainer", "torch.utils.tensorboard"])
-    child = context.Process(target=run_in_child, args=arguments)
-    child.start()
+    child = forked(run_in_child, *arguments)
     deadline = time.monotonic() + 60
     while not done():
         assert child.is_alive(), "it ended before it was killed"

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -13,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from processes import python
 from torch import Tensor, nn
 from torch.func import jacrev, vmap
 
@@ -286,20 +284,13 @@ except ValueError:
 """
 
 
-def run(program: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    return subprocess.run(
-        [sys.executable, "-c", program], env=environment, capture_output=True, text=True
-    )
-
-
 def test_without_zuko_the_message_names_the_extra() -> None:
-    done = run(WITHOUT)
+    done = python("-c", WITHOUT)
     assert done.returncode == 0, done.stderr
 
 
 def test_zuko_does_not_switch_off_what_other_distributions_check() -> None:
-    done = run(VALIDATION)
+    done = python("-c", VALIDATION)
     assert done.stdout.strip() == "refused", done.stderr
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from processes import python
 from torch import Tensor
 from torch.distributions import MultivariateNormal
 
@@ -277,8 +277,7 @@ class TestBaselines:
 
 class TestTheCommand:
     def run(self, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "zoo", "impute", *arguments]
-        return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+        return python("-m", "zoo", "impute", *arguments, cwd=folder)
 
     def test_arrays_masks_and_pictures(self, tmp_path: Path) -> None:
         x = zoo.load("gaussian-vae-digits").sample(3, generator=seed()).round().numpy()

@@ -14,8 +14,12 @@ from zoo.registry import registry
 from zoo.testing import check_metric
 
 NAMES = tuple(registry().names("metrics"))
-FEWER = {"decoupled-likelihood": {"draws": 20}}
-"""Draws, where what holds of many holds of few."""
+FEWER = {
+    "decoupled-likelihood": {"draws": 4},
+    "encode-time": {"seconds": 0.02},
+    "decode-time": {"seconds": 0.02},
+}
+"""Draws and repeats, where what holds of many holds of few."""
 
 
 @pytest.mark.parametrize("name", NAMES)

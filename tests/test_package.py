@@ -136,12 +136,13 @@ def imported_distributions() -> set[str]:
 
 def module_owners() -> dict[str, str]:
     """The distribution of each module; importlib's own list has gaps on Python 3.10."""
-    return {
-        file.parts[0].removesuffix(".py"): normal(distribution.metadata["Name"])
-        for distribution in distributions()
-        for file in distribution.files or ()
-        if file.suffix == ".py"
-    }
+    owners = {}
+    for distribution in distributions():
+        modules = {
+            f.parts[0].removesuffix(".py") for f in distribution.files or () if f.suffix == ".py"
+        }
+        owners |= dict.fromkeys(modules, normal(distribution.metadata["Name"]))  # a file parsed
+    return owners
 
 
 def test_every_import_is_declared_and_every_dependency_is_imported(

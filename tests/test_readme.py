@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
-import subprocess
-import sys
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 import typer
+from processes import python
 from typer.testing import CliRunner
 
 import zoo
@@ -82,13 +80,7 @@ def test_the_examples_run_and_make_what_is_stated(page: Path, tmp_path: Path) ->
     ]
     script = tmp_path / "examples.py"
     script.write_text("\n".join([CHECK, *lines, *ends]), encoding="utf-8")
-    done = subprocess.run(
-        [sys.executable, "-W", "error", str(script)],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-    )
+    done = python(script, cwd=tmp_path, warnings_are_errors=True)
     assert done.returncode == 0, done.stderr
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from processes import Process, python
 
 import zoo
 from zoo.cli.compare import _folded
@@ -173,9 +172,8 @@ class TestMeasuring:
             f"scores = zoo.compare({TWO}, ['elbo', 'rate'], examples=20, records=sys.argv[1])\n"
             "print(scores.to_json())"
         )
-        command = [sys.executable, "-c", code, str(tmp_path)]
-        running = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(8)]
-        answers = [json.loads(process.communicate()[0])["rows"] for process in running]
+        running = [Process("-c", code, tmp_path) for _ in range(8)]
+        answers = [json.loads(process.finish().stdout)["rows"] for process in running]
         figures = [[(row["value"], row["stderr"]) for row in rows] for rows in answers]
         assert all(each == figures[0] for each in figures)
         assert len(list(tmp_path.rglob("*.npz"))) == 4
@@ -296,7 +294,7 @@ def test_wide_tables_are_folded_each_by_itself() -> None:
 def test_a_file_of_figures_that_cannot_be_written(tmp_path: Path) -> None:
     for path, said in ((tmp_path, "no regular file"), (tmp_path / "no" / "x", "no folder")):
         asked = ["compare", MODEL, "--metric", "elbo", "--examples", "20", "--csv", str(path)]
-        done = subprocess.run([sys.executable, "-m", "zoo", *asked], capture_output=True, text=True)
+        done = python("-m", "zoo", *asked)
         assert done.returncode == 2
         assert done.stderr.startswith("error: --csv") and said in done.stderr
 

@@ -8,8 +8,6 @@ import io
 import json
 import os
 import re
-import subprocess
-import sys
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from processes import python
 from torch import Tensor
 
 import zoo
@@ -416,15 +415,8 @@ def test_the_demo_shows_what_it_can_and_says_what_it_cannot(tmp_path: Path) -> N
     places = {"ZOO_HOME": str(home), "ZOO_REGISTRY": str(extra), "ZOO_DATA": ""}
     options = [str(tmp_path / "page"), "--samples", "2", "--examples", "20"]
     options += ["--data-root", str(tmp_path / "data")]
-    done = subprocess.run(
-        [sys.executable, "-W", "error", str(script), *options],
-        env={**os.environ, **places, "PYTHONPATH": str(checkout)},
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )
+    env = {**os.environ, **places}
+    done = python(script, *options, env=env, cwd=tmp_path, warnings_are_errors=True)
     assert done.returncode == 0, done.stderr
     assert "digits: test, 20 examples, K = 2, seed 0" in done.stdout
     content = (tmp_path / "page" / "index.html").read_text(encoding="utf-8")

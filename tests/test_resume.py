@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import random
 import sys
 import time
@@ -11,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from processes import forked
 from same_run import assert_same_run
 
 import zoo
@@ -45,11 +45,7 @@ def run_in_child(directory: str) -> None:
 
 
 def spawn(directory: Path) -> Any:
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["zoo.training.trainer", "torch.utils.tensorboard"])
-    child = context.Process(target=run_in_child, args=(str(directory),))
-    child.start()
-    return child
+    return forked(run_in_child, str(directory))
 
 
 def finish(directory: Path) -> None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import math
-import subprocess
-import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import yaml
+from processes import Process
 from typer.testing import CliRunner
 
 import zoo
@@ -164,8 +164,9 @@ def test_the_sweeps_of_scripts_can_be_trained() -> None:
 
 
 WRITER = """
-import sys; from pathlib import Path; from zoo.studies import Result, Results
-results = Results(Path(sys.argv[1])); print("ready", flush=True); sys.stdin.readline()
+import sys, time; from pathlib import Path; from zoo.studies import Result, Results
+file = Path(sys.argv[1]); results = Results(file); print("ready", flush=True)
+while not file.with_name("go").exists(): time.sleep(0.001)
 for seed in range(25): results.add(Result(point=sys.argv[2], seed=seed, protocol="x" * 20000,
     figures={}, epochs=1, made={}))
 """
@@ -173,21 +174,12 @@ for seed in range(25): results.add(Result(point=sys.argv[2], seed=seed, protocol
 
 def test_results_of_concurrent_writers_are_all_kept(tmp_path: Path) -> None:
     file = tmp_path / "results.json"
-    writers = [
-        subprocess.Popen(
-            [sys.executable, "-c", WRITER, str(file), name],
-            cwd=ROOT,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-        )
-        for name in ("a", "b")
-    ]
-    for process in writers:  # both have imported everything before either begins
-        assert process.stdout is not None
-        assert process.stdout.readline() == b"ready\n"
-    for process in writers:
-        process.communicate(b"go\n", timeout=120)
-        assert process.returncode == 0
+    writers = [Process("-c", WRITER, file, name) for name in ("a", "b")]
+    while not all(process.said() == "ready\n" for process in writers):
+        assert all(process.is_alive() for process in writers)
+        time.sleep(0.01)
+    file.with_name("go").touch()  # both have imported everything before either begins
+    assert [process.finish().returncode for process in writers] == [0, 0]
     found = [each.of for each in Results(file).all()]
     assert found == [(name, seed) for name in ("a", "b") for seed in range(25)]
 

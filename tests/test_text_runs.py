@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import re
 import sys
 import time
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from processes import forked
 from same_run import assert_same_run
 from typer.testing import CliRunner
 
@@ -135,11 +135,7 @@ def begin(corpus: str, directory: str) -> None:
 
 
 def spawn(corpus: Path, directory: Path) -> Any:
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["zoo.training.trainer", "torch.utils.tensorboard"])
-    child = context.Process(target=begin, args=(str(corpus), str(directory)))
-    child.start()
-    return child
+    return forked(begin, str(corpus), str(directory))
 
 
 def finish(corpus: Path, directory: Path) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import itertools
 import math
-import multiprocessing
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from processes import forked
 from safetensors.torch import load_file, save_file
 from same_run import assert_same_run
 from torch import Tensor
@@ -144,10 +144,7 @@ class TestMovingAverages:
 
     def test_are_of_all_processes(self, tmp_path: Path) -> None:
         """Two that see half of the points each end where one that sees all of them does."""
-        context = multiprocessing.get_context("forkserver")
-        children = [context.Process(target=_follow, args=(tmp_path, rank)) for rank in range(2)]
-        for child in children:
-            child.start()
+        children = [forked(_follow, tmp_path, rank) for rank in range(2)]
         for child in children:
             child.join(120)
             assert child.exitcode == 0

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
+from processes import Process
 
 import zoo
 
@@ -36,9 +35,8 @@ distributed.destroy_process_group()
 @pytest.mark.parametrize("variant", ["autoencoder", "vmf-vae"])
 def test_two_processes_share_their_gradients(variant: str, tmp_path: Path) -> None:
     """Draws are lazy, so most of what is differentiated runs after the wrapper's forward."""
-    commands = [[sys.executable, "-c", SCRIPT, variant, str(tmp_path), str(r)] for r in range(2)]
-    processes = [subprocess.Popen(command) for command in commands]
-    assert [process.wait(timeout=120) for process in processes] == [0, 0]
+    processes = [Process("-c", SCRIPT, variant, tmp_path, rank) for rank in range(2)]
+    assert [process.finish().returncode for process in processes] == [0, 0]
     ours, theirs = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2))
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
     if variant == "vmf-vae":  # whose draws differ from process to process

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import torch
@@ -50,13 +51,20 @@ def _subjects() -> Iterator[Callable[[], Subject]]:
         yield lambda name=name, data=data: Subject(  # type: ignore[misc]
             load(name), data, samples=5, examples=EXAMPLES
         )
-    shapes = load_dataset("sprites")
-    shapes = replace(shapes, test=shapes.test.evenly(FACTORED), train=shapes.train.take(FACTORED))
+    shapes = _shapes()
     model = create("gaussian-vae", dataset="sprites", latent_dim=6, hidden=[8]).eval()
     yield lambda: Subject(model, shapes, samples=5)
     sentences = _sentences()
     reader = create("univae", dataset=sentences, width=16, heads=2, hidden=24, groups=2).eval()
     yield lambda: Subject(reader, sentences, samples=5)
+
+
+@cache
+def _shapes() -> Dataset:
+    """A few of those drawn: it is the drawing of them all that takes long."""
+    whole = load_dataset("sprites")
+    few = {part: getattr(whole, part).evenly(FACTORED) for part in ("train", "validation", "test")}
+    return replace(whole, **few)
 
 
 def _sentences() -> Dataset:
