@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
+from _tables import recorded
 from markupsafe import Markup
 
-import zoo
 from zoo.reporting import svg
 from zoo.reporting.charts import bounds
 
-SWEEP = Path(__file__).with_name("rate_distortion.yaml")
 COLOURS = ("#2f6fde", "#d97706", "#0f9d75", "#b0449b")
 STYLE = Markup(
     "<style>text { font: 12px sans-serif; fill: #6b7280 } line { stroke: #9aa4b2 }"
@@ -22,12 +20,9 @@ STYLE = Markup(
 Places = Sequence[tuple[float, float]]
 
 
-def curves(sweep: Path = SWEEP) -> dict[str, Places]:
-    """Rate and distortion of each kind, what stands before the comma of a point, the least first.
-
-    Only results that travel with the file count.
-    """
-    report = zoo.sweep(sweep, directory=sweep.parent / "results")
+def curves(sweep: str = "rate_distortion") -> dict[str, Places]:
+    """Rate and distortion of each kind, what stands before the comma of a point, the least first."""
+    report = recorded(sweep)
     found: dict[str, list[tuple[float, float]]] = {}
     for point in report.study.points:
         rate, distortion = report.ours(point, "rate"), report.ours(point, "distortion")

@@ -17,13 +17,13 @@ from _task_tables import joined, packaged
 
 from zoo.registry.specs import CheckpointSpec, MetricSpec
 from zoo.studies import Results, StudyReport, beside, find_paper, read_study
+from zoo.studies.report import cell
 from zoo.studies.study import Point
 
 MARKED = re.compile(r"(?<=<!-- table: )([\w-]+)( -->\n\n)(.*?)(?=\n\n<!-- end of table -->)", re.S)
 FIRST = ("mnist", "fashion-mnist", "cifar10", "tang-couplets", "digits")
 """The order of data sets; others come last."""
 LIKELIHOODS = ("nll", "elbo")
-COUPLETS = Path(__file__).with_name("couplets.yaml")
 DIRECTIONS = {
     "kappa 16, d 16, 4 groups": "four in R^16, concentration 16",
     "kappa 32, d 16, 4 groups": "four in R^16, concentration 32",
@@ -98,10 +98,30 @@ def of_paper(name: str) -> str:
     return "\n".join(line for line in lines.splitlines() if line.startswith("|"))
 
 
+def recorded(sweep: str) -> StudyReport:
+    """What scripts/SWEEP.yaml came to, of the results that lie beside it."""
+    path = Path(__file__).with_name(f"{sweep}.yaml")
+    study = read_study(path)
+    return StudyReport.of(study, study.trials(), Results(beside(path)).all())
+
+
+def of_effects() -> str:
+    """The baseline's figures, and of every other point the differences to it."""
+    report = recorded("effects")
+    columns, base = report.study.columns, str(report.study.baseline)
+    rows = [[base, *(cell(report.ours(base, name), each) for name, each in columns.items())]]
+    for point in report.study.points:
+        if point != base:
+            apart = (
+                cell(report.difference(point, name), each, "+") for name, each in columns.items()
+            )
+            rows.append([point, *apart])
+    return joined(("", *columns), rows)
+
+
 def of_couplets() -> str:
-    """Points of scripts/couplets.yaml, of the results that lie beside it."""
-    study = read_study(COUPLETS)
-    report = StudyReport.of(study, study.trials(), Results(beside(COUPLETS)).all())
+    """Some points of that sweep."""
+    report = recorded("couplets")
     rows = [[said, *_of_point(report, point)] for point, said in DIRECTIONS.items()]
     return joined(("directions", *(said for said, _ in ON_COUPLETS.values())), rows)
 
@@ -148,6 +168,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "davidson2018": partial(of_paper, "davidson2018"),
     "bowman2016": partial(of_paper, "bowman2016"),
     "couplets": of_couplets,
+    "effects": of_effects,
     "samples": metrics.samples,
     "costs": metrics.costs,
     "known-codes": metrics.known_codes,

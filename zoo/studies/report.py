@@ -143,9 +143,9 @@ class StudyReport:
         for point in self.study.points:
             row = [point, str(len(self.seeds(point)))]
             for name, column in columns.items():
-                row.append(_cell(self.ours(point, name), column))
+                row.append(cell(self.ours(point, name), column))
                 if name in claimed:
-                    row.append(_cell(self.theirs(point, name), column))
+                    row.append(cell(self.theirs(point, name), column))
             rows.append(row)
         return rows
 
@@ -157,7 +157,7 @@ class StudyReport:
         columns = self.study.columns
         others = [point for point in self.study.points if point != self.study.baseline]
         cells = (
-            [_cell(self.difference(point, name), column, "+") for name, column in columns.items()]
+            [cell(self.difference(point, name), column, "+") for name, column in columns.items()]
             for point in others
         )
         rows = ([point, *row] for point, row in zip(others, cells, strict=True))
@@ -181,8 +181,9 @@ class StudyReport:
             yield f"not there yet: {names}{more}; `{self.command}` trains and measures them"
 
 
-def _cell(found: Figure | None, column: Column, sign: str = "") -> str:
+def cell(found: Figure | None, column: Column, sign: str = "") -> str:
+    """A figure with its error, in as many digits as its column has, behind a ``sign`` if it is "+"."""
     if found is None:
         return "-"
-    said = f"{found.value:{sign}.{column.digits}f}"
-    return said if found.stderr is None else f"{said} ± {found.stderr:.{column.digits}f}"
+    value = f"{found.value:{sign}.{column.digits}f}"
+    return value if found.stderr is None else f"{value} ± {found.stderr:.{column.digits}f}"
