@@ -21,7 +21,7 @@ Places = Sequence[tuple[float, float]]
 
 
 def curves(sweep: str = "rate_distortion") -> dict[str, Places]:
-    """Rate and distortion of each kind, what stands before the comma of a point, the least first."""
+    """Rate and distortion of each kind, what is before the comma of a point; the least first."""
     report = recorded(sweep)
     found: dict[str, list[tuple[float, float]]] = {}
     for point in report.study.points:

@@ -182,7 +182,7 @@ class StudyReport:
 
 
 def cell(found: Figure | None, column: Column, sign: str = "") -> str:
-    """A figure with its error, in as many digits as its column has, behind a ``sign`` if it is "+"."""
+    """A figure with its error, in the digits of its column; "+" is a sign to show always."""
     if found is None:
         return "-"
     value = f"{found.value:{sign}.{column.digits}f}"
