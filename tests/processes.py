@@ -70,7 +70,7 @@ class Process:
         self._child.kill()
         self._child.join()
 
-    def finish(self, timeout: float = 120) -> subprocess.CompletedProcess[str]:
+    def finish(self, timeout: float = 600) -> subprocess.CompletedProcess[str]:
         """Wait for its end, at most so many seconds; what it printed and its exit code."""
         self._child.join(timeout)
         if self.is_alive():
