@@ -40,7 +40,7 @@ from zoo.tasks.compress.identity import digest_of, floats_here
 from zoo.tasks.compress.pictures import Pictures
 from zoo.tasks.compress.stack import Stack, seed_words
 from zoo.tasks.compress.task import Compress
-from zoo.testing.cases import Case, cases_of
+from zoo.testing.cases import Case, cases_of, first_case
 
 ROOT = Path(zoo.__file__).parents[1]
 TASK = Compress(Compress.Config())
@@ -70,7 +70,7 @@ def test_every_likelihood_comes_back(name: str) -> None:
 
 @pytest.mark.parametrize("name", list(registry().variants))
 def test_every_variant_does_it_or_says_why_not(name: str) -> None:
-    case = cases_of(name, {})[0]
+    case = first_case(name)
     try:
         TASK.check_model(case.model())
     except UnsupportedError as error:

@@ -17,7 +17,7 @@ from zoo.core.export import Decode, Encode
 from zoo.core.model import LatentVariableModel
 from zoo.errors import UnsupportedError
 from zoo.registry import packaged_root, read_registry
-from zoo.testing.cases import Case, cases_of
+from zoo.testing.cases import Case, cases_of, first_case
 
 VARIANTS = tuple(read_registry([packaged_root() / "registry.yaml"]).variants)
 BATCH, LENGTH = Dim("batch"), Dim("length", min=3, max=16)
@@ -87,7 +87,7 @@ def check_means(case: Case, model: LatentVariableModel) -> None:
     ],
 )
 def test_codes_and_means_are_the_models(name: str) -> None:
-    case = cases_of(name, {})[0]
+    case = first_case(name)
     program, model = check_parts(case)
     operations = {str(node.target) for node in program.graph.nodes}
     values_or_noise = (
@@ -159,7 +159,7 @@ def test_a_model_itself_says_the_parts_of_its_draws(name: str, number: int) -> N
 
 
 def test_files_are_read_where_zoo_is_not(tmp_path: Path) -> None:
-    case = cases_of("gaussian-vae", {})[0]
+    case = first_case("gaussian-vae")
     model, x = case.model(), case.examples(5)
     z = torch.randn(5, model.code_dim)
     programs = {

@@ -11,7 +11,7 @@ from zoo.core.batch import Batch
 from zoo.core.component import Selected
 from zoo.objectives import Step
 from zoo.objectives.stl import log_weights_without_score
-from zoo.testing.cases import cases_of
+from zoo.testing.cases import first_case
 from zoo.testing.expect import agree
 from zoo.testing.known import LinearGaussian, LinearGaussianConfig
 
@@ -120,7 +120,7 @@ def test_more_draws_drown_the_plain_gradient_and_sharpen_the_double_one() -> Non
 
 @pytest.mark.parametrize("name", ["gaussian-vae", "vmf-vae"])
 def test_the_decoder_has_the_gradient_of_the_plain_bound(name: str) -> None:
-    case = cases_of(name, {"likelihood": "bernoulli"})[0]
+    case = first_case(name, {"likelihood": "bernoulli"})
 
     def of_decoder(objective: str) -> list[Tensor]:
         made = case.model().train()
@@ -148,7 +148,7 @@ def test_values_are_those_of_the_plain_bounds() -> None:
 @pytest.mark.parametrize("name", ["nvae-lite", "univae", "vmf-vae"])
 def test_what_is_left_out_is_0_on_average(name: str) -> None:
     """Also in a hierarchy, where it is each group's score, and on the sphere."""
-    case = cases_of(name, {"likelihood": "bernoulli"})[0]
+    case = first_case(name, {"likelihood": "bernoulli"})
     made, batch = case.model().train(), Batch(case.examples(1).repeat(64, 1, 1, 1))
     heads = [p for n, p in made.named_parameters() if "posterior" in n and n.endswith("weight")]
     assert heads

@@ -20,7 +20,7 @@ from zoo.errors import ConfigError, DataError, UnsupportedError
 from zoo.randomness import seeded
 from zoo.tasks.impute import Impute
 from zoo.tasks.impute.starts import first_codes, fitting
-from zoo.testing.cases import cases_of
+from zoo.testing.cases import first_case
 from zoo.testing.known import LinearGaussian, LinearGaussianConfig
 
 SIZE = 5
@@ -174,7 +174,7 @@ def test_elements_that_follow_each_other_are_drawn_given_those_that_are_observed
     variant: str, likelihood: str | None
 ) -> None:
     """Steps from anywhere lead to p(x_m|z, x_o), which is found by trying every x_m."""
-    case = cases_of(variant, {} if likelihood is None else {"likelihood": likelihood})[0]
+    case = first_case(variant, {} if likelihood is None else {"likelihood": likelihood})
     model, x = case.known, case.batch(1).x
     places = (1, 2) if x.ndim == 2 else (9, 10, 30)
     values = range(2, 6) if x.ndim == 2 else range(2)
@@ -358,7 +358,7 @@ def test_a_number_is_no_example() -> None:
 
 @pytest.mark.parametrize("variant", ["tabular-vae"])
 def test_columns_with_values_are_filled_with_values(variant: str) -> None:
-    case = cases_of(variant, {})[0]
+    case = first_case(variant)
     x = case.examples(6)
     gaps = torch.where(torch.rand(x.shape, generator=seed()) < 0.5, x, torch.nan)
     gaps[:, 0] = torch.nan

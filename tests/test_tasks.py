@@ -16,7 +16,7 @@ from zoo.errors import UnknownNameError, UnsupportedError
 from zoo.registry import packaged_root, read_registry
 from zoo.settings import Settings
 from zoo.tasks import Task
-from zoo.testing.cases import Case, cases_of
+from zoo.testing.cases import Case, cases_of, first_case
 from zoo.testing.tasks import EXAMPLES, try_out
 
 PACKAGED = read_registry([packaged_root() / "registry.yaml"])
@@ -89,12 +89,12 @@ class TestTheChecks:
     """A check that cannot fail is none."""
 
     def test_what_does_not_hold_fails(self) -> None:
-        case = cases_of("gaussian-vae", {})[0]
+        case = first_case("gaussian-vae")
         with pytest.raises(AssertionError, match="though it was refused"):
             try_out(Failing(Settings(), ""), case.known, case.batch(2))
 
     def test_a_refusal_says_what_to_use(self) -> None:
-        case = cases_of("gaussian-vae", {})[0]
+        case = first_case("gaussian-vae")
         assert not try_out(Refusing(Settings(), "no; use another"), case.known, case.batch(2))
         with pytest.raises(AssertionError, match="should say what to use"):
             try_out(Refusing(Settings(), "no"), case.known, case.batch(2))

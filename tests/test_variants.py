@@ -13,7 +13,7 @@ from torch import Tensor
 import zoo.testing
 from zoo.errors import ConfigError, UnknownNameError
 from zoo.registry import packaged_root, read_registry
-from zoo.testing.cases import cases_of
+from zoo.testing.cases import first_case
 from zoo.testing.contract.numerics import is_one_graph
 from zoo.testing.expect import seed
 from zoo.variants import Facts, Variant
@@ -56,7 +56,7 @@ def distinct() -> list[str]:
     """Variants that are not, once small, what another one is."""
     small = {}
     for name in VARIANTS:
-        case = cases_of(name, {})[0]
+        case = first_case(name)
         small.setdefault((case.variant.model, json.dumps(case.config, sort_keys=True)), name)
     return list(small.values())
 
@@ -88,11 +88,11 @@ def test_contract(check: zoo.testing.Check) -> None:
 
 @pytest.mark.parametrize("name", distinct())
 def test_the_bound_is_one_graph(name: str) -> None:
-    is_one_graph(cases_of(name, {})[0])
+    is_one_graph(first_case(name))
 
 
 def test_a_small_version_is_small_and_what_is_given_wins() -> None:
-    case = cases_of("gaussian-vae", {"latent_dim": 5, "likelihood": "bernoulli"})[0]
+    case = first_case("gaussian-vae", {"latent_dim": 5, "likelihood": "bernoulli"})
     assert case.config["latent_dim"] == 5
     assert case.config["backbone"] == {"name": "mlp", "hidden": [16]}
     assert sum(p.numel() for p in case.model().parameters()) < 10_000

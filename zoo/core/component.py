@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import cache
 from typing import Any, ClassVar, Generic, TypeVar, get_args
 
 from pydantic import Field, GetCoreSchemaHandler
@@ -60,13 +61,17 @@ def component_class(section: str, name: str) -> type[Any]:
 
 def _unset(cls: type) -> set[str]:
     """The attributes that a class's bases declare for it, as ClassVar, and that nothing sets."""
-    declared = {
+    return {name for name in _declared(cls) if not hasattr(cls, name)}
+
+
+@cache
+def _declared(cls: type) -> frozenset[str]:
+    return frozenset(
         name
         for base in cls.__mro__
         for name, kind in inspect.get_annotations(base).items()
         if str(kind).removeprefix("typing.").startswith("ClassVar")
-    }
-    return {name for name in declared if not hasattr(cls, name)}
+    )
 
 
 def options_of(section: str, chosen: Any) -> list[str]:

@@ -69,9 +69,17 @@ def cases_of(name: str, settings: Mapping[str, Any]) -> list[Case]:
 
     Raises ConfigError, the last that it met, where there is none.
     """
+    return list(_cases(name, settings))
+
+
+def first_case(name: str, settings: Mapping[str, Any] | None = None) -> Case:
+    """The first of :func:`cases_of`; no other is made."""
+    return next(_cases(name, settings or {}))
+
+
+def _cases(name: str, settings: Mapping[str, Any]) -> Iterator[Case]:
     variant = Variant.find(name)
-    found: list[Case] = []
-    refusal = None
+    refusal, found = None, False
     for label, facts in _offers(variant, settings):
         try:
             case = _case(variant, label, facts, settings)
@@ -79,10 +87,10 @@ def cases_of(name: str, settings: Mapping[str, Any]) -> list[Case]:
         except ConfigError as error:
             refusal = error
             continue
-        found.append(case)
+        found = True
+        yield case
     if refusal is not None and not found:
         raise refusal
-    return found
 
 
 def _case(variant: Variant, label: str, facts: Facts, settings: Mapping[str, Any]) -> Case:
