@@ -24,7 +24,7 @@ from zoo.testing.tasks import HELPFUL
 
 MODELS = ("gaussian-vae-digits", "autoencoder-digits", "cvae-digits", "nvae-lite-digits")
 """A flat model, one without log p(x), one that is told classes, and a hierarchy."""
-EXAMPLES, FACTORED = 100, 500
+EXAMPLES, FACTORED = 100, 200
 """On which a metric is tried out: digits, and drawn shapes of known factors."""
 
 
