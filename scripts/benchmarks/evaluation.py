@@ -6,6 +6,9 @@ products alone are what no evaluation can do without: the encoder's three (its h
 for each image, the decoder's two for each image and sample, at the same 2,048 rows at a time, into
 memory allocated beforehand, without bias, activation or likelihood.
 
+Beside it the same evaluation with ``compile``, which makes its code anew for each part, in some
+seconds: the fewer parts and the more images, the less of its time that is.
+
 The images are split into --parts, one for each round; a repetition is one image. The peak memory of
 the process is reported too; ``--examples 10000 --parts 1`` measures it for the whole test set in
 one evaluation.
@@ -33,7 +36,7 @@ from zoo.variants.vae import VAE, VAEConfig
 
 ROWS = 2048
 """How many examples are decoded at a time, in the evaluation and in the products alone."""
-BARS = [Bar("evaluation", "products", 1.5, is_cost=True)]
+BARS = [Bar("compiled", "products", 1.5, is_cost=True)]
 
 
 class Products:
@@ -70,13 +73,15 @@ def build_case(parts: Sequence[Examples], warm_up: Examples, samples: int) -> Ca
         head.run(len(split))
         decoder.run(len(split) * samples)
 
-    def evaluate(split: Examples) -> None:
+    def evaluate(split: Examples, compile: bool = False) -> None:
         evaluate_model(
             model, split, name="benchmark", dataset="mnist", samples=samples, batch_size=ROWS,
-            compile=True,
+            compile=compile,
         )  # fmt: skip
 
-    ways = {"products": multiply, "evaluation": evaluate}
+    ways = {
+        "products": multiply, "evaluation": evaluate, "compiled": partial(evaluate, compile=True)
+    }  # fmt: skip
     for way in ways.values():
         way(warm_up)
     contenders = {name: Contender(on_each(parts, way)) for name, way in ways.items()}
