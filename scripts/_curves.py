@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from _tables import recorded
+from _tables import swept
 from markupsafe import Markup
 
 from zoo.reporting import svg
@@ -22,7 +22,7 @@ Places = Sequence[tuple[float, float]]
 
 def curves(sweep: str = "rate_distortion") -> dict[str, Places]:
     """Rate and distortion of each kind, what is before the comma of a point; the least first."""
-    report = recorded(sweep)
+    report = swept(sweep)
     found: dict[str, list[tuple[float, float]]] = {}
     for point in report.study.points:
         rate, distortion = report.ours(point, "rate"), report.ours(point, "distortion")

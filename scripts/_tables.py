@@ -98,7 +98,7 @@ def of_paper(name: str) -> str:
     return "\n".join(line for line in lines.splitlines() if line.startswith("|"))
 
 
-def recorded(sweep: str) -> StudyReport:
+def swept(sweep: str) -> StudyReport:
     """What scripts/SWEEP.yaml came to, of the results that lie beside it."""
     path = Path(__file__).with_name(f"{sweep}.yaml")
     study = read_study(path)
@@ -107,7 +107,7 @@ def recorded(sweep: str) -> StudyReport:
 
 def of_effects() -> str:
     """The baseline's figures, and of every other point the differences to it."""
-    report = recorded("effects")
+    report = swept("effects")
     columns, base = report.study.columns, str(report.study.baseline)
     rows = [[base, *(cell(report.ours(base, name), each) for name, each in columns.items())]]
     for point in report.study.points:
@@ -121,7 +121,7 @@ def of_effects() -> str:
 
 def of_couplets() -> str:
     """Some points of that sweep."""
-    report = recorded("couplets")
+    report = swept("couplets")
     rows = [[said, *_of_point(report, point)] for point, said in DIRECTIONS.items()]
     return joined(("directions", *(said for said, _ in ON_COUPLETS.values())), rows)
 

@@ -44,12 +44,14 @@ def main(arguments: list[str] | None = None) -> int:
     options = parse_arguments(arguments)
     factors = zoo.load_dataset("sprites").test.evenly(options.examples).labels
     assert factors is not None
+    versions = {name: Selected.parse("metrics", name).component.version for name in METRICS}
     for name, code in CODES.items():
         once(
             options.output,
             name,
             lambda made=code: figures(made(factors), factors),
             command_of(__file__, None),
+            of={"examples": len(factors), "versions": versions},
         )
     return 0
 
@@ -74,7 +76,7 @@ def figures(codes: Tensor, factors: Tensor) -> dict[str, Any]:
         for name, outcome in zip(METRICS, found, strict=True)
         if (one := outcome.measured) is not None
     }
-    return {"examples": len(codes), "figures": said}
+    return {"figures": said}
 
 
 def noise(like: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -11,6 +12,7 @@ import torch
 import typer.main
 import typer.testing
 from hypothesis import settings
+from processes import forked
 
 ROOT = Path(__file__).parents[1]
 settings.register_profile("untimed", deadline=None)
@@ -34,6 +36,7 @@ def isolated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         patch.setenv("ZOO_HOME", str(tmp_path_factory.mktemp("zoo-home")))
         for name in ("ZOO_REGISTRY", "ZOO_MIRRORS", "ZOO_OFFLINE"):
             patch.delenv(name, raising=False)
+        forked(os.getpid).join()  # the server has the environment of whoever starts it first
         yield
 
 

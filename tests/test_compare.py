@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -18,12 +19,15 @@ from typer.testing import CliRunner
 import zoo
 from zoo import Run
 from zoo.api.benchmark import benchmark_of, chosen_metrics
+from zoo.api.compare import compare
+from zoo.api.source import opened
 from zoo.cli import app
 from zoo.core.component import Selected
 from zoo.errors import CheckpointError, ConfigError, UnknownNameError, ZooError
 from zoo.metrics import Scores, Subject
 from zoo.registry import registry
 from zoo.storage import checkpoint
+from zoo.storage.hub import locate
 
 TINY: dict[str, Any] = {"latent_dim": 2, "backbone": {"hidden": [8]}}
 PROTOCOL: dict[str, Any] = {"metrics": ["nll"], "samples": 2, "examples": 10}
@@ -321,3 +325,39 @@ def test_models_that_have_not_what_is_asked_share_a_line() -> None:
     scores = zoo.compare(PAIR, ["samples-recognised"], examples=30)
     (line,) = [note for note in scores.notes if "have no" in note]
     assert line.startswith(f"{PAIR[0]}, {PAIR[1]} have no samples-recognised: ")
+
+
+class TestOpened:
+    """A source that was opened before, and what may happen to its file since."""
+
+    def test_it_has_the_name_it_is_given(self) -> None:
+        one = opened("gaussian-vae-digits")
+        assert compare([one, one], ["weights"]).models == (
+            "gaussian-vae-digits (1)",
+            "gaussian-vae-digits (2)",
+        )
+        assert compare({"mine": one}, ["weights"]).models == ("mine",)
+        assert opened(one) is one
+
+    def test_a_file_that_changed_since_is_not_loaded_under_its_old_digest(
+        self, tmp_path: Path
+    ) -> None:
+        file = tmp_path / "mine.safetensors"
+        shutil.copy(locate("gaussian-vae-digits"), file)
+        entry = opened(file)
+        compare(entry, ["elbo"], examples=10, records=tmp_path)
+        assert "model" in vars(entry)
+        again = opened(file)
+        assert compare(again, ["elbo"], examples=10, records=tmp_path).outcomes[0][0].measured
+        assert "model" not in vars(again)  # it is recorded
+        shutil.copy(locate("beta-vae-digits"), file)
+        with pytest.raises(CheckpointError, match="has changed since it was opened"):
+            compare(again, ["rate"], examples=10, records=tmp_path)
+
+    def test_a_file_that_is_gone_is_named(self, tmp_path: Path) -> None:
+        file = tmp_path / "mine.safetensors"
+        shutil.copy(locate("gaussian-vae-digits"), file)
+        entry = opened(file)
+        file.unlink()
+        with pytest.raises(CheckpointError, match=r"mine\.safetensors cannot be read any more"):
+            compare(entry, ["weights"])

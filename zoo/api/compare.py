@@ -104,15 +104,17 @@ def compare(
     }
     shift_data = [read[shift.dataset] for shift in protocol.shifts.values()]
     references, columns = References(chosen, kept), []
-    for entry, data in zip(entries, zip(*shift_data, strict=True), strict=True):
-        subjects = _subjects(entry, data, protocol, progress)
+    names, left = tuple(entry.name for entry in entries), entries[::-1]
+    del entries  # a model is not kept in memory longer than it is measured
+    for data in zip(*shift_data, strict=True):
+        subjects = _subjects(left.pop(), data, protocol, progress)
         found = [measure_all(subject, chosen, kept) for subject in subjects]
         if len(found) == 1:
             references.measure(subjects[0], found[0])
         columns.append([outcome for each in found for outcome in each])
     scores = Scores(
         _title(protocol, shift_data[0][0]),
-        tuple(entry.name for entry in entries),
+        names,
         tuple(chosen) * len(protocol.shifts),
         tuple(zip(*columns, strict=True)),
         shifts=tuple(name for name in protocol.shifts if protocol.spec.shifts for _ in chosen),

@@ -70,10 +70,10 @@ def evaluate(
     what the model reads, or to ``image_size``, and have their channels converted to
     ``image_channels``, both as :func:`zoo.load_dataset` does. With ``unknown_is_missing`` a value
     that a table's column had not in the training counts as missing, and is no error. ``examples``
-    takes so many, at even distances. To ``compile`` takes some ten seconds and a C++ compiler, and
-    then weighs a fifth to a half more draws a second: for thousands of examples and samples.
-    ``progress`` is called with the number of decoded examples so
-    far and in all. Threads that call it measure one after another.
+    takes so many, at even distances. To ``compile`` takes some ten seconds and a C++ compiler; then
+    1.2 to 1.8 times as many draws are weighed a second, of codes on a sphere fewer. ``progress`` is
+    called with the number of decoded examples so far and in all. Threads that call it measure one
+    after another.
 
     Raises UnknownNameError, ConfigError, DataError or CheckpointError.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TypeAlias
@@ -17,7 +17,7 @@ from zoo.core.model import LatentVariableModel, ModelConfig
 from zoo.data import Dataset, Kept, load_for_model
 from zoo.data.conversion import ImageSize
 from zoo.devices import existing_device
-from zoo.errors import ConfigError
+from zoo.errors import CheckpointError, ConfigError
 from zoo.files import sha256
 from zoo.storage import checkpoint
 from zoo.training.launch import Run
@@ -41,13 +41,24 @@ class Opened:
 
     @cached_property
     def model(self) -> LatentVariableModel:
-        """Loaded once. Raises what :func:`zoo.load` raises."""
-        return self.load()
+        """Loaded once, of the bytes that have its ``identity``; raises as :func:`zoo.load` does."""
+        before, found = self.identity, self.load()
+        if before != self._digest():
+            raise CheckpointError(f"{self.path} has changed since it was opened; do it again")
+        return found
 
     @cached_property
     def identity(self) -> str | None:
         """The SHA-256 of its checkpoint."""
-        return None if self.path is None else sha256(self.path)
+        return self._digest()
+
+    def _digest(self) -> str | None:
+        try:
+            return None if self.path is None else sha256(self.path)
+        except OSError as error:
+            raise CheckpointError(
+                f"{self.path} cannot be read any more: {error.strerror or error}"
+            ) from error
 
     @property
     def variant(self) -> str | None:
@@ -75,11 +86,12 @@ def opened(
 ) -> Opened:
     """What ``source`` means: a model in memory where it is, a checkpoint's on ``device``.
 
+    What was opened before keeps its device, and under another ``name`` is loaded for itself.
     Raises ConfigError for anything else and for a device that is not there, and what
     :func:`zoo.load` raises for a file that describes no model.
     """
     if isinstance(source, Opened):
-        return source
+        return source if name in (None, source.name) else replace(source, name=name)
     place, name = existing_device(device), name or _own_name(source)
     if isinstance(source, nn.Module):
         model = unwrapped(source)

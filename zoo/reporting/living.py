@@ -116,8 +116,8 @@ def refuse_beyond(room: int, letters: int) -> None:
     """Raise UnsupportedError for a decoder for which those before it leave no room."""
     if letters > room:
         raise UnsupportedError(
-            f"its decoder takes {letters / 2**20:.1f} megabytes of the page, and those of the "
-            f"models above leave {room / 2**20:.1f} of {MOST_OF_ALL / 2**20:.1f}; make a page of "
+            f"its decoder takes {letters / 2**20:.1f} megabytes, and those of the better "
+            f"models leave {room / 2**20:.1f} of {MOST_OF_ALL / 2**20:.1f}; make a page of "
             "fewer models"
         )
 

@@ -185,7 +185,7 @@ class Trial:
         """A digest of all that its figures depend on: results of another are not its own."""
         study = self.study
         said: dict[str, Any] = {
-            "experiment": self.experiment.identity,
+            "experiment": {**self.experiment.identity, "dataset": Path(study.dataset).name},
             "split": study.split,
             "samples": study.samples,
             "examples": study.examples,
