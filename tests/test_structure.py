@@ -15,8 +15,9 @@ FILES = sorted((ROOT / "zoo").rglob("*.py"))
 BENCHMARKS = sorted((ROOT / "scripts" / "benchmarks").glob("*.py"))
 LAYERS = (
     ("zoo.errors",),
-    ("zoo.compilation", "zoo.devices", "zoo.environment", "zoo.files", "zoo.memory",
-     "zoo.mappings", "zoo.precision", "zoo.randomness", "zoo.settings", "zoo.startup", "zoo.yaml_files"),
+    ("zoo.compilation", "zoo.devices", "zoo.environment", "zoo.files", "zoo.mappings",
+     "zoo.memory", "zoo.precision", "zoo.randomness", "zoo.settings", "zoo.startup",
+     "zoo.yaml_files"),
     ("zoo.registry",),
     ("zoo.distributions", "zoo.geometry"),
     ("zoo.core",),
