@@ -24,7 +24,7 @@ from zoo.reporting.exhibit import Exhibit
 
 MOST_WEIGHTS = 2**19
 """A megabyte of them in half precision."""
-MOST_OF_ALL = 9 * 2**18
+MOST_OF_ALL = 5 * 2**20
 """Letters of the weights of the decoders of a chapter, of which those of the best come first."""
 EXACT = 0.5 / 255
 """How far pictures of the page's weights may be from the model's: both are rounded to 1/255."""
@@ -39,6 +39,8 @@ FOR_HTML = str.maketrans("<>&", ",.:")
 """Base 85 with digits that need no escape in a page; the script's alphabet is the same."""
 MOST_STEPS = 2**15 - 1
 """From zero, in 16 bits."""
+PLACES = 4
+"""Binary ones of a step after its first: few, so that multiples are rounded alike in the page."""
 
 
 @dataclass(frozen=True)
@@ -158,6 +160,8 @@ def fineness_of(layers: Sequence[Layer], exhibit: Exhibit, codes: Tensor) -> int
         made = run([layer.changed(partial(on_grid, fineness=fineness)) for layer in layers], inputs)
         if (made.clamp(0, 1) - truth).abs().max() <= EXACT:
             return fineness
+    if (run(layers, inputs).clamp(0, 1) - truth).abs().max() <= EXACT:
+        raise UnsupportedError("weights in 16 bits are too coarse for its pictures")
     raise UnsupportedError("its layers, run one after another, do not make what it decodes")
 
 
@@ -187,8 +191,8 @@ def on_grid(weights: Tensor, fineness: int) -> Tensor:
 def step_of(weights: Tensor, fineness: int) -> float:
     """A power of two, at most the weights' root mean square over 2^fineness; 1 of zeros.
 
-    Of few weights it is an eighth of that, and as much larger as it must be for all multiples to be
-    whole numbers of 16 bits.
+    Of few weights it is an eighth of that. Where their multiples would not all be whole numbers of
+    16 bits it is the least step for which they are, of a few binary places.
 
     >>> step_of(torch.tensor([0.5, -0.5]), 5)
     0.001953125
@@ -197,8 +201,9 @@ def step_of(weights: Tensor, fineness: int) -> float:
     if size == 0:
         return 1.0
     fineness += 0 if weights.numel() >= LARGE else FINER
-    usual, least = math.log2(size) - fineness, math.log2(most / MOST_STEPS)
-    return 2.0 ** max(math.floor(usual), math.ceil(least))
+    place = 2.0 ** (math.floor(math.log2(most / MOST_STEPS)) - PLACES)
+    least = math.ceil(most / MOST_STEPS / place) * place
+    return max(2.0 ** math.floor(math.log2(size) - fineness), least)
 
 
 def described(layer: Layer, fineness: int) -> dict[str, Any]:
