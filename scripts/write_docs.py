@@ -13,6 +13,7 @@ from pathlib import Path
 
 import _cards as cards
 import _charts as charts
+import _curves as curves
 import _reference as reference
 import _tables as tables
 
@@ -39,6 +40,7 @@ def pages() -> Iterator[tuple[Path, str]]:
             yield path, tables.filled_in(page)
     for name, groups in charts.charts().items():
         yield charts.PICTURES / f"{name}.svg", charts.chart(groups)
+    yield charts.PICTURES / "rate-distortion.svg", curves.chart(curves.curves())
     for name, spec in tables.packaged().checkpoints.items():
         path = ROOT / "checkpoints" / spec.file
         card = path.with_suffix(".md")
