@@ -233,7 +233,7 @@ def test_an_nll_measured_in_blocks_is_that_of_the_evaluation(
     script, output = importlib.import_module("measure_nll"), tmp_path / "nll.json"
     # The default compiler's imports use what torch itself calls deprecated.
     plain, calls = partial(torch.compile, backend="aot_eager"), list[bool]()
-    monkeypatch.setattr(torch, "compile", lambda f: calls.append(True) or plain(f))
+    monkeypatch.setattr(torch, "compile", lambda f, options: calls.append(True) or plain(f))
     given = ["gaussian-vae-digits", "--samples", "20", "--block", "80", "--output", str(output)]
     assert script.main([*given, "--share", "1/2", "--compile"]) == 0
     assert "160 of 300 examples" in capsys.readouterr().out
@@ -261,7 +261,7 @@ def test_each_block_has_noise_of_its_own(release: ModuleType) -> None:
     images = Split(torch.zeros(4, 1, 8, 8, dtype=torch.uint8))
     options = SimpleNamespace(block=2, samples=3, rows=256, compile=False)
     first, again, other = (
-        script.measured(model, images, number, options)["nll"] for number in (0, 0, 1)
+        script.measured(model, images, number, None, options)["nll"] for number in (0, 0, 1)
     )
     assert first == again and set(first).isdisjoint(other)
 

@@ -23,13 +23,17 @@ def compiled(function: Callable[..., Made]) -> Callable[..., Made]:
     """
     from torch._dynamo.exc import TorchDynamoException  # all of the compiler, 0.7 s
 
-    torch.compiler.reset()  # else the ninth of a process would quietly not be compiled
-    code = torch.compile(function, options={"fallback_random": True})
+    def own(*given: Any) -> Made:
+        return function(*given)
+
+    # Code of its own: of one code, the ninth function of a process would quietly not be compiled.
+    own.__code__ = own.__code__.replace()
+    fast = torch.compile(own, options={"fallback_random": True})
 
     @wraps(function)
     def call(*given: Any) -> Made:
         try:
-            return code(*given)
+            return fast(*given)
         except TorchDynamoException as error:
             reason = str(error).partition("\n")[0]
             raise ConfigError(

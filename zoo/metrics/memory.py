@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import gc
 import weakref
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
+import torch._dynamo  # noqa: F401 -- else the first operation would: its frames hold tensors
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
@@ -31,16 +31,15 @@ class Memory(Metric):
 
     def measure(self, subject: Subject) -> Measured:
         batch = first_examples(subject, 1)
-        for _ in range(2):  # what is made or imported at the first call may hold on to something
-            gc.collect()
-            with Alive() as alive:
-                decoded(subject, subject.model.encode(batch), batch)
+        with Alive() as alive:
+            decoded(subject, subject.model.encode(batch), batch)
         return Measured.of_all(alive.most)
 
 
 class Alive(TorchDispatchMode):
     """How many bytes of the results of operations are held at the same time.
 
+    >>> import torch
     >>> x = torch.zeros(10)
     >>> with Alive() as alive:
     ...     y = (x + 1).exp().view(2, 5)  # 40 bytes of the sum, 40 of its exponential
