@@ -70,8 +70,8 @@ def evaluate(
     what the model reads, or to ``image_size``, and have their channels converted to
     ``image_channels``, both as :func:`zoo.load_dataset` does. With ``unknown_is_missing`` a value
     that a table's column had not in the training counts as missing, and is no error. ``examples``
-    takes so many, at even distances. To ``compile`` takes some ten seconds and a C++ compiler; then
-    1.2 to 1.8 times as many draws are weighed a second, of codes on a sphere fewer. ``progress`` is
+    takes so many, at even distances. To ``compile`` takes seconds and a C++ compiler, and
+    pays for thousands of examples and samples, but not of codes on a sphere. ``progress`` is
     called with the number of decoded examples so far and in all. Threads that call it measure one
     after another.
 
