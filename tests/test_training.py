@@ -193,7 +193,7 @@ def test_patience_stops_a_run_that_no_longer_improves(tmp_path: Path) -> None:
     assert len(run.history) == 1 + 3
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "adamw", "adamax"])
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "adamax", "muon"])
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_every_optimiser_and_precision_trains(
     tmp_path: Path, optimizer: str, precision: str
@@ -276,7 +276,7 @@ def test_clipping_bounds_the_norm_and_keeps_the_direction() -> None:
     torch.testing.assert_close(after, before / before.norm(), rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "adamw", "adamax"])
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "adamax", "muon"])
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
 @pytest.mark.parametrize("clip", [None, 1.0])
 def test_a_step_with_a_non_finite_gradient_changes_nothing(

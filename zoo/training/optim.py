@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from zoo.errors import TrainingError
 from zoo.training.config import TrainingConfig
+from zoo.training.muon import Muon
 
 
 def build_optimizer(config: TrainingConfig, model: nn.Module) -> torch.optim.Optimizer:
@@ -23,6 +24,8 @@ def build_optimizer(config: TrainingConfig, model: nn.Module) -> torch.optim.Opt
         return torch.optim.Adamax(
             parameters, config.lr, weight_decay=config.weight_decay, foreach=True
         )
+    if config.optimizer == "muon":
+        return Muon(parameters, config.lr, config.weight_decay)
     kind = torch.optim.AdamW if config.optimizer == "adamw" else torch.optim.Adam
     return kind(parameters, config.lr, weight_decay=config.weight_decay, fused=True)
 
@@ -74,8 +77,8 @@ class Trouble:
 class GradientGuard:
     """Clips gradients, lets no step through whose gradient is not finite, and keeps the figures.
 
-    A bad step is skipped on the device: fused optimisers read ``found_inf`` themselves. Adamax
-    has no fused form, so for it alone the flag is read on the host.
+    A bad step is skipped on the device: fused optimisers read ``found_inf`` themselves. Adamax and
+    Muon have no fused form, so for them alone the flag is read on the host.
 
     Every step of an epoch fills one row of a table on the device: whether it is bad, its loss, what
     is logged beside it, and the gradients' norms. Means and names wait until they are asked for.
