@@ -11,6 +11,8 @@ from typing import Any
 
 from _records import read_json
 
+from zoo.metrics import Measured, Records
+from zoo.metrics.records import PACKAGED
 from zoo.registry import packaged_root, read_registry
 from zoo.registry.specs import Registry
 from zoo.studies import find_paper
@@ -32,8 +34,11 @@ DETECTORS = {
     "pca": "`pca`",
     "ecod": "`ecod`",
 }
-WAYS = ("neighbours", "linear probe")
+WAYS = {"knn": "neighbours", "linear-probe": "linear probe"}
+SETTINGS = {"knn": {"neighbours": 5}, "linear-probe": {}}
 LABELS = (100, 600, 1000)
+DRAWS = 20
+"""Of the labels."""
 
 
 @cache
@@ -181,16 +186,34 @@ def _ranks(areas: Mapping[str, float]) -> dict[str, int]:
 
 def few_labels() -> str:
     """Accuracy by few labels of every released model of MNIST, beside a paper's."""
-    titles = ("model", *(f"{way}, {count}" for way in WAYS for count in LABELS))
-    rows = {name: _accuracies(found["accuracies"]) for name, found in recorded("labels").items()}
-    ordered = sorted(rows, key=lambda name: rows[name][0], reverse=True)
-    ours = [[f"`{name}`", *rows[name]] for name in ordered]
+    titles = ("model", *(f"{way}, {count}" for way in WAYS.values() for count in LABELS))
+    rows = {}
+    for name, spec in packaged().checkpoints.items():
+        found = accuracies(spec.sha256) if spec.dataset == "mnist" else {}
+        if len(found) == len(WAYS) * len(LABELS):
+            rows[name] = [found[way, count] for way in WAYS for count in LABELS]
+    best = sorted(rows, key=lambda name: rows[name][0].value, reverse=True)
+    ours = [[f"`{name}`", *map(_with_deviation, rows[name])] for name in best]
     return joined(titles, [*ours, *_of_davidson()])
 
 
-def _accuracies(found: Mapping[str, Any]) -> list[str]:
-    each = [found[str(count)][way] for way in WAYS for count in LABELS]
-    return [f"{100 * one['mean']:.1f} ± {100 * one['deviation']:.1f}" for one in each]
+def accuracies(sha256: str) -> dict[tuple[str, int], Measured]:
+    """By classifier and labels, those that are recorded of a model."""
+    released = Records(PACKAGED, read_too=()).of(sha256)
+    asked = {
+        (way, count): {"name": way, **SETTINGS[way], "labels": count, "draws": DRAWS}
+        for way in WAYS
+        for count in LABELS
+    }
+    figures = [(key.metric, measured) for key, measured in released]
+    return {of: found for of, metric in asked.items() for key, found in figures if key == metric}
+
+
+def _with_deviation(accuracy: Measured) -> str:
+    """In per cent; the error that draws make is their deviation over the root of their number."""
+    assert accuracy.monte_carlo is not None
+    deviation = accuracy.monte_carlo * math.sqrt(DRAWS)
+    return f"{100 * accuracy.value:.1f} ± {100 * deviation:.1f}"
 
 
 def _of_davidson() -> Iterator[list[str]]:

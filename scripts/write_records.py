@@ -9,8 +9,10 @@ Whoever has the same data then compares them example by example without loading 
 from __future__ import annotations
 
 import argparse
+from functools import partial
 
 import zoo
+from zoo.cli.settings import parse_part
 from zoo.metrics.records import PACKAGED
 from zoo.registry import registry
 
@@ -38,7 +40,14 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
         description=summary, epilog=details, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--dataset", required=True, help="a benchmark of the same name says how")
-    parser.add_argument("--metric", nargs="+", required=True, metavar="NAME")
+    parser.add_argument(
+        "--metric",
+        nargs="+",
+        required=True,
+        metavar="NAME",
+        type=partial(parse_part, "--metric"),
+        help="perhaps with settings, as '{name: knn, labels: 600}'",
+    )
     parser.add_argument("--but", nargs="*", default=(), metavar="NAME", help="models to leave out")
     parser.add_argument("--data-root", metavar="DIR")
     return parser.parse_args(arguments)

@@ -7,7 +7,6 @@ import csv
 import importlib
 import json
 import shlex
-from functools import partial
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -19,7 +18,6 @@ from torch import Tensor
 
 import zoo
 from zoo.cli.settings import parse_settings
-from zoo.data import Split
 from zoo.data.text import TextSplit
 from zoo.modalities.tokenizer import Tokenizer
 from zoo.registry import registry
@@ -221,71 +219,3 @@ def test_the_nearest_sentence_shares_most_places(release: ModuleType) -> None:
     share, place = card.nearest(torch.tensor([[5, 6, 1, 0, 0], [9, 6, 7, 1, 0]]), train)
     assert place.tolist() == [1, 0]
     assert share.tolist() == pytest.approx([1, 2 / 3])
-
-
-def test_an_nll_measured_in_blocks_is_that_of_the_evaluation(
-    release: ModuleType,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """In shares, one of them compiled: within the noise of the draws, and nothing twice."""
-    script, output = importlib.import_module("measure_nll"), tmp_path / "nll.json"
-    # The default compiler's imports use what torch itself calls deprecated.
-    plain, calls = partial(torch.compile, backend="aot_eager"), list[bool]()
-    monkeypatch.setattr(torch, "compile", lambda f, options: calls.append(True) or plain(f))
-    given = ["gaussian-vae-digits", "--samples", "20", "--block", "80", "--output", str(output)]
-    assert script.main([*given, "--share", "1/2", "--compile"]) == 0
-    assert "160 of 300 examples" in capsys.readouterr().out
-    first = json.loads(output.read_text())["gaussian-vae-digits"]
-    assert sorted(first["blocks"]) == ["0", "2"] and "nll" not in first
-    assert script.main(given) == 0
-    found = json.loads(output.read_text())["gaussian-vae-digits"]
-    assert found["blocks"]["2"] == first["blocks"]["2"]
-    found["revision"] = "what measured it"
-    output.write_text(json.dumps({"gaussian-vae-digits": found}))
-    assert script.main(given) == 0  # only shows the figure
-    assert json.loads(output.read_text()) == {"gaussian-vae-digits": found}
-    assert [found["blocks"][str(n)]["compiled"] for n in range(4)] == [True, False, True, False]
-    assert calls == [True]
-    assert found["command"].endswith("--samples 20 --block 80 --rows 256 --compile")
-    score = zoo.evaluate("gaussian-vae-digits", samples=20)
-    assert score.nll is not None
-    assert found["nll"]["value"] == pytest.approx(score.nll.value, abs=0.1)
-    assert found["nll"]["stderr"] == pytest.approx(score.nll.stderr, rel=0.05)
-
-
-def test_each_block_has_noise_of_its_own(release: ModuleType) -> None:
-    """Also of the same images; measured again after a kill it has the same."""
-    script, model = importlib.import_module("measure_nll"), zoo.load("gaussian-vae-digits")
-    images = Split(torch.zeros(4, 1, 8, 8, dtype=torch.uint8))
-    options = SimpleNamespace(block=2, samples=3, rows=256, compile=False)
-    first, again, other = (
-        script.measured(model, images, number, None, options)["nll"] for number in (0, 0, 1)
-    )
-    assert first == again and set(first).isdisjoint(other)
-
-
-def test_what_another_protocol_measured_is_no_part_of_the_figure(
-    release: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Other samples, other blocks, or other weights in a file of the same name."""
-    script, file = importlib.import_module("measure_nll"), tmp_path / "m.safetensors"
-
-    def save(seed: int) -> None:
-        torch.manual_seed(seed)
-        model = zoo.create("gaussian-vae", latent_dim=2, backbone={"name": "mlp", "hidden": [8]})
-        checkpoint.save(file, model, variant="gaussian-vae", dataset="digits")
-
-    def shown(*given: str) -> str:
-        script.main([str(file), "--output", str(tmp_path / "nll.json"), *given])
-        return capsys.readouterr().out
-
-    save(0)
-    measured, nothing_new = ["--samples", "2", "--block", "300"], ["--share", "3/3"]
-    assert "300 of 300 examples" in shown(*measured)
-    assert "300 of 300 examples" in shown(*measured, *nothing_new)
-    for other in (["--samples", "3"], ["--block", "150"]):
-        assert "there is no block" in shown(*measured, *nothing_new, *other)
-    save(1)
-    assert "there is no block" in shown(*measured, *nothing_new)

@@ -70,7 +70,6 @@ def mnist(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("benchmarks.throughput", ["vae", "--precision", "int8"], "invalid choice: 'int8'"),
         ("benchmarks.univae", ["--lengths", "4", "--groups", "6"], "must be less than layers"),
         ("paper_pictures", [], "required: --frey"),
-        ("measure_labels", ["--draws", "0"], "must be at least 1"),
     ],
 )
 def test_nonsense_is_refused(
@@ -89,7 +88,6 @@ NAMES = [
     "benchmarks.univae",
     "measure_codes",
     "measure_generation",
-    "measure_labels",
     "paper_pictures",
 ]
 
@@ -289,24 +287,6 @@ def test_a_training_has_one_fingerprint(script: Any, capsys: pytest.CaptureFixtu
     with pytest.raises(SystemExit):
         main(["autoencodr"])
     assert "did you mean 'autoencoder'" in capsys.readouterr().err
-
-
-def test_labels_are_measured_once_and_shown_beside_the_paper_s(
-    script: Any, mnist: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    output, module = tmp_path / "labels.json", script("measure_labels")
-    arguments = ["--models", "gaussian-vae-mnist", "--labels", "100", "--draws", "2"]
-    arguments += ["--data-root", str(mnist), "--output", str(output)]
-    assert module.main(arguments) == 0
-    (record,) = json.loads(output.read_text()).values()
-    found = record["accuracies"]["100"]
-    assert set(found) == {"neighbours", "linear probe"}
-    shown = capsys.readouterr().out
-    assert f"{100 * found['neighbours']['mean']:.1f} ± " in shown
-    assert "| N-VAE, d = 2 (paper) | 72.6 | 80.8 | 81.7 | - | - | - |" in shown
-    before = output.stat().st_mtime_ns
-    assert module.main(arguments) == 0
-    assert output.stat().st_mtime_ns == before
 
 
 def test_the_paper_s_pictures(script: Any, mnist: Path, tmp_path: Path) -> None:

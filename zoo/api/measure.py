@@ -71,9 +71,10 @@ def evaluate(
     ``image_channels``, both as :func:`zoo.load_dataset` does. With ``unknown_is_missing`` a value
     that a table's column had not in the training counts as missing, and is no error. ``examples``
     takes so many, at even distances. To ``compile`` takes seconds and a C++ compiler, and
-    pays for thousands of examples and samples, but not of codes on a sphere. ``progress`` is
-    called with the number of decoded examples so far and in all. Threads that call it measure one
-    after another.
+    pays for thousands of examples and samples, but not of codes on a sphere. What takes hours
+    survives a kill: the same call goes on with the examples that were not weighted yet, bit for
+    bit, where the model has a file. ``progress`` is called with the number of decoded examples so
+    far and in all. Threads that call it measure one after another.
 
     Raises UnknownNameError, ConfigError, DataError or CheckpointError.
 
@@ -125,6 +126,7 @@ def _measure(entry: Opened, protocol: _Protocol, progress: Progress | None = Non
             samples=protocol.samples,
             seed=protocol.seed,
             compile=protocol.compile,
+            identity=entry.identity,
             progress=progress,
         )
 

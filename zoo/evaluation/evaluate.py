@@ -14,6 +14,7 @@ from zoo.core.modes import device_of, evaluation_mode
 from zoo.data.conversion import refuse_other_images, said
 from zoo.data.text import TextSplit
 from zoo.errors import ConfigError, DataError
+from zoo.evaluation.partial import Partial
 from zoo.evaluation.passes import (
     FirstPass,
     Progress,
@@ -54,6 +55,7 @@ def evaluate_model(
     seed: int = 0,
     batch_size: int = LARGEST_BATCH,
     compile: bool = False,
+    identity: str | None = None,
     progress: Progress | None = None,
 ) -> Evaluation:
     """Every figure of :class:`Evaluation` for all examples of ``split``, in nats per example.
@@ -62,9 +64,10 @@ def evaluate_model(
     made with noise from ``seed``: one draw of z for the ELBO, one more for its Monte Carlo error,
     and exactly ``samples`` draws for the importance-weighted NLL. At most ``batch_size`` examples
     are decoded at a time, so memory does not grow with ``samples``. Where it is to ``compile``, the
-    draws are weighted by code made for the model, which rounds otherwise. The same arguments on the
-    same machine give the same figures bit for bit; the caller's random state and the model's mode
-    are left as they were.
+    draws are weighted by code made for the model, which rounds otherwise. A call that was killed
+    there is gone on with by the next like it, where ``identity`` is the SHA-256 of the model's
+    file. The same arguments on the same machine give the same figures bit for bit; the caller's
+    random state and the model's mode are left as they were.
 
     Raises ConfigError for ``samples`` or ``batch_size`` below 1 and a ``seed`` below 0, DataError
     when the examples do not fit the model or are fewer than two (no standard error), ZooError when
@@ -86,7 +89,9 @@ def evaluate_model(
         "samples": samples,
         "seed": seed,
     }
-    figures = _measure_model(model, fixed, samples, seed, batch_size, compile, progress)
+    drawn = {"samples": samples, "seed": seed, "batch_size": batch_size, "compile": compile}
+    partial = Partial.of(identity, fixed, drawn, device_of(model))
+    figures = _measure_model(model, fixed, samples, seed, batch_size, compile, partial, progress)
     return Evaluation.model_validate(protocol | figures)
 
 
@@ -156,6 +161,7 @@ def _measure_model(
     seed: int,
     batch_size: int,
     compile: bool,
+    partial: Partial | None,
     progress: Progress | None,
 ) -> dict[str, Any]:
     keep_freed_memory()
@@ -172,7 +178,7 @@ def _measure_model(
                 variance = first.terms.variance(terms_again(model, split, batch_size, steps))
         if model.has_evidence:
             with seeded(seed, device):
-                evidence = evidence_pass(model, split, samples, batch_size, steps, compile)
+                evidence = evidence_pass(model, split, samples, batch_size, steps, compile, partial)
         if isinstance(split, TextSplit):
             with seeded(seed, device):
                 text = text_figures(model, split, evidence, batch_size, seed, steps.advance)

@@ -16,6 +16,7 @@ from zoo.core.model import LatentVariableModel
 from zoo.data import Examples
 from zoo.distributions.observed import observed_log_prob
 from zoo.errors import UnsupportedError
+from zoo.evaluation.partial import Partial
 from zoo.evaluation.representation import Moments
 
 Progress: TypeAlias = Callable[[int, int], None]
@@ -105,18 +106,27 @@ def evidence_pass(
     batch_size: int,
     steps: Steps,
     compile: bool = False,
+    partial: Partial | None = None,
 ) -> Evidence:
     """The importance-weighted estimate of log p(x) for each example, (N,).
 
     Few examples with many draws each share one encoding and still fill a batch of the decoder; with
     few draws, more examples fill it. Where it is to ``compile``, code is made once for all of them.
+    What an earlier call has left as ``partial`` is gone on with, bit for bit.
     """
     weigh = compiled(weigher(model)) if compile else None
     at_once = min(batch_size, max(SMALLEST_BATCH, batch_size // samples))
-    parts = []
-    for batch in split.batches(at_once, model.input_kind):
+    parts = [] if partial is None else partial.restore()
+    done = sum(len(part.log_p) for part in parts)
+    steps.advance(done * samples)
+    left = split.select(torch.arange(done, len(split)))
+    for batch in left.batches(at_once, model.input_kind):
         parts.append(log_evidence(model, batch, samples, batch_size, weigh))
         steps.advance(len(batch.x) * samples)
+        if partial is not None:
+            partial.keep(parts)
+    if partial is not None:
+        partial.forget()
     return Evidence(*map(_joined, zip(*parts, strict=True)))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 from torch.distributions import Distribution, Independent
 
-from zoo.distributions import DiscretizedLogistic
+from zoo.distributions.discretized_logistic import DiscretizedLogistic
 from zoo.distributions.precision import full_precision
 from zoo.likelihoods.base import Likelihood
 

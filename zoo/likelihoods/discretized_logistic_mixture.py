@@ -7,7 +7,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.distributions import Distribution
 
-from zoo.distributions import MixtureOfDiscretizedLogistics
+from zoo.distributions.mixture_of_discretized_logistics import MixtureOfDiscretizedLogistics
 from zoo.distributions.precision import full_precision
 from zoo.errors import ConfigError
 from zoo.likelihoods.base import Likelihood

@@ -14,7 +14,7 @@ import json
 import math
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -74,8 +74,16 @@ class Records:
 
     def read(self, key: Key) -> Measured | None:
         """What is recorded under a key, or None."""
-        found = (_read(folder / key.path, key) for folder in self._folders)
-        return next((each for each in found if each is not None), None)
+        found = (_read(folder / key.path) for folder in self._folders)
+        return next((each for of, each in filter(None, found) if of.text == key.text), None)
+
+    def of(self, model: str) -> Iterator[tuple[Key, Measured]]:
+        """All that is recorded of the model with that SHA-256, whatever the data and protocol."""
+        for folder in self._folders:
+            for path in sorted((folder / model[:16]).glob("*.npz")):
+                found = _read(path)
+                if found is not None and found[0].model == model:
+                    yield found
 
     def write(self, key: Key, measured: Measured, seconds: float) -> None:
         """Keep a figure, whole or not at all. Raises OSError where it cannot be written."""
@@ -94,17 +102,16 @@ class Records:
         write_atomically(path, content.getvalue())
 
 
-def _read(path: Path, key: Key) -> Measured | None:
+def _read(path: Path) -> tuple[Key, Measured] | None:
     if not path.is_file():
         return None
     try:
         with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             said = json.loads(bytes(file["record"]))
             values = torch.from_numpy(file["values"])
-        if Key(**said["key"]).text != key.text:
-            return None
         if not math.isfinite(said["figure"]["value"]) or values.ndim != 1:
             return None
-        return Measured(**said["figure"], values=values if len(values) else None)
+        measured = Measured(**said["figure"], values=values if len(values) else None)
+        return Key(**said["key"]), measured
     except UNREADABLE:
         return None

@@ -18,6 +18,7 @@ from zoo.data import Dataset, Examples
 from zoo.data.examples import content
 from zoo.evaluation.disentanglement import Forests, forests, normalised_information
 from zoo.evaluation.evaluate import largest_batch
+from zoo.evaluation.partial import Partial
 from zoo.evaluation.passes import (
     FirstPass,
     Progress,
@@ -148,11 +149,15 @@ class Subject:
 
     @cached_property
     def evidence(self) -> Evidence:
-        """log p(x) of each example, importance-weighted."""
+        """log p(x) of each example, importance-weighted; a killed call is gone on with."""
         steps = Steps(self._progress, self.samples * len(self.examples))
         size = largest_batch(self.model)
+        drawn = {"samples": self.samples, "seed": self.seed, "batch_size": size, "compile": False}
+        partial = Partial.of(self.identity, self.examples, drawn, self.device)
         with seeded(self.seed, self.device):
-            return evidence_pass(self.model, self.examples, self.samples, size, steps)
+            return evidence_pass(
+                self.model, self.examples, self.samples, size, steps, partial=partial
+            )
 
     @cached_property
     def codes(self) -> Tensor:

@@ -11,8 +11,9 @@ from torch.distributions import Distribution
 from torch.nn.functional import normalize
 
 from zoo.core.latent_space import Sphere
-from zoo.distributions import PowerSpherical, VonMisesFisher
+from zoo.distributions.power_spherical import PowerSpherical
 from zoo.distributions.precision import full_precision
+from zoo.distributions.von_mises_fisher import VonMisesFisher
 from zoo.posteriors.base import Posterior, Projection
 from zoo.settings import Settings
 

@@ -1,6 +1,6 @@
 """The power spherical posterior (De Cao & Aziz 2020, arXiv:2006.04437): no rejection."""
 
-from zoo.distributions import PowerSpherical
+from zoo.distributions.power_spherical import PowerSpherical
 from zoo.posteriors.directional import Directional
 
 

@@ -1,6 +1,6 @@
 """The von Mises-Fisher posterior (Davidson et al. 2018, arXiv:1804.00891)."""
 
-from zoo.distributions import VonMisesFisher
+from zoo.distributions.von_mises_fisher import VonMisesFisher
 from zoo.posteriors.directional import Directional
 
 

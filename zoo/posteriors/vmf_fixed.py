@@ -8,8 +8,8 @@ from torch.distributions import Distribution
 from torch.nn.functional import normalize
 
 from zoo.core.latent_space import Sphere
-from zoo.distributions import TabulatedVonMisesFisher
 from zoo.distributions.precision import full_precision
+from zoo.distributions.von_mises_fisher import TabulatedVonMisesFisher
 from zoo.posteriors.base import Posterior, Projection
 from zoo.settings import Settings
 

@@ -10,8 +10,9 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from zoo.core.latent_space import Spheres
-from zoo.distributions import ProductDistribution, VonMisesFisher
 from zoo.distributions.precision import full_precision
+from zoo.distributions.product import ProductDistribution
+from zoo.distributions.von_mises_fisher import VonMisesFisher
 from zoo.errors import UnsupportedError
 from zoo.posteriors.base import Posterior, Projection
 from zoo.posteriors.directional import direction_and_concentration

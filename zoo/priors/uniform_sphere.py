@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from zoo.core.latent_space import Sphere
-from zoo.distributions import HypersphericalUniform
+from zoo.distributions.hyperspherical_uniform import HypersphericalUniform
 from zoo.distributions.sphere import sphere_quantiles
 from zoo.errors import UnsupportedError
 from zoo.priors.base import Given, Prior

@@ -7,7 +7,8 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from zoo.core.latent_space import Spheres
-from zoo.distributions import HypersphericalUniform, ProductDistribution
+from zoo.distributions.hyperspherical_uniform import HypersphericalUniform
+from zoo.distributions.product import ProductDistribution
 from zoo.distributions.sphere import sphere_quantiles
 from zoo.priors.base import Given, Prior
 from zoo.settings import Settings
