@@ -10,12 +10,13 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from _tables import claims_of
+from _task_tables import packaged
 from safetensors import safe_open
 
 import zoo
 from zoo.registry.specs import CheckpointSpec
 from zoo.storage import checkpoint
+from zoo.studies import claims_of
 from zoo.variants import Variant
 
 SHOWN = re.compile(r"trained on `[^`]+`\.\n\n(.*?)\n\n\| figure \|", re.S)
@@ -80,7 +81,7 @@ def _rows(spec: CheckpointSpec) -> Iterator[str]:
 
 
 def _beside_papers(variant: str, dataset: str) -> str:
-    said = [f"- {line}" for line in claims_of(variant, dataset)]
+    said = [f"- {line}" for line in claims_of(variant, dataset, packaged().papers)]
     return (
         "\n".join(["Published of this variant on these data:", "", *said, "", ""]) if said else ""
     )

@@ -7,7 +7,7 @@ stands between is written anew.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -18,12 +18,10 @@ from _task_tables import joined, packaged
 from zoo.registry.specs import CheckpointSpec, MetricSpec
 from zoo.studies import Results, StudyReport, beside, find_paper, read_study
 from zoo.studies.report import cell
-from zoo.studies.study import Point
 
 MARKED = re.compile(r"(?<=<!-- table: )([\w-]+)( -->\n\n)(.*?)(?=\n\n<!-- end of table -->)", re.S)
 FIRST = ("mnist", "fashion-mnist", "cifar10", "tang-couplets", "digits")
 """The order of data sets; others come last."""
-LIKELIHOODS = ("nll", "elbo")
 DIRECTIONS = {
     "kappa 16, d 16, 4 groups": "four in R^16, concentration 16",
     "kappa 32, d 16, 4 groups": "four in R^16, concentration 32",
@@ -134,33 +132,6 @@ def _of_point(report: StudyReport, point: str) -> Iterator[str]:
                 f"{point} has no {column!r}: scripts/couplets.yaml and its results differ"
             )
         yield form.format(figure)
-
-
-def claims_of(variant: str, dataset: str) -> Iterable[str]:
-    """What papers say of a likelihood of a variant of this kind on this data, a line each."""
-    for name in packaged().papers:
-        study, _ = find_paper(name)
-        likelihoods = {
-            title
-            for title, column in study.columns.items()
-            if column.selected is not None and column.selected.name in LIKELIHOODS
-        }
-        if study.dataset != dataset or study.paper is None:
-            continue
-        said = [
-            f"{point} ({_claimed(each, likelihoods)})"
-            for point, each in study.points.items()
-            if (each.variant or study.variant) == variant and likelihoods & set(each.claims)
-        ]
-        if said:
-            yield f"{study.paper.authors} {study.paper.year} (`{name}`): {', '.join(said)}"
-
-
-def _claimed(point: Point, columns: Collection[str]) -> str:
-    found = ((column, claim) for column, claim in point.claims.items() if column in columns)
-    return ", ".join(
-        f"{column} {claim[0] if isinstance(claim, tuple) else claim}" for column, claim in found
-    )
 
 
 TABLES: dict[str, Callable[[], str]] = {

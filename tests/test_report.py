@@ -32,6 +32,7 @@ from zoo.reporting.cards import card, recorded
 from zoo.reporting.chapter import chapter
 from zoo.reporting.charts import learning, likelihood_and_cost, rate_and_distortion
 from zoo.reporting.exhibit import Exhibit, Point, points, released_curve, representatives
+from zoo.reporting.page import rendered
 from zoo.reporting.strips import neighbours, reconstructions, row_of, samples
 from zoo.reporting.summary import headline, measured, summary
 from zoo.storage import checkpoint
@@ -303,6 +304,19 @@ def test_without_data_there_are_samples_and_recorded_figures() -> None:
     assert found.aligned[0][0] == "cvae-digits" and found.notes == ["no data here"]
     assert found.summary.rows[0].cells[0].value == "19.71"
     assert found.cards[0].pictures == []
+
+
+def test_the_claims_of_papers_stand_beside_the_figures() -> None:
+    """Of models of the same kinds on the same data."""
+    names = ["vmf-vae-mnist", "gaussian-vae-mnist"]
+    found = chapter("mnist", [exhibit(name, opened(name), None) for name in names])
+    sphere, *planes = found.published
+    assert sphere.startswith("Davidson") and "S-VAE, d = 10 (ELBO -97.7, log p(x) -93.16)" in sphere
+    assert any("VAE (NLL 86.76)" in line for line in planes) and len(planes) == 2
+    page = rendered([found], "papers")
+    assert "What papers report of such models (3)" in page and sphere.replace("&", "&amp;") in page
+    digits = chapter("digits", [exhibit("cvae-digits", opened("cvae-digits"), None)])
+    assert not digits.published and "What papers report" not in rendered([digits], "none")
 
 
 # Charts

@@ -17,6 +17,7 @@ from zoo.reporting.exhibit import Exhibit
 from zoo.reporting.living import Living, living
 from zoo.reporting.strips import Row, Strip, strips
 from zoo.reporting.summary import Summary, summary
+from zoo.studies import claims_of
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,8 @@ class Chapter:
     cards: Sequence[Card] = ()
     hues: dict[str, int] = field(default_factory=dict)
     notes: Sequence[str] = ()
+    published: Sequence[str] = ()
+    """What papers say of models of these kinds on these data."""
 
     @property
     def aligned(self) -> list[tuple[str, list[Row | None]]]:
@@ -78,7 +81,13 @@ def chapter(
             cards=[card(each) for each in ordered],
             hues=hues,
             notes=[*table.notes, *notes],
+            published=_published(ordered),
         )
+
+
+def _published(exhibits: Sequence[Exhibit]) -> list[str]:
+    kinds = {(each.variant, each.dataset): None for each in exhibits}
+    return [line for kind in kinds for line in claims_of(*kind)]
 
 
 def _protocol(exhibit: Exhibit, scores: Scores | None) -> str:

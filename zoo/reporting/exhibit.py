@@ -60,6 +60,13 @@ class Exhibit:
         """Those of the split, before they are binarised."""
         return None if self.data is None else getattr(self.data, self.split)
 
+    @property
+    def dataset(self) -> str:
+        """The name of that with which it is shown, or else was trained; empty where neither is."""
+        if self.data is not None:
+            return self.data.name
+        return "" if self.card is None else self.card.dataset
+
     @cached_property
     def batch(self) -> Batch | None:
         """The examples of a row: one of each class where there are classes, else the first."""

@@ -1,5 +1,6 @@
 """Models trained and measured side by side: sweeps of one's own, and the tables of papers."""
 
+from zoo.studies.claims import claims_of
 from zoo.studies.report import StudyReport
 from zoo.studies.results import Result, Results, beside
 from zoo.studies.run import carry_out, check
@@ -14,6 +15,7 @@ __all__ = [
     "beside",
     "carry_out",
     "check",
+    "claims_of",
     "find_paper",
     "read_study",
 ]
