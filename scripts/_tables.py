@@ -92,8 +92,16 @@ def of_paper(name: str) -> str:
     That command also shows the runs of whoever calls it.
     """
     study, recorded = find_paper(name)
-    lines = StudyReport.of(study, study.trials(), Results(recorded).all()).to_markdown()
-    return "\n".join(line for line in lines.splitlines() if line.startswith("|"))
+    return _rows(StudyReport.of(study, study.trials(), Results(recorded).all()))
+
+
+def of_sweep(name: str) -> str:
+    """What `zoo sweep scripts/NAME.yaml --markdown` prints, without its notes."""
+    return _rows(swept(name))
+
+
+def _rows(report: StudyReport) -> str:
+    return "\n".join(line for line in report.to_markdown().splitlines() if line.startswith("|"))
 
 
 def swept(sweep: str) -> StudyReport:
@@ -138,6 +146,9 @@ TABLES: dict[str, Callable[[], str]] = {
     "checkpoints": of_checkpoints,
     "davidson2018": partial(of_paper, "davidson2018"),
     "bowman2016": partial(of_paper, "bowman2016"),
+    "burda2016": partial(of_paper, "burda2016"),
+    "locatello2019": partial(of_paper, "locatello2019"),
+    "speedrun": partial(of_sweep, "speedrun"),
     "couplets": of_couplets,
     "effects": of_effects,
     "samples": metrics.samples,

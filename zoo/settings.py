@@ -19,7 +19,11 @@ class Settings(BaseModel):
     """Base of every schema in zoo: frozen; an unknown key, infinity or NaN is an error."""
 
     model_config = ConfigDict(
-        extra="forbid", frozen=True, protected_namespaces=(), allow_inf_nan=False
+        extra="forbid",
+        frozen=True,
+        protected_namespaces=(),
+        allow_inf_nan=False,
+        defer_build=True,  # of those that a process imports it uses few
     )
 
     @classmethod
