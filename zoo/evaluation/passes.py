@@ -18,6 +18,7 @@ from zoo.distributions.observed import observed_log_prob
 from zoo.errors import UnsupportedError
 from zoo.evaluation.partial import Partial
 from zoo.evaluation.representation import Moments
+from zoo.randomness import seeded
 
 Progress: TypeAlias = Callable[[int, int], None]
 """Called with the number of decoded examples so far and in all."""
@@ -57,30 +58,39 @@ class FirstPass:
     """One draw for each example, and the statistics of the codes."""
 
     terms: Terms
-    squared_error: Tensor | None  # (N,), mean over pixels
+    squared_error: Tensor | None  # (N,), mean over pixels, if it was asked for
     codes: Moments  # of (N, D)
     kl_per_dimension: Moments | None  # of (N, D)
 
 
 def first_pass(
-    model: LatentVariableModel, split: Examples, batch_size: int, steps: Steps
+    model: LatentVariableModel,
+    split: Examples,
+    batch_size: int,
+    steps: Steps,
+    errors: bool = True,
 ) -> FirstPass:
-    """The terms of the ELBO, the codes and their reconstructions."""
+    """The terms of the ELBO, the codes and, where ``errors`` are wanted, their reconstructions.
+
+    To reconstruct may take far longer, pixel by pixel. Its noise is its own: without it all else is
+    the same.
+    """
     log_likelihood, kl = [], []
     squared_error: list[Tensor | None] = []
     codes, by_dimension = Moments(), Moments()
-    for batch in split.batches(batch_size, model.input_kind):
+    for number, batch in enumerate(split.batches(batch_size, model.input_kind)):
         draws = model.infer(batch)
         log_likelihood.append(draws.expected_log_likelihood)
         kl.append(draws.kl)
-        squared_error.append(_squared_error(model, batch, draws.code))
+        if errors:
+            squared_error.append(_squared_error(model, batch, draws.code, number))
         codes.update(draws.code.flatten(1))
         if draws.kl_by_dimension is not None:
             by_dimension.update(draws.kl_by_dimension)
         steps.advance(len(batch.x))
     return FirstPass(
         terms=Terms(_joined(log_likelihood), _joined(kl)),
-        squared_error=_joined_or_none(squared_error),
+        squared_error=_joined_or_none(squared_error) if errors else None,
         codes=codes,
         kl_per_dimension=by_dimension if by_dimension.count else None,
     )
@@ -117,8 +127,8 @@ def evidence_pass(
     weigh = compiled(weigher(model)) if compile else None
     at_once = min(batch_size, max(SMALLEST_BATCH, batch_size // samples))
     parts = [] if partial is None else partial.restore()
-    done = sum(len(part.log_p) for part in parts)
-    steps.advance(done * samples)
+    if done := sum(len(part.log_p) for part in parts):
+        steps.advance(done * samples)
     left = split.select(torch.arange(done, len(split)))
     for batch in left.batches(at_once, model.input_kind):
         parts.append(log_evidence(model, batch, samples, batch_size, weigh))
@@ -143,15 +153,30 @@ def prior_pass(
     return _joined(parts)
 
 
-def _squared_error(model: LatentVariableModel, batch: Batch, code: Tensor) -> Tensor | None:
+def errors_pass(
+    model: LatentVariableModel, split: Examples, batch_size: int, steps: Steps
+) -> Tensor | None:
+    """The squared errors of :func:`first_pass` alone, (N,)."""
+    found: list[Tensor | None] = []
+    for number, batch in enumerate(split.batches(batch_size, model.input_kind)):
+        found.append(_squared_error(model, batch, model.infer(batch).code, number))
+        steps.advance(len(batch.x))
+    return _joined_or_none(found)
+
+
+def _squared_error(
+    model: LatentVariableModel, batch: Batch, code: Tensor, number: int
+) -> Tensor | None:
     """Of what the code looks like, mean over the pixels that are observed, (B,).
 
-    None of sentences and of tables, and where p(x|z) has no mean.
+    None of sentences and of tables, and where p(x|z) has no mean. What noise it takes is of the
+    batch's ``number``.
     """
     if not model.modality.has_squared_error:
         return None
     try:
-        estimate = model.modality.write(model.estimate(code, batch.condition))
+        with seeded(number, batch.x.device):
+            estimate = model.modality.write(model.estimate(code, batch.condition))
     except UnsupportedError:
         return None
     assert isinstance(estimate, Tensor)

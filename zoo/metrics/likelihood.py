@@ -122,7 +122,7 @@ class Rate(_OfEvidence):
 class SquaredError(Metric):
     """Of the deterministic reconstruction, averaged over the numbers of an example."""
 
-    version = 2
+    version = 3
     unit = "squared, a number"
     better = "lower"
 
@@ -133,7 +133,7 @@ class SquaredError(Metric):
             )
 
     def measure(self, subject: Subject) -> Measured:
-        values = subject.draws[0].squared_error
+        values = subject.squared_error
         if values is None or not values.isfinite().all():
             raise UnsupportedError(
                 "p(x|z) has no mean, so that no reconstruction is the best in squares; take 'nll'"

@@ -24,6 +24,7 @@ from zoo.evaluation.passes import (
     Progress,
     Steps,
     Terms,
+    errors_pass,
     evidence_pass,
     first_pass,
     terms_again,
@@ -144,8 +145,17 @@ class Subject:
         size = largest_batch(self.model)
         steps = Steps(self._progress, 2 * len(self.examples))
         with seeded(self.seed, self.device):
-            first = first_pass(self.model, self.examples, size, steps)
+            first = first_pass(self.model, self.examples, size, steps, errors=False)
             return first, terms_again(self.model, self.examples, size, steps)
+
+    @cached_property
+    def squared_error(self) -> Tensor | None:
+        """Of each example's deterministic reconstruction, (N,); None where p(x|z) has no mean.
+
+        By itself, for to reconstruct may take far longer than all else.
+        """
+        steps, size = Steps(self._progress, len(self.examples)), largest_batch(self.model)
+        return errors_pass(self.model, self.examples, size, steps)
 
     @cached_property
     def evidence(self) -> Evidence:
