@@ -199,14 +199,17 @@ def few_labels() -> str:
 
 def accuracies(sha256: str) -> dict[tuple[str, int], Measured]:
     """By classifier and labels, those that are recorded of a model."""
-    released = Records(PACKAGED, read_too=()).of(sha256)
+    released = [
+        (key.metric, measured)
+        for key, measured in Records(PACKAGED, read_too=()).of(sha256)
+        if key.protocol == {"split": "test", "examples": None, "seed": 0}
+    ]
     asked = {
         (way, count): {"name": way, **SETTINGS[way], "labels": count, "draws": DRAWS}
         for way in WAYS
         for count in LABELS
     }
-    figures = [(key.metric, measured) for key, measured in released]
-    return {of: found for of, metric in asked.items() for key, found in figures if key == metric}
+    return {of: found for of, metric in asked.items() for its, found in released if its == metric}
 
 
 def _with_deviation(accuracy: Measured) -> str:

@@ -46,7 +46,7 @@ def test_a_list_does_without_the_schemas() -> None:
 @pytest.mark.parametrize(
     "code",
     [
-        "import zoo.distributions",
+        "import zoo.distributions as d\n[getattr(d, name) for name in dir(d)]",
         "import zoo\nzoo.load('gaussian-vae-digits')",
         "import zoo\nzoo.load('vmf-vae-digits').sample(2)",
         "import zoo\nzoo.load('power-spherical-vae-mnist').sample(2)",

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from zoo.errors import ConfigError
 from zoo.training.muon import Muon
 
 LR, DECAY = 0.02, 0.1
@@ -77,3 +78,9 @@ def test_restored_it_goes_on_bit_for_bit(kept: slice) -> None:
     wanted = stepped(whole, optimiser, range(3, 6))
     for mine, right in zip(stepped(resumed, again, range(3, 6)), wanted, strict=True):
         assert torch.equal(mine, right)
+
+
+def test_an_older_torch_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(torch.optim, "Muon")
+    with pytest.raises(ConfigError, match="muon needs torch 2.9 or later, here is"):
+        Muon([nn.Parameter(torch.zeros(2, 2))], LR, 0.0)

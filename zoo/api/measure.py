@@ -73,7 +73,7 @@ def evaluate(
     takes so many, at even distances. To ``compile`` takes seconds and a C++ compiler, and
     pays for thousands of examples and samples, but not of codes on a sphere. What takes hours
     survives a kill: the same call goes on with the examples that were not weighted yet, bit for
-    bit, where the model has a file. ``progress`` is called with the number of decoded examples so
+    bit, where the model is of a file. ``progress`` is called with the number of decoded examples so
     far and in all. Threads that call it measure one after another.
 
     Raises UnknownNameError, ConfigError, DataError or CheckpointError.

@@ -92,7 +92,10 @@ def evaluate_model(
     drawn = {"samples": samples, "seed": seed, "batch_size": batch_size, "compile": compile}
     partial = Partial.of(identity, fixed, drawn, device_of(model))
     figures = _measure_model(model, fixed, samples, seed, batch_size, compile, partial, progress)
-    return Evaluation.model_validate(protocol | figures)
+    found = Evaluation.model_validate(protocol | figures)
+    if partial is not None:
+        partial.forget()
+    return found
 
 
 def refuse_too_few(examples: int, split: str) -> None:

@@ -19,6 +19,8 @@ from zoo.storage.tensors import read_tensors, write_tensors
 
 SECONDS = 30.0
 """A kill loses at most so much work."""
+DAYS = 30
+"""So long what was stopped waits for the call that goes on with it."""
 VERSION = 1
 """Goes up whenever the same draws get other weights than before."""
 
@@ -48,18 +50,21 @@ class Partial:
         """That of a model with the SHA-256 ``identity``; None of one that has no file."""
         if identity is None:
             return None
-        return cls({"model": identity, "data": examples.digest(), **protocol}, device)
+        try:
+            return cls({"model": identity, "data": examples.digest(), **protocol}, device)
+        except RuntimeError:  # there is no home folder, and so no cache
+            return None
 
     def restore(self) -> list[Evidence]:
         """What was kept, after which the noise goes on as it would have; nothing where none was."""
         try:
             found, _ = read_tensors(self.path)
-            evidence = Evidence(found["log_p"], found["variance"])
+            log_p, variance = (found[name].to(self._device) for name in Evidence._fields)
             noise = {name: state for name, state in found.items() if name.startswith("rng.")}
             self._set_noise(noise)
         except (CheckpointError, KeyError, RuntimeError):  # the last is that of a broken state
             return []
-        return [evidence]
+        return [Evidence(log_p, variance)]
 
     def keep(self, parts: Sequence[Evidence]) -> None:
         """All that is found so far, if the last was long ago."""
@@ -70,13 +75,20 @@ class Partial:
         )
         with suppress(CheckpointError, OSError):
             self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._clear_away_old()
             write_tensors(self.path, {"log_p": log_p, "variance": variance, **self._noise()}, {})
         self._kept = time.monotonic()
 
     def forget(self) -> None:
-        """All is found."""
+        """All is found, and what was made of it is returned or kept elsewhere."""
         with suppress(OSError):
             self.path.unlink(missing_ok=True)
+
+    def _clear_away_old(self) -> None:
+        """What nobody has gone on with for long."""
+        for file in self.path.parent.glob("*.safetensors"):
+            if time.time() - file.stat().st_mtime > DAYS * 86_400:
+                file.unlink(missing_ok=True)
 
     def _noise(self) -> dict[str, Tensor]:
         states = {"rng.cpu": torch.get_rng_state()}

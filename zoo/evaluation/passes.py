@@ -122,21 +122,20 @@ def evidence_pass(
 
     Few examples with many draws each share one encoding and still fill a batch of the decoder; with
     few draws, more examples fill it. Where it is to ``compile``, code is made once for all of them.
-    What an earlier call has left as ``partial`` is gone on with, bit for bit.
+    What an earlier call has left as ``partial`` is gone on with, bit for bit; who has done with the
+    figures forgets it.
     """
     weigh = compiled(weigher(model)) if compile else None
     at_once = min(batch_size, max(SMALLEST_BATCH, batch_size // samples))
     parts = [] if partial is None else partial.restore()
     if done := sum(len(part.log_p) for part in parts):
         steps.advance(done * samples)
-    left = split.select(torch.arange(done, len(split)))
+    left = split.select(torch.arange(done, len(split))) if done else split
     for batch in left.batches(at_once, model.input_kind):
         parts.append(log_evidence(model, batch, samples, batch_size, weigh))
         steps.advance(len(batch.x) * samples)
         if partial is not None:
             partial.keep(parts)
-    if partial is not None:
-        partial.forget()
     return Evidence(*map(_joined, zip(*parts, strict=True)))
 
 

@@ -39,10 +39,12 @@ def measure_all(
     Nothing is recorded without ``records``, and of a subject whose model has no file. A metric that
     the model or the data do not have is no error: its outcome says why.
     """
-    return [
+    outcomes = [
         _outcome(subject, metric, records, key_of(subject, metric), _checked_figure)
         for metric in metrics
     ]
+    subject.forget_partial()
+    return outcomes
 
 
 def measure_reference(

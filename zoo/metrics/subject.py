@@ -73,6 +73,7 @@ class Subject:
         self._posteriors: dict[int, Tensor] = {}
         self._training_images: dict[InputKind, Images] = {}
         self._compared: dict[tuple[int, Pixels, Role], Compared] = {}
+        self._partial: Partial | None = None
 
     @cached_property
     def model(self) -> LatentVariableModel:
@@ -150,10 +151,7 @@ class Subject:
 
     @cached_property
     def squared_error(self) -> Tensor | None:
-        """Of each example's deterministic reconstruction, (N,); None where p(x|z) has no mean.
-
-        By itself, for to reconstruct may take far longer than all else.
-        """
+        """Of deterministic reconstructions, slow to make; None where p(x|z) has no mean. (N,)"""
         steps, size = Steps(self._progress, len(self.examples)), largest_batch(self.model)
         return errors_pass(self.model, self.examples, size, steps)
 
@@ -163,11 +161,16 @@ class Subject:
         steps = Steps(self._progress, self.samples * len(self.examples))
         size = largest_batch(self.model)
         drawn = {"samples": self.samples, "seed": self.seed, "batch_size": size, "compile": False}
-        partial = Partial.of(self.identity, self.examples, drawn, self.device)
+        self._partial = Partial.of(self.identity, self.examples, drawn, self.device)
         with seeded(self.seed, self.device):
             return evidence_pass(
-                self.model, self.examples, self.samples, size, steps, partial=partial
+                self.model, self.examples, self.samples, size, steps, partial=self._partial
             )
+
+    def forget_partial(self) -> None:
+        """All that was to be made of the evidence is recorded: nothing is left to go on with."""
+        if self._partial is not None:
+            self._partial.forget()
 
     @cached_property
     def codes(self) -> Tensor:

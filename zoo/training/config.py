@@ -30,8 +30,8 @@ class TrainingConfig(Settings):
     epochs: int = Field(100, ge=1)
     batch_size: int = Field(128, ge=1)
     optimizer: Literal["adam", "adamw", "adamax", "muon"] = "adam"
-    """``muon`` steps matrices by orthogonal momentum: it learns more of an epoch than Adam, and costs
-    a small network three times as much."""
+    """``muon`` steps matrices by orthogonal momentum: it learns more of an epoch than Adam, and
+    costs a small network three times as much. It needs torch 2.9."""
     lr: float = Field(1e-3, gt=0)
     weight_decay: float = Field(0.0, ge=0)
     schedule: Literal["constant", "cosine"] = "constant"

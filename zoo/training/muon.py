@@ -8,6 +8,8 @@ from typing import Any, overload
 import torch
 from torch import Tensor
 
+from zoo.errors import ConfigError
+
 
 class Muon(torch.optim.Optimizer):
     r"""Momentum made orthogonal: W <- W - 0.2 lr sqrt(max(n, m)) U V' of the momentum U S V'.
@@ -16,14 +18,20 @@ class Muon(torch.optim.Optimizer):
     Adam's steps follow the few that dominate (Jordan et al. 2024,
     https://kellerjordan.github.io/posts/muon). The factor is that of Liu et al. (2025,
     arXiv:2502.16982): entries change by about as much as under Adam, so that one rate fits both.
-    Biases, kernels of convolutions and whatever else is no matrix is left to AdamW.
+    Biases, kernels of convolutions and whatever else is no matrix is left to AdamW; tables of
+    embeddings are matrices.
 
-    torch's own :class:`torch.optim.Muon` and :class:`torch.optim.AdamW`, as one optimiser.
+    torch's own :class:`torch.optim.Muon` and :class:`torch.optim.AdamW`, as one optimiser. Raises
+    ConfigError where torch is too old to have the first.
     """
 
     def __init__(self, parameters: Sequence[Tensor], lr: float, weight_decay: float) -> None:
         matrices = [p for p in parameters if p.ndim == 2]
         others = [p for p in parameters if p.ndim != 2]
+        if not hasattr(torch.optim, "Muon"):
+            raise ConfigError(
+                f"muon needs torch 2.9 or later, here is {torch.__version__}; take adam or adamw"
+            )
         self.parts: list[torch.optim.Optimizer] = []
         if matrices:
             self.parts += [
@@ -46,7 +54,7 @@ class Muon(torch.optim.Optimizer):
         return loss
 
     def state_dict(self) -> dict[str, Any]:
-        """As one optimiser of the matrices and then the others would have it."""
+        """The parameters' moments, numbered through; each part's groups number their own."""
         state: dict[int, Any] = {}
         groups: list[dict[str, Any]] = []
         first = 0
