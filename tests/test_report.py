@@ -18,10 +18,12 @@ import torch
 from PIL import Image
 from processes import python
 from torch import Tensor
+from typer.testing import CliRunner
 
 import zoo
 from zoo.api.report import exhibit
 from zoo.api.source import opened
+from zoo.cli import app
 from zoo.core.component import Selected
 from zoo.data import Split
 from zoo.errors import ConfigError
@@ -192,6 +194,18 @@ def test_what_makes_no_page_is_refused_before_anything_is_measured(
     with pytest.raises(zoo.ZooError, match="digit"):
         zoo.report(["gaussian-vae-digits"], benchmark="digit", out=out)
     assert not out.exists()
+
+
+def test_all_metrics_are_those_of_the_benchmark(tmp_path: Path) -> None:
+    benchmark, out = tmp_path / "mine.yaml", tmp_path / "page.html"
+    benchmark.write_text("dataset: digits\nexamples: 20\nmetrics: [weights, squared-error]\n")
+    arguments = ["report", "autoencoder-digits", "--benchmark", str(benchmark), "--out", str(out)]
+    found = CliRunner().invoke(app, [*arguments, "--metric", "all"])
+    assert found.exit_code == 0, found.output
+    heads = re.findall(r'<span class="sort" title="[^"]*">([\w-]+)', out.read_text("utf-8"))
+    assert heads == ["weights", "squared-error"]
+    refused = CliRunner().invoke(app, [*arguments, "--metric", "all", "--metric", "nll"])
+    assert refused.exit_code != 0
 
 
 def test_a_page_that_cannot_be_written_leaves_the_old_one(

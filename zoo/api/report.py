@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -32,7 +32,7 @@ def report(
     out: str | Path,
     benchmark: str | Path | None = None,
     dataset: object | None = None,
-    metrics: Iterable[MetricName] | None = None,
+    metrics: Iterable[MetricName] | Literal["all"] | None = None,
     samples: int | None = None,
     examples: int | None = None,
     seed: int | None = None,
@@ -48,7 +48,8 @@ def report(
 
     ``sources`` are what :func:`zoo.evaluate` takes: released names, files, runs. The figures are
     those of :func:`zoo.compare`, which has the other arguments too: what is recorded is not
-    measured again. By default they are the ELBO, the rate and the distortion.
+    measured again. By default they are the ELBO, the rate and the distortion; ``"all"`` are those
+    of the benchmark.
 
     Raises what :func:`zoo.compare` raises, and ConfigError for models of different datasets and for
     a file that cannot be written.
@@ -78,7 +79,7 @@ def compared(
     entries: Sequence[Opened],
     benchmark: str | Path | None,
     dataset: object | None,
-    metrics: Iterable[MetricName] | None,
+    metrics: Iterable[MetricName] | Literal["all"] | None,
     given: Mapping[str, Any],
     notes: Sequence[str] = (),
 ) -> tuple[Chapter, Scores]:
@@ -86,7 +87,7 @@ def compared(
     known = None if benchmark is None else named_benchmark(benchmark)
     of = dataset if known is None else known.spec.dataset
     refuse_other_datasets(entries, of)
-    chosen = MAIN if metrics is None else metrics
+    chosen = MAIN if metrics is None else None if metrics == "all" else metrics
     scores = compare(entries, chosen, benchmark=benchmark, dataset=dataset, **given)
     kept = Kept()  # in memory once for all that read them alike
     data = {each.name: dataset_for(each, of, given["data_root"], kept=kept) for each in entries}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -34,7 +34,7 @@ def report(
         list[str] | None,
         typer.Option(
             help="One of 'zoo list metrics', with settings as '{name: knn, labels: 100}'; may be "
-            "repeated. By default elbo, rate and distortion.",
+            "repeated; 'all' are those of the benchmark. By default elbo, rate and distortion.",
             autocompletion=metric_names,
         ),
     ] = None,
@@ -54,7 +54,7 @@ def report(
             out=out,
             benchmark=benchmark,
             dataset=dataset,
-            metrics=[parse_part("--metric", each) for each in metric] if metric else None,
+            metrics="all" if metric == ["all"] else _named(metric),
             samples=samples,
             examples=examples,
             seed=seed,
@@ -63,3 +63,7 @@ def report(
             progress=None if bar is None else lambda model, done, total: bar(done, total),
         )
     say("the page", page)
+
+
+def _named(metric: list[str] | None) -> list[str | dict[str, Any]] | None:
+    return [parse_part("--metric", each) for each in metric] if metric else None
