@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
+from processes import python
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
@@ -170,7 +169,8 @@ def test_files_are_read_where_zoo_is_not(tmp_path: Path) -> None:
     for name, (program, given) in programs.items():
         torch.export.save(program, tmp_path / f"{name}.pt2")
         torch.save(given, tmp_path / f"{name}-given.pt")
-    subprocess.run([sys.executable, "-c", OTHER_PROCESS, str(tmp_path)], check=True, timeout=120)
+    done = python("-c", OTHER_PROCESS, tmp_path)
+    assert done.returncode == 0, done.stderr
     found = {
         name: torch.load(tmp_path / f"{name}-found.pt", weights_only=True) for name in programs
     }
