@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -44,14 +43,10 @@ def test_an_evaluation_has_the_same_draws_and_figures() -> None:
     assert (fast.elbo, fast.kl_per_group) == (plain.elbo, plain.kl_per_group)
 
 
+@pytest.mark.usefixtures("traced_alone")
 @torch.no_grad()
-def test_every_count_of_draws_is_weighed_right(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Those of the last chunk, too, and of fewer examples than the ones before.
-
-    What is asked is which code serves which size; so none is generated.
-    """
-    plain = partial(torch.compile, backend="aot_eager")
-    monkeypatch.setattr(torch, "compile", lambda function, options: plain(function))
+def test_every_count_of_draws_is_weighed_right() -> None:
+    """Those of the last chunk, too, and of fewer examples than the ones before."""
     model = zoo.load("gaussian-vae-digits")
     split = load_dataset("digits").test.fixed("binary", 0)
     weigh = compiled(weigher(model))

@@ -173,6 +173,7 @@ def test_a_contender_that_cannot_start_is_named_with_its_error(script: Any, mnis
         module.main([*arguments, "--pythae-python", sys.executable])
 
 
+@pytest.mark.usefixtures("traced_alone")
 def test_evaluation_benchmark(script: Any, mnist: Path, tmp_path: Path) -> None:
     file = tmp_path / "evaluation.json"
     arguments = ["--data-root", str(mnist), "--json", str(file), "--wait", "0"]
