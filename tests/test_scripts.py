@@ -16,6 +16,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 import torch
+from forked_worker import FORKED
 from PIL import Image
 
 import zoo
@@ -124,8 +125,13 @@ def test_the_bare_loop_trains_the_network_zoo_trains(script: Any) -> None:
 
 
 def test_training_benchmark_compares_within_rounds(
-    script: Any, mnist: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    script: Any,
+    mnist: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
+    monkeypatch.setattr(script("benchmarks._workers"), "subprocess", FORKED)
     file = tmp_path / "training.json"
     arguments = ["--data-root", str(mnist), "--json", str(file), "--contenders", "bare", "zoo"]
     arguments += ["--rounds", "2", "--epochs", "1", "--threads", "1", "--wait", "0"]
