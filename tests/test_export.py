@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from processes import python
+from test_variants import distinct
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
@@ -15,12 +16,8 @@ from zoo.core.batch import Batch
 from zoo.core.export import Decode, Encode
 from zoo.core.model import LatentVariableModel
 from zoo.errors import UnsupportedError
-from zoo.registry import packaged_root, read_registry
 from zoo.testing.cases import Case, cases_of, first_case
 
-VARIANTS = tuple(read_registry([packaged_root() / "registry.yaml"]).variants)
-ALIKE = {"nvae-lite-l": "nvae-lite", "nvae-lite-s": "nvae-lite", "miwae": "tabular-vae"}
-"""Variants that are others once they are made small."""
 BATCH, LENGTH = Dim("batch"), Dim("length", min=3, max=16)
 BY_TOKEN = ("univae",)
 """Whose likelihoods are autoregressive."""
@@ -84,8 +81,7 @@ def check_means(case: Case, model: LatentVariableModel) -> None:
         )
         if name == "m2"
         else name
-        for name in VARIANTS
-        if name not in ALIKE
+        for name in distinct()
     ],
 )
 def test_codes_and_means_are_the_models(name: str) -> None:
@@ -108,12 +104,6 @@ def test_codes_and_means_are_the_models(name: str) -> None:
             exported(Decode(model), torch.zeros(3, model.code_dim))
     else:
         check_means(case, model)
-
-
-@pytest.mark.parametrize("name", ALIKE)
-def test_a_variant_that_is_another_when_small_has_its_program(name: str) -> None:
-    mine, other = (first_case(each) for each in (name, ALIKE[name]))
-    assert (mine.variant.model, mine.config) == (other.variant.model, other.config)
 
 
 @pytest.mark.parametrize("case", cases_of("gaussian-vae", {})[1:], ids=str)
