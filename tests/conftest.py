@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,12 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("filterwarnings", f"error:::({ours})$")
 
 
+def pytest_collection_finish() -> None:
+    """Spare the garbage collector the million objects that live as long as the tests."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(scope="session", autouse=True)
 def isolated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Plugins, mirrors and caches of whoever runs the tests must not decide what they say."""
@@ -38,6 +45,13 @@ def isolated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
             patch.delenv(name, raising=False)
         forked(os.getpid).join()  # the server has the environment of whoever starts it first
         yield
+
+
+@pytest.fixture
+def traced_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What zoo compiles is traced but made into no code: for what does not ask how code is made."""
+    traced = partial(torch.compile, backend="aot_eager")
+    monkeypatch.setattr(torch, "compile", lambda function, options: traced(function))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,7 +1,7 @@
 """Second processes that need not import torch: they are forked from a clean server that has it.
 
-What is tested of a cold start, of what is imported when, of the streams' encodings or of more
-threads is run by subprocess instead.
+What is tested of a cold start, of what is imported when or of more threads is run by subprocess
+instead.
 """
 
 from __future__ import annotations
@@ -54,9 +54,10 @@ class Process:
     ) -> None:
         self.args = [str(argument) for argument in arguments]
         self._folder = tempfile.TemporaryDirectory()
-        given = (self.args, str(cwd or Path.cwd()), dict(env or os.environ),
-                 warnings_are_errors, self._folder.name)  # fmt: skip
-        self._child = forked(_become, *given)
+        environment = dict(env or os.environ)
+        self._encoding = environment.get("PYTHONIOENCODING", "utf-8")
+        given = (self.args, str(cwd or Path.cwd()), environment, warnings_are_errors)
+        self._child = forked(_become, *given, self._folder.name, self._encoding)
 
     @property
     def pid(self) -> int:
@@ -83,7 +84,7 @@ class Process:
     def said(self, stream: str = "stdout") -> str:
         """What it has printed up to now."""
         file = Path(self._folder.name, stream)
-        return file.read_text(encoding="utf-8") if file.exists() else ""
+        return file.read_text(self._encoding, "replace") if file.exists() else ""
 
 
 def python(
@@ -105,7 +106,12 @@ def _context() -> Any:
 
 
 def _become(
-    arguments: list[str], cwd: str, env: dict[str, str], warnings_are_errors: bool, folder: str
+    arguments: list[str],
+    cwd: str,
+    env: dict[str, str],
+    warnings_are_errors: bool,
+    folder: str,
+    encoding: str,
 ) -> None:
     """Be, in the child, the interpreter that was just started with these arguments."""
     for name in [name for name in sys.modules if name.partition(".")[0] == "zoo"]:
@@ -114,7 +120,7 @@ def _become(
     os.environ.clear()
     os.environ.update(env)
     sys.stdout, sys.stderr = (
-        _redirected(descriptor, Path(folder, stream))
+        _redirected(descriptor, Path(folder, stream), encoding)
         for descriptor, stream in enumerate(STREAMS, start=1)
     )
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -128,10 +134,11 @@ def _become(
     os._exit(code)
 
 
-def _redirected(descriptor: int, file: Path) -> TextIO:
+def _redirected(descriptor: int, file: Path, encoding: str) -> TextIO:
     with file.open("ab") as opened:
         os.dup2(opened.fileno(), descriptor)
-    return open(descriptor, "w", encoding="utf-8", closefd=False)
+    errors = "backslashreplace" if descriptor == 2 else "strict"
+    return open(descriptor, "w", encoding=encoding, errors=errors, closefd=False)
 
 
 def _code_of(arguments: list[str]) -> int:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from processes import python
 from torch import Tensor
 
 import zoo
@@ -33,9 +34,21 @@ def checks(script: ModuleType) -> ModuleType:
     return importlib.import_module("_device_checks")
 
 
+def forked_worker(command: list[str], output: Any, errors: Any, seconds: float) -> str:
+    """What the script starts, with torch at once."""
+    done = python(*command[1:])
+    output.write(done.stdout)
+    errors.write(done.stderr)
+    return f"the process ended before it with code {done.returncode}"
+
+
 def test_a_dry_run_on_the_cpu_writes_the_whole_record(
-    script: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    script: ModuleType,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
+    monkeypatch.setattr(script, "end_of", forked_worker)
     variants = ["autoencoder", "vmf-vae", "univae", "cvae"]
     file = tmp_path / "record.json"
     arguments = ["--device", "cpu", "--quick", "--variants", *variants, "--json", str(file)]

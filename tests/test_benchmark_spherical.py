@@ -14,6 +14,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 import torch
+from forked_worker import FORKED
 
 ROOT = Path(__file__).parents[1]
 STAND_IN = """
@@ -190,6 +191,7 @@ def test_training_runs_both_variants(
         return sizes["train"]
 
     monkeypatch.setattr("benchmarks._trainers.write_data", noise)
+    monkeypatch.setattr("benchmarks._workers.subprocess", FORKED)
     file = tmp_path / "spherical.json"
     arguments = ["--parts", "training", "--rounds", "2", "--epochs", "1", "--threads", "1"]
     assert benchmark.main([*arguments, "--wait", "0", "--json", str(file)]) == 0

@@ -18,6 +18,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from processes import python
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.distributions import Bernoulli as Pixels
@@ -323,13 +324,9 @@ def test_a_size_that_memory_could_hold_allocates_nothing(saved: Path) -> None:
 
 def run_python(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     paths = f"import sys; sys.path[:0] = {[str(Path(__file__).parent), *sys.path]!r}\n"
-    return subprocess.run(
-        [sys.executable, "-c", paths + script, *arguments],
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=True,
-    )
+    done = python("-c", paths + script, *arguments)
+    assert done.returncode == 0, done.stderr
+    return done
 
 
 @pytest.mark.parametrize(

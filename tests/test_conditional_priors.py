@@ -51,7 +51,7 @@ def test_contract(name: str) -> None:
 @torch.no_grad()
 def test_each_class_has_a_density_of_its_own(name: str) -> None:
     prior = prior_of(name)
-    side = torch.linspace(-12, 12, 601)
+    side = torch.linspace(-12, 12, 241)
     grid = torch.cartesian_prod(side, side)  # (N, 2)
     densities = [prior(given(torch.full((1,), c))).log_prob(grid[:, None]) for c in range(CLASSES)]
     for log_p in densities:
@@ -66,7 +66,7 @@ def test_samples_are_of_the_class_asked_for(name: str) -> None:
     prior, n = prior_of(name), 6000
     classes = torch.arange(n) % CLASSES
     codes = prior.sample(n, given(classes), 1.0, torch.Generator().manual_seed(0))
-    side = torch.linspace(-12, 12, 601)
+    side = torch.linspace(-12, 12, 241)
     grid = torch.cartesian_prod(side, side)
     for c in range(CLASSES):
         weights = prior(given(torch.full((1,), c))).log_prob(grid[:, None]).softmax(0)  # (N, 1)

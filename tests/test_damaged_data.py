@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import subprocess
-import sys
 import zlib
 from io import BytesIO
 from pathlib import Path
@@ -18,6 +16,7 @@ from hostile_files import CORPUS, SOUND, chunk, encoded, exif_segments, idx, jpe
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
+from processes import python
 
 from zoo.data import load_dataset
 from zoo.data.conversion import Conversion
@@ -48,10 +47,7 @@ def is_wrong(case: dict[str, Any]) -> bool:
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="only Linux says its memory")
 def test_what_hostile_files_cost(tmp_path: Path) -> None:
     """In a process of its own, one file after another."""
-    run = subprocess.run(
-        [sys.executable, str(SCRIPT), str(tmp_path)],
-        capture_output=True, text=True, timeout=300, check=False,
-    )  # fmt: skip
+    run = python(SCRIPT, tmp_path)
     assert (run.returncode, run.stderr) == (0, "")
     cases = [json.loads(line) for line in run.stdout.splitlines()]
     assert {case["part"] for case in cases} == set(CORPUS)

@@ -8,8 +8,6 @@ import hashlib
 import io
 import pickle
 import struct
-import subprocess
-import sys
 import zipfile
 from collections.abc import Iterator
 from functools import partial
@@ -24,6 +22,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from processes import python
 
 from zoo.data import Dataset, Split, load_dataset, loading, torchvision_sets
 from zoo.data.conversion import resize_and_crop
@@ -386,7 +385,8 @@ def test_torchvision_imports_without_its_operators() -> None:
         "from zoo.data.torchvision_compat import torchvision_datasets; "
         "torchvision_datasets().MNIST; torchvision_datasets()"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+    done = python("-c", code)
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_torchvision_whose_operators_load_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:

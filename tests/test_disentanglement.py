@@ -41,6 +41,12 @@ def grown(codes: Tensor, factors: Tensor) -> Forests:
     return forests(codes, factors)
 
 
+@cache
+def told(codes: Tensor, factors: Tensor) -> Tensor:
+    """What the numbers of very these tensors tell."""
+    return normalised_information(codes, factors)
+
+
 def dci(part: Callable[[Tensor], float]) -> Callable[[Tensor, Tensor], float]:
     return lambda codes, factors: part(grown(codes, factors).importance)
 
@@ -53,8 +59,8 @@ SCORES: dict[str, Callable[[Tensor, Tensor], float]] = {
     "dci-informativeness": lambda z, v: grown(z, v).explained.mean().item(),
     "factor-vae-score": lambda z, v: factor_vae_score(z, v)[0],
     "beta-vae-score": lambda z, v: beta_vae_score(z, v)[0],
-    "info-modularity": lambda z, v: modularity(normalised_information(z, v)),
-    "info-compactness": lambda z, v: compactness(normalised_information(z, v)),
+    "info-modularity": lambda z, v: modularity(told(z, v)),
+    "info-compactness": lambda z, v: compactness(told(z, v)),
 }
 CHANCE = {"factor-vae-score": 1 / KINDS, "beta-vae-score": 1 / KINDS}
 NOISE_DECIDES = ("info-modularity", "info-compactness")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
+from processes import python
+from test_variants import distinct
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
@@ -16,10 +16,8 @@ from zoo.core.batch import Batch
 from zoo.core.export import Decode, Encode
 from zoo.core.model import LatentVariableModel
 from zoo.errors import UnsupportedError
-from zoo.registry import packaged_root, read_registry
 from zoo.testing.cases import Case, cases_of, first_case
 
-VARIANTS = tuple(read_registry([packaged_root() / "registry.yaml"]).variants)
 BATCH, LENGTH = Dim("batch"), Dim("length", min=3, max=16)
 BY_TOKEN = ("univae",)
 """Whose likelihoods are autoregressive."""
@@ -83,7 +81,7 @@ def check_means(case: Case, model: LatentVariableModel) -> None:
         )
         if name == "m2"
         else name
-        for name in VARIANTS
+        for name in distinct()
     ],
 )
 def test_codes_and_means_are_the_models(name: str) -> None:
@@ -170,7 +168,8 @@ def test_files_are_read_where_zoo_is_not(tmp_path: Path) -> None:
     for name, (program, given) in programs.items():
         torch.export.save(program, tmp_path / f"{name}.pt2")
         torch.save(given, tmp_path / f"{name}-given.pt")
-    subprocess.run([sys.executable, "-c", OTHER_PROCESS, str(tmp_path)], check=True, timeout=120)
+    done = python("-c", OTHER_PROCESS, tmp_path)
+    assert done.returncode == 0, done.stderr
     found = {
         name: torch.load(tmp_path / f"{name}-found.pt", weights_only=True) for name in programs
     }

@@ -147,7 +147,7 @@ def test_codes_of_one_model_are_data_for_another(tmp_path: Path) -> None:
 def test_examples_without_labels_are_worth_something(tmp_path: Path) -> None:
     """M2 of 50 labels among 1,297 digits errs less than its classifier of those 50 alone."""
     data = zoo.load_dataset("digits")
-    settings = {"hidden": [200], "latent_dim": 10, "lr": 3e-3, "batch_size": 64, "alpha": 0.3}
+    settings = {"hidden": [64], "latent_dim": 10, "lr": 3e-3, "batch_size": 64, "alpha": 0.3}
     run = zoo.train(
         "m2",
         labelled=50,
@@ -169,7 +169,7 @@ def of_few(data: Dataset) -> nn.Module:
     known = labelled_of(few)
     assert known is not None
     torch.manual_seed(0)
-    model = zoo.create("m2", hidden=[200], latent_dim=10)
+    model = zoo.create("m2", hidden=[64], latent_dim=10)
     assert isinstance(model, M2)
     net = model.classifier.train()
     optimizer = torch.optim.Adam(net.parameters(), 3e-3)

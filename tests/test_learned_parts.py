@@ -15,16 +15,13 @@ from zoo.testing.contract.numerics import is_one_graph
 
 VARIANTS = ("flow-vae", "flow-prior-vae", "vamp-vae", "misvae")
 PARTS: tuple[dict[str, Any], ...] = (
-    {"posterior": "planar"},
-    {"posterior": "iaf"},
-    {"posterior": "spline"},
-    {"posterior": "mixture"},
-    {"prior": "mixture"},
-    {"prior": "vamp"},
-    {"prior": "realnvp"},
-    {"prior": "spline"},
+    {"posterior": "planar", "prior": "realnvp"},
     {"posterior": "iaf", "prior": "spline"},
+    {"posterior": "spline", "prior": "mixture"},
+    {"posterior": "mixture"},
+    {"prior": "vamp"},
 )
+"""Each at least once; beside a Gaussian the contract has them all."""
 each_part = pytest.mark.parametrize("parts", PARTS, ids=json.dumps)
 
 

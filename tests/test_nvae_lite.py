@@ -34,6 +34,10 @@ SCALES = (
 )
 
 
+FEWEST = (SCALES[0], SCALES[1].model_copy(update={"groups": 1}))
+"""The first group, one of the same scale and one of the next."""
+
+
 def small(
     shape: tuple[int, int, int] = (1, 12, 10),
     stem: int = 1,
@@ -41,13 +45,14 @@ def small(
     spectral: float = 0.0,
     spread: float = 0.15,
     posterior: str = "residual-normal",
+    scales: tuple[ScaleConfig, ...] = SCALES,
 ) -> NVAELite:
     """A model whose weights are far enough from their start for every part to matter."""
     torch.manual_seed(0)
     levels = (LevelConfig(channels=4),) * stem
     config = NVAELiteConfig(
         input_shape=shape,
-        scales=SCALES,
+        scales=scales,
         stem=levels,
         flows=flows,
         spectral=spectral,
@@ -217,7 +222,7 @@ class TestBound:
         images = bits.float().view(64, 1, 2, 3)
         torch.manual_seed(0)
         with torch.no_grad():
-            found = log_evidence(model, Batch(images), 4000, chunk=16_000)
+            found = log_evidence(model, Batch(images), 1500, chunk=16_000)
         assert abs(found.log_p.double().exp().sum().item() - 1) < 0.02
 
     def test_an_untrained_model_starts_at_its_prior_and_finite(self) -> None:
@@ -408,9 +413,9 @@ class TestCodes:
 
 
 class TestTraining:
-    @pytest.mark.parametrize("flows", [0, 1])
-    def test_the_bound_is_one_graph(self, flows: int) -> None:
-        model = small(flows=flows, spectral=0.1).train()
+    @pytest.mark.parametrize(("flows", "backend"), [(0, "aot_eager"), (1, "eager")])
+    def test_the_bound_is_one_graph(self, flows: int, backend: str) -> None:
+        model = small(flows=flows, spectral=0.1, scales=FEWEST).train()
         x = pixels(model, 2)
 
         def loss() -> Tensor:
@@ -424,7 +429,7 @@ class TestTraining:
         model.load_state_dict(vectors, strict=False)
         torch.compiler.reset()
         torch.manual_seed(0)
-        compiled = torch.compile(loss, fullgraph=True, backend="aot_eager")()
+        compiled = torch.compile(loss, fullgraph=True, backend=backend)()
         torch.testing.assert_close(eager, compiled)
 
 

@@ -168,7 +168,7 @@ def test_it_is_finite_with_its_gradients_everywhere(m: int, dtype: torch.dtype) 
             assert bool(each.isfinite().all()), (k, other, x)
 
 
-@pytest.mark.parametrize("m", [2, 4, 30])
+@pytest.mark.parametrize("m", [2, 4, 12])
 def test_gradients_are_those_of_finite_differences(m: int) -> None:
     torch.manual_seed(0)
     locs = [torch.randn(4, m, dtype=torch.float64, requires_grad=True) for _ in range(2)]

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from processes import python
 
 import zoo
 from zoo.core.component import Component
@@ -424,7 +425,8 @@ class TestPluginsInProcesses:
             "    assert type(zoo.load(path)) is MyVAE\n"
             "print(zoo.info('my-vae').summary)\n"
         )
-        done = run_python(script, tmp_path)
+        (tmp_path / "script.py").write_text(script, encoding="utf-8")
+        done = python("script.py", cwd=tmp_path, warnings_are_errors=True)
         assert (done.returncode, done.stdout.strip()) == (0, "A VAE of my own."), done.stderr
         # Without the registration the file says which variant is missing.
         with pytest.raises(ZooError, match="unknown variant 'my-vae'"):

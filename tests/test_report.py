@@ -198,7 +198,9 @@ def test_what_makes_no_page_is_refused_before_anything_is_measured(
 
 def test_all_metrics_are_those_of_the_benchmark(tmp_path: Path) -> None:
     benchmark, out = tmp_path / "mine.yaml", tmp_path / "page.html"
-    benchmark.write_text("summary: small\ndataset: digits\nexamples: 20\nmetrics: [weights, squared-error]\n")
+    benchmark.write_text(
+        "summary: small\ndataset: digits\nexamples: 20\nmetrics: [weights, squared-error]\n"
+    )
     arguments = ["report", "autoencoder-digits", "--benchmark", str(benchmark), "--out", str(out)]
     found = CliRunner().invoke(app, [*arguments, "--metric", "all"])
     assert found.exit_code == 0, found.output

@@ -16,6 +16,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 import torch
+from forked_worker import FORKED
 from PIL import Image
 
 import zoo
@@ -122,8 +123,13 @@ def test_the_bare_loop_trains_the_network_zoo_trains(script: Any) -> None:
 
 
 def test_training_benchmark_compares_within_rounds(
-    script: Any, mnist: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    script: Any,
+    mnist: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
+    monkeypatch.setattr(script("benchmarks._workers"), "subprocess", FORKED)
     file = tmp_path / "training.json"
     arguments = ["--data-root", str(mnist), "--json", str(file), "--contenders", "bare", "zoo"]
     arguments += ["--rounds", "2", "--epochs", "1", "--threads", "1", "--wait", "0"]
@@ -171,6 +177,7 @@ def test_a_contender_that_cannot_start_is_named_with_its_error(script: Any, mnis
         module.main([*arguments, "--pythae-python", sys.executable])
 
 
+@pytest.mark.usefixtures("traced_alone")
 def test_evaluation_benchmark(script: Any, mnist: Path, tmp_path: Path) -> None:
     file = tmp_path / "evaluation.json"
     arguments = ["--data-root", str(mnist), "--json", str(file), "--wait", "0"]
