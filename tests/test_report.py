@@ -210,6 +210,21 @@ def test_all_metrics_are_those_of_the_benchmark(tmp_path: Path) -> None:
     assert refused.exit_code != 0
 
 
+def test_what_could_be_reached_is_no_model_of_the_page(tmp_path: Path) -> None:
+    """The training set in the samples' place has a figure of its own, and stands in no chart."""
+    metrics = ["rate", "distortion", "precision"]
+    given = {"benchmark": "digits", "examples": 40, "metrics": metrics, "records": False}
+    scores = zoo.compare(NAMES[:2], **given)
+    assert scores.references and len(scores.outcomes[2]) > len(scores.models)
+    entries = [(name, opened(name)) for name in NAMES[:2]]
+    data = zoo.load_dataset("digits")
+    found = chapter("digits", [exhibit(name, each, data) for name, each in entries], scores)
+    assert all(len(row.cells) >= len(metrics) for row in found.summary.rows)
+    assert {row.model for row in found.summary.rows} == set(NAMES[:2])
+    column, cells = measured(scores, 2)
+    assert column.name == "precision" and len(cells) == 2
+
+
 def test_a_page_that_cannot_be_written_leaves_the_old_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -57,6 +57,10 @@ class Scores:
         """The models, then the references."""
         return *self.models, *self.references
 
+    def of_models(self, metric: int) -> tuple[Outcome, ...]:
+        """What a row says of the models, without the references."""
+        return self.outcomes[metric][: len(self.models)]
+
     def differences(self, metric: int) -> list[Measured | None]:
         """Of each column to the best in a row; None where there is no figure, or none ranked.
 

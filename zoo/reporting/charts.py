@@ -50,7 +50,7 @@ def of_scores(scores: Scores, hues: Mapping[str, int]) -> list[Chart | None]:
 
 def pairs(scores: Scores, first: str, second: str) -> dict[str, tuple[float, float]]:
     """Two figures of the models that have both, where both were measured."""
-    rows = {chosen.name: row for chosen, row in zip(scores.metrics, scores.outcomes, strict=True)}
+    rows = {chosen.name: scores.of_models(n) for n, chosen in enumerate(scores.metrics)}
     if not {first, second} <= rows.keys():
         return {}
     each = zip(scores.models, rows[first], rows[second], strict=True)

@@ -81,11 +81,13 @@ def measured(scores: Scores, metric: int) -> tuple[Column, list[Cell]]:
     cls = chosen.component
     column = Column(titled(chosen), cls.unit, cls.better, spec.summary if spec else "")
     best, ties, several = scores.best(metric), scores.ties(metric), len(scores.models) > 1
-    found = [each.measured for each in scores.outcomes[metric]]
-    differences = scores.differences(metric) if best is not None else [None] * len(found)
+    found = [each.measured for each in scores.of_models(metric)]
+    differences = (
+        scores.differences(metric)[: len(found)] if best is not None else [None] * len(found)
+    )
     places = _places(found, cls.better, [each is not None for each in differences])
     cells = []
-    for n, outcome in enumerate(scores.outcomes[metric]):
+    for n, outcome in enumerate(scores.of_models(metric)):
         if (figure := outcome.measured) is None:
             cells.append(Cell(note=outcome.refusal or ""))
             continue
