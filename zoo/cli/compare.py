@@ -26,7 +26,7 @@ from zoo.cli.options import (
     metric_names,
 )
 from zoo.cli.output import folded, say
-from zoo.cli.settings import parse_part
+from zoo.cli.settings import parse_parts
 from zoo.errors import ConfigError
 from zoo.files import write_atomically
 
@@ -87,7 +87,7 @@ def compare(
         _check_writable(csv)
     scores = zoo.compare(
         sources,
-        [parse_part("--metric", each) for each in metric] if metric else None,
+        parse_parts("--metric", metric),
         benchmark=benchmark,
         dataset=dataset,
         split=split,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -21,7 +21,7 @@ from zoo.cli.options import (
     metric_names,
 )
 from zoo.cli.output import progress_bar, say
-from zoo.cli.settings import parse_part
+from zoo.cli.settings import parse_parts
 
 
 @app.command(epilog="Example: zoo report gaussian-vae-digits vmf-vae-digits --out page.html")
@@ -54,7 +54,7 @@ def report(
             out=out,
             benchmark=benchmark,
             dataset=dataset,
-            metrics="all" if metric == ["all"] else _named(metric),
+            metrics="all" if metric == ["all"] else parse_parts("--metric", metric),
             samples=samples,
             examples=examples,
             seed=seed,
@@ -63,7 +63,3 @@ def report(
             progress=None if bar is None else lambda model, done, total: bar(done, total),
         )
     say("the page", page)
-
-
-def _named(metric: list[str] | None) -> list[str | dict[str, Any]] | None:
-    return [parse_part("--metric", each) for each in metric] if metric else None

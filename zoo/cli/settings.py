@@ -100,6 +100,11 @@ def parse_part(option: str, text: str) -> str | dict[str, Any]:
     return found
 
 
+def parse_parts(option: str, texts: list[str] | None) -> list[str | dict[str, Any]] | None:
+    """Each of an option that may be repeated; None where it was not given."""
+    return [parse_part(option, each) for each in texts] if texts else None
+
+
 def _assign(settings: dict[str, Any], keys: list[str], value: Any, text: str) -> None:
     *parents, last = keys
     for key in parents:
