@@ -210,6 +210,28 @@ def test_all_metrics_are_those_of_the_benchmark(tmp_path: Path) -> None:
     assert refused.exit_code != 0
 
 
+def test_compare_writes_the_page_too(tmp_path: Path) -> None:
+    out = tmp_path / "page.html"
+    asked = ["compare", *NAMES[:2], "--dataset", "digits", "--split", "validation",
+             "--examples", "30", "--metric", "rate", "--html"]  # fmt: skip
+    found = CliRunner().invoke(app, [*asked, str(out)])
+    assert found.exit_code == 0, found.output
+    page = out.read_text("utf-8")
+    assert "digits: validation, 30 examples" in page
+    row = re.search(r"^rate.*$", found.output, re.MULTILINE)
+    figures = [] if row is None else re.findall(r"\d+\.\d+ ±", row[0])
+    assert len(figures) == 2 and all(f"{each[:-2]}<i> ±" in page for each in figures)
+    for extra, words in (
+        (["--no-records"], "leave out --no-records"),
+        (["--average-seeds"], "leave out --average-seeds"),
+    ):
+        refused = CliRunner().invoke(app, [*asked, str(tmp_path / "other.html"), *extra])
+        assert refused.exit_code != 0 and words in refused.stderr
+    refused = CliRunner().invoke(app, [*asked, str(tmp_path)])
+    assert refused.exit_code != 0 and "--html" in refused.stderr
+    assert list(tmp_path.iterdir()) == [out]
+
+
 def test_what_could_be_reached_is_no_model_of_the_page(tmp_path: Path) -> None:
     """The training set in the samples' place has a figure of its own, and stands in no chart."""
     metrics = ["rate", "distortion", "precision"]
@@ -223,6 +245,14 @@ def test_what_could_be_reached_is_no_model_of_the_page(tmp_path: Path) -> None:
     assert {row.model for row in found.summary.rows} == set(NAMES[:2])
     column, cells = measured(scores, 2)
     assert column.name == "precision" and len(cells) == 2
+    below = found.summary.references
+    assert [row.model for row in below] == list(scores.references)
+    assert all(len(row.cells) == len(found.summary.columns) for row in below)
+    assert [row.cells[2].number for row in below] == [
+        each.measured and each.measured.value for each in scores.outcomes[2][2:]
+    ]
+    foot = re.findall(r"<tfoot>.*?</tfoot>", rendered([found], title="two"), re.DOTALL)
+    assert len(foot) == 1 and all(name in foot[0] for name in scores.references)
 
 
 def test_a_page_that_cannot_be_written_leaves_the_old_one(
@@ -404,6 +434,11 @@ def test_a_curve_begins_where_it_enters_the_chart() -> None:
     assert heights[0] == pytest.approx(svg.HEIGHT - svg.BOTTOM, abs=0.1)
     assert max(heights) <= svg.HEIGHT - svg.BOTTOM + 0.1 and min(heights) >= svg.TOP
     assert learning({"a": late[:1]}, {"a": 0}) is None
+
+
+def test_a_training_that_was_gone_on_with_is_drawn_on() -> None:
+    epochs = [each.epoch for each in released_curve("nvae-lite-mnist")]
+    assert epochs == sorted(epochs) and len(set(epochs)) == len(epochs) > 50
 
 
 def test_curves_are_those_of_the_trainings(tmp_path: Path) -> None:

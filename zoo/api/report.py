@@ -33,10 +33,12 @@ def report(
     benchmark: str | Path | None = None,
     dataset: object | None = None,
     metrics: Iterable[MetricName] | Literal["all"] | None = None,
+    split: str | None = None,
     samples: int | None = None,
     examples: int | None = None,
     seed: int | None = None,
     data_root: str | None = None,
+    image_channels: int | None = None,
     device: str | torch.device = "cpu",
     progress: Progress | None = None,
 ) -> Path:
@@ -65,8 +67,9 @@ def report(
     """
     path = writable(out)
     named, entries = named_apart(sources), entries_of(sources, device)
-    given = {"samples": samples, "examples": examples, "seed": seed, "data_root": data_root,
-             "device": device, "progress": progress}  # fmt: skip
+    given = {"split": split, "samples": samples, "examples": examples, "seed": seed,
+             "data_root": data_root, "image_channels": image_channels, "device": device,
+             "progress": progress}  # fmt: skip
     whole, _ = compared(named, entries, benchmark, dataset, metrics, given)
     try:
         return write_page(path, [whole], title=f"{len(entries)} models of {whole.title}")
@@ -90,8 +93,13 @@ def compared(
     chosen = MAIN if metrics is None else None if metrics == "all" else metrics
     scores = compare(entries, chosen, benchmark=benchmark, dataset=dataset, **given)
     kept = Kept()  # in memory once for all that read them alike
-    data = {each.name: dataset_for(each, of, given["data_root"], kept=kept) for each in entries}
+    root, channels = given["data_root"], given.get("image_channels")
+    data = {
+        each.name: dataset_for(each, of, root, image_channels=channels, kept=kept)
+        for each in entries
+    }
     split, seed = ("test", 0) if known is None else (known.spec.split, known.spec.seed)
+    split = given.get("split") or split
     seed = seed if given["seed"] is None else seed_number(given["seed"])
     shown = [exhibit(named[each.name], each, data[each.name], split, seed) for each in entries]
     title = (known and known.name) or data[entries[0].name].name
@@ -135,11 +143,13 @@ def refuse_other_datasets(entries: Sequence[Opened], dataset: object | None) -> 
             )
 
 
-def writable(out: str | Path) -> Path:
+def writable(out: str | Path, option: str = "out") -> Path:
     """The page's path, before anything is computed. Raises ConfigError for what can be none."""
-    path = as_path(out, "out")
+    path = as_path(out, option)
     if path.suffix not in (".html", ".htm"):
-        raise ConfigError(f"out {path}: the page is a file .html, for example {path.name}.html")
+        raise ConfigError(
+            f"{option} {path}: the page is a file .html, for example {path.name}.html"
+        )
     if path.is_dir():
-        raise ConfigError(f"out {path}: there is a folder of that name")
+        raise ConfigError(f"{option} {path}: there is a folder of that name")
     return path

@@ -71,6 +71,9 @@ def compare(
     csv: Annotated[
         Path | None, typer.Option("--csv", help="Write a line for each figure to this file.")
     ] = None,
+    html: Annotated[
+        Path | None, typer.Option("--html", help="Write the page of 'zoo report' to this file.")
+    ] = None,
     as_markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
     device: DeviceOption = "cpu",
     as_json: JsonOption = False,
@@ -85,9 +88,12 @@ def compare(
         raise ConfigError("give either --json or --markdown: one document is printed")
     if csv is not None:
         _check_writable(csv)
+    if html is not None:
+        _check_page(html, average_seeds, records)
+    metrics = parse_parts("--metric", metric)
     scores = zoo.compare(
         sources,
-        parse_parts("--metric", metric),
+        metrics,
         benchmark=benchmark,
         dataset=dataset,
         split=split,
@@ -106,6 +112,35 @@ def compare(
         typer.echo(line, err=True)
     if csv is not None:
         _write(csv, scores.to_csv())
+    if html is not None:
+        page = zoo.report(
+            sources,
+            out=html,
+            benchmark=benchmark,
+            dataset=dataset,
+            metrics=metrics or "all",
+            split=split,
+            samples=samples,
+            examples=examples,
+            seed=seed,
+            data_root=data_root,
+            image_channels=image_channels,
+            device=device,
+        )
+        say("the page", page)
+
+
+def _check_page(html: Path, average_seeds: bool, records: bool) -> None:
+    """Before anything is computed. The page shows models, with the figures that are recorded."""
+    from zoo.api.report import writable  # as only this needs it, and it imports torch
+
+    writable(html, "--html")
+    if average_seeds or not records:
+        refused = "--average-seeds" if average_seeds else "--no-records"
+        raise ConfigError(
+            f"--html {html}: the page shows every run, with the figures that were recorded; leave "
+            f"out {refused}, or --html"
+        )
 
 
 def _check_writable(csv: Path) -> None:

@@ -11,11 +11,13 @@ import zoo
 from zoo.cli.app import app
 from zoo.cli.options import (
     BenchmarkOption,
+    ChannelsOption,
     DatasetOption,
     DeviceOption,
     ExamplesOption,
     OwnSamplesOption,
     OwnSeedOption,
+    OwnSplitOption,
     RootOption,
     SourcesArgument,
     metric_names,
@@ -38,10 +40,12 @@ def report(
             autocompletion=metric_names,
         ),
     ] = None,
+    split: OwnSplitOption = None,
     samples: OwnSamplesOption = None,
     examples: ExamplesOption = None,
     seed: OwnSeedOption = None,
     data_root: RootOption = None,
+    image_channels: ChannelsOption = None,
     device: DeviceOption = "cpu",
 ) -> None:
     """Show models of one dataset side by side on a page: figures, pictures, living decoders.
@@ -55,10 +59,12 @@ def report(
             benchmark=benchmark,
             dataset=dataset,
             metrics="all" if metric == ["all"] else parse_parts("--metric", metric),
+            split=split,
             samples=samples,
             examples=examples,
             seed=seed,
             data_root=data_root,
+            image_channels=image_channels,
             device=device,
             progress=None if bar is None else lambda model, done, total: bar(done, total),
         )

@@ -153,16 +153,24 @@ def curve_of_run(folder: Path) -> list[Point]:
 
 
 def points(records: Sequence[Mapping[str, object]]) -> list[Point]:
-    """Of the epochs that say their ELBO.
+    """Of the epochs that say their ELBO; those of a second run, as of fine-tuning, are later ones.
 
     >>> points([{"epoch": "1", "validation_elbo": "-90.5"}, {"epoch": 2}])
     [Point(epoch=1.0, elbo=-90.5)]
+    >>> points([{"epoch": 9, "validation_elbo": -82}, {"epoch": 1, "validation_elbo": -81}])
+    [Point(epoch=9.0, elbo=-82.0), Point(epoch=10.0, elbo=-81.0)]
     """
-    found = []
+    found: list[Point] = []
+    before = last = 0.0
     for record in records:
         epoch, elbo = (_number(record.get(key)) for key in ("epoch", "validation_elbo"))
-        if epoch is not None and elbo is not None:
-            found.append(Point(epoch, elbo))
+        if epoch is None:
+            continue
+        if epoch <= last:
+            before += last
+        last = epoch
+        if elbo is not None:
+            found.append(Point(before + epoch, elbo))
     return found
 
 

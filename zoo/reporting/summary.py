@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from zoo.metrics import Scores
@@ -50,10 +50,14 @@ class Row:
 
 @dataclass(frozen=True)
 class Summary:
-    """Rows of models under columns of metrics, the best of the first ranked one on top."""
+    """Rows of models under columns of metrics, the best of the first ranked one on top.
+
+    ``references`` are rows of what could be reached, which is not ranked.
+    """
 
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
+    references: tuple[Row, ...] = ()
     headline: str = ""
     notes: tuple[str, ...] = ()
 
@@ -71,7 +75,18 @@ def summary(scores: Scores | None, cards: dict[str, CheckpointSpec | None]) -> S
     rows = (Row(models[n], tuple(cells[n] for _, cells in pairs)) for n in order)
     notes = () if scores is None else tuple(scores.notes)
     columns = tuple(column for column, _ in pairs)
-    return Summary(columns, tuple(rows), headline(scores), notes)
+    below = () if scores is None else references(scores, len(columns))
+    return Summary(columns, tuple(rows), below, headline(scores), notes)
+
+
+def references(scores: Scores, columns: int) -> tuple[Row, ...]:
+    """What could be reached, where that was measured, in so many columns."""
+    rows = []
+    for n, name in enumerate(scores.references, len(scores.models)):
+        found = [outcomes[n].measured for outcomes in scores.outcomes]
+        cells = [Cell() if each is None else _plain(each) for each in found]
+        rows.append(Row(name, tuple(cells + [Cell()] * (columns - len(cells)))))
+    return tuple(rows)
 
 
 def measured(scores: Scores, metric: int) -> tuple[Column, list[Cell]]:
@@ -79,7 +94,7 @@ def measured(scores: Scores, metric: int) -> tuple[Column, list[Cell]]:
     chosen = scores.metrics[metric]
     spec = registry().metrics.get(chosen.name)
     cls = chosen.component
-    column = Column(titled(chosen), cls.unit, cls.better, spec.summary if spec else "")
+    column = Column(scores.named(metric), cls.unit, cls.better, spec.summary if spec else "")
     best, ties, several = scores.best(metric), scores.ties(metric), len(scores.models) > 1
     found = [each.measured for each in scores.of_models(metric)]
     differences = (
@@ -160,10 +175,16 @@ def _key(pairs: Sequence[tuple[Column, list[Cell]]], model: int) -> tuple[bool, 
     return False, 0.0
 
 
+def _plain(figure: Measured) -> Cell:
+    """A figure that is not ranked."""
+    value, _, error = shown(figure).partition(" ± ")
+    return Cell(_signed(value), error, figure.value, "")
+
+
 def _recorded(figure: MetricSpec) -> Cell:
-    value, _, error = shown(Measured(figure.value, figure.stderr)).partition(" ± ")
     samples = "" if figure.samples is None else f"K = {figure.samples}"
-    return Cell(_signed(value), error, figure.value, "", samples, note=figure.note or "")
+    plain = _plain(Measured(figure.value, figure.stderr))
+    return replace(plain, to_best=samples, note=figure.note or "")
 
 
 def _away(difference: Measured | None) -> str:
