@@ -113,6 +113,27 @@ def test_a_model_that_infers_classes_has_its_own_accuracy() -> None:
     own = found.accuracies[20]["own classifier"]
     assert own == Accuracy(pytest.approx(float(right)), None)
     assert "own classifier" in str(found)
+    scores = zoo.compare(
+        {"m2": run, "other": "gaussian-vae-digits"}, ["class-accuracy"], dataset="digits"
+    )
+    measured = scores.outcomes[0][0].measured
+    assert measured is not None and measured.value == pytest.approx(float(right))
+    assert any("other has no class-accuracy: this model infers no" in note for note in scores.notes)
+
+
+def test_a_class_that_is_not_known_is_neither_right_nor_wrong() -> None:
+    """Of a classifier that says class 1 of everything, by known labels alone."""
+    model = zoo.create("m2", latent_dim=2, hidden=[8])
+    last = model.classifier[-1]  # type: ignore[index]
+    last.weight.data.zero_()
+    last.bias.data.copy_(torch.eye(10)[1])
+    labels = np.array([1, 0, -1, 1, 2, -1] * 30)
+    images = np.zeros((len(labels), 1, 8, 8), dtype=np.float32)
+    scores = zoo.compare(model, ["class-accuracy"], dataset={"train": images, "test": images,
+                         "train_labels": labels, "test_labels": labels})  # fmt: skip
+    measured = scores.outcomes[0][0].measured
+    assert measured is not None and measured.value == 0.5
+    assert measured.values is not None and len(measured.values) == 120
 
 
 def test_unknown_labels_are_left_out() -> None:

@@ -15,7 +15,7 @@ from zoo.core.modes import device_of, evaluation_mode
 from zoo.data import Dataset, Examples
 from zoo.data.labels import labelled_of
 from zoo.errors import DataError
-from zoo.evaluation import encode_split
+from zoo.evaluation.representation import encode_split, rightly_inferred
 from zoo.tasks.label import Label, Labelled, Labelling
 
 
@@ -81,9 +81,5 @@ def codes_of(model: LatentVariableModel, examples: Examples, seed: int) -> Label
 
 def own_accuracy(model: LatentVariableModel, examples: Examples, seed: int) -> float:
     """Of the classes that a model infers itself."""
-    fixed = examples.to(device_of(model)).fixed(model.input_kind, seed)
-    right = [
-        model.classify(batch).argmax(-1) == batch.labels  # type: ignore[operator]
-        for batch in fixed.batches(model.decode_batch, "real")
-    ]
-    return float(torch.cat(right).double().mean())
+    examples, size = examples.to(device_of(model)), model.decode_batch
+    return float(rightly_inferred(model, examples, seed=seed, batch_size=size).double().mean())

@@ -104,6 +104,21 @@ def encode_split(
     return torch.cat([model.encode(batch) for batch in batches])
 
 
+def rightly_inferred(
+    model: LatentVariableModel, split: Examples, *, seed: int = 0, batch_size: int = 2048
+) -> Tensor:
+    """Whether the likeliest class by q(y|x) is the label of an example, (N,), as in encode_split.
+
+    Of models with ``classify``, and examples whose labels are known.
+    """
+    batches = split.fixed(model.input_kind, seed).batches(batch_size, "real")
+    right = [
+        model.classify(batch).argmax(-1) == batch.labels  # type: ignore[operator]
+        for batch in batches
+    ]
+    return torch.cat(right)
+
+
 def knn_accuracy(
     train_codes: Tensor,
     train_labels: Tensor,

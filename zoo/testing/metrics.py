@@ -54,6 +54,8 @@ def _subjects() -> Iterator[Callable[[], Subject]]:
         yield lambda name=name, data=data: Subject(  # type: ignore[misc]
             load(name), data, samples=5, examples=EXAMPLES
         )
+    of_classes = create("m2", dataset=digits, latent_dim=4, hidden=[8]).eval()
+    yield lambda: Subject(of_classes, digits, samples=5, examples=EXAMPLES)
     shapes = _shapes()
     model = create("gaussian-vae", dataset="sprites", latent_dim=6, hidden=[8]).eval()
     yield lambda: Subject(model, shapes, samples=5)
