@@ -17,6 +17,7 @@ from zoo.cli import app
 from zoo.data import Dataset
 from zoo.data.labels import labelled_of, with_few_labels
 from zoo.errors import ConfigError, DataError
+from zoo.studies.study import read_study
 from zoo.training.run import RunDirectory
 from zoo.variants.m2 import M2
 
@@ -142,6 +143,36 @@ def test_codes_of_one_model_are_data_for_another(tmp_path: Path) -> None:
     run = zoo.train("m2", dataset=codes, labelled=50, directory=tmp_path / "run", **SMALL)
     assert run.model.config.input_shape == (16,)
     assert run.model.likelihood.reads == "real"
+
+
+def test_a_group_of_a_hierarchy_is_encoded_alone(tmp_path: Path) -> None:
+    whole, some = tmp_path / "whole.npz", tmp_path / "some.npz"
+    call("encode", "nvae-lite-digits", "--out", whole)
+    call("encode", "nvae-lite-digits", "--group", 2, "--group", 0, "--out", some)
+    widths = zoo.load("nvae-lite-digits").group_widths
+    parts = np.split(np.load(whole)["codes"], np.cumsum(widths)[:-1], axis=1)
+    assert np.array_equal(np.load(some)["codes"], np.concatenate([parts[2], parts[0]], axis=1))
+    refused = CliRunner().invoke(app, ["encode", "nvae-lite-digits", "--group", "5",
+                                       "--out", str(tmp_path / "no.npz")])  # fmt: skip
+    assert refused.exit_code == 2 and "numbered 0 to 4, got [5]" in refused.stderr
+    assert not (tmp_path / "no.npz").exists()
+
+
+def test_a_sweep_knows_few_labels_of_codes(tmp_path: Path) -> None:
+    """Each point as many as it says, or else as the study; another number is another protocol."""
+    call("encode", "gaussian-vae-digits", "--split", "all", "--out", tmp_path / "codes.npz")
+    (tmp_path / "few.yaml").write_text(
+        "title: few\ndataset: codes.npz\nsamples: 2\nvariant: m2\nlabelled: 50\n"
+        "model: {latent_dim: 2, backbone: {name: mlp, hidden: [8]}}\ntrain: {epochs: 1}\n"
+        "columns: {accuracy: {metric: class-accuracy}}\n"
+        "points: {fifty: {}, hundred: {labelled: 100}}\n"
+    )
+    trials = list(read_study(tmp_path / "few.yaml").trials())
+    assert [each.experiment.labelled for each in trials] == [50, 100]
+    assert trials[0].protocol != trials[1].protocol
+    report = zoo.sweep(tmp_path / "few.yaml", train=True, directory=tmp_path / "runs")
+    figure = report.ours("hundred", "accuracy")
+    assert figure is not None and 0 < figure.value < 1
 
 
 def test_examples_without_labels_are_worth_something(tmp_path: Path) -> None:

@@ -133,6 +133,10 @@ def encode(
     out: Annotated[Path, typer.Option(help="A .npz file: codes, and labels if there are any.")],
     dataset: DatasetOption = None,
     split: AllSplitsOption = "test",
+    group: Annotated[
+        list[int] | None,
+        typer.Option(help="Of a hierarchy the latents of this group alone, from 0; repeatable."),
+    ] = None,
     seed: SeedOption = 0,
     data_root: RootOption = None,
     image_channels: ChannelsOption = None,
@@ -142,15 +146,18 @@ def encode(
     import torch
 
     from zoo.api.source import dataset_for
+    from zoo.core.reading import latents_of
 
     entry, arrays = open_source(source), {}
+    groups = group or range(len(entry.model.group_widths))
     model, data = entry.model, dataset_for(entry, dataset, data_root, image_channels=image_channels)
     for part in get_args(SplitName) if split == "all" else (split,):
         codes, labels = (part, f"{part}_labels") if split == "all" else ("codes", "labels")
         examples = examples_for(data, model, part, seed)
         with torch.no_grad():
             batches = examples.batches(batch_size(model), "real")
-            arrays[codes] = torch.cat([model.encode(batch) for batch in batches])
+            parts = [latents_of(model, model.encode(batch), groups) for batch in batches]
+        arrays[codes] = torch.cat(parts)  # (N, D)
         if examples.labels is not None:
             arrays[labels] = examples.labels
     write_arrays(out, arrays)

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from zoo.core.batch import Batch, Checked
-from zoo.core.checks import check_codes, check_inference, check_observed, check_place
+from zoo.core.checks import (
+    check_codes,
+    check_groups,
+    check_inference,
+    check_observed,
+    check_place,
+)
 from zoo.core.condition import check_told, check_told_values
 from zoo.distributions.precision import is_half
 from zoo.errors import UnsupportedError
@@ -60,6 +67,19 @@ def as_codes(model: LatentVariableModel, given: Tensor, dim: int | None = None) 
     """
     check_codes(given, dim)
     return model.space.in_floats(given, floats_of(model))
+
+
+def latents_of(model: LatentVariableModel, codes: Tensor, groups: Sequence[int]) -> Tensor:
+    """The latents of ``groups``, from 0, of codes (..., D). Raises UnsupportedError for others.
+
+    >>> import zoo
+    >>> model = zoo.load("nvae-lite-digits")
+    >>> model.group_widths, latents_of(model, torch.zeros(2, model.code_dim), [0, 4]).shape
+    ((16, 16, 32, 32, 32), torch.Size([2, 48]))
+    """
+    check_groups(groups, len(model.group_widths))
+    parts = torch.split(codes, list(model.group_widths), dim=-1)
+    return torch.cat([parts[group] for group in groups], dim=-1)
 
 
 def given_codes(

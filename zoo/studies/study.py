@@ -64,9 +64,11 @@ class Column(Settings):
 class Point(Settings):
     """What a model has of its own, and what the paper says of it, by column.
 
-    A claim is a figure, or a figure and its deviation over the paper's runs.
+    Of so many training examples the classes are known as ``labelled`` says, of all where it does
+    not. A claim is a figure, or a figure and its deviation over the paper's runs.
     """
 
+    labelled: int | None = Field(None, ge=1)
     variant: str | None = None
     model: dict[str, Any] = {}
     objective: Part = {}
@@ -86,7 +88,7 @@ class Source(Settings):
 
 
 class Study(Settings):
-    """What a file of one says; ``model``, ``objective`` and ``train`` are shared by all points.
+    """What a file of one says; settings that points have too are shared by all.
 
     ``departures`` say in words where the runs are not the paper's; ``baseline`` is the point that
     the others are to be held against, seed by seed.
@@ -100,6 +102,7 @@ class Study(Settings):
     split: Literal["train", "validation", "test"] = "test"
     samples: int = Field(1000, ge=1)
     examples: int | None = Field(None, ge=1)
+    labelled: int | None = Field(None, ge=1)
     variant: str | None = None
     model: dict[str, Any] = {}
     objective: Part = {}
@@ -162,6 +165,7 @@ class Study(Settings):
             model=merge(self.model, point.model),
             train={**merge(self.train, point.train), "seed": seed},
             objective=merge(self.objective, point.objective),
+            labelled=point.labelled or self.labelled,
             data_root=data_root,
         )
 
