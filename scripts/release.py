@@ -128,6 +128,7 @@ def experiment_of(
         model=stage.get("model"),
         train=stage.get("train"),
         objective=stage.get("objective"),
+        labelled=recipe.get("labelled"),
         data_root=data_root,
         start_from=start,
     )
@@ -224,6 +225,8 @@ def first_seed(recipe: dict[str, Any]) -> int:
 def train_command(recipe: dict[str, Any], stage: dict[str, Any], *options: str) -> str:
     """The command line of one run."""
     parts = ["zoo", "train", recipe["variant"], "--dataset", recipe["dataset"], *options]
+    if "labelled" in recipe:
+        parts += ["--labelled", str(recipe["labelled"])]
     for section in ("model", "objective", "train"):
         for key, value in stage.get(section, {}).items():
             parts += ["--set", f"{section}.{key}={json.dumps(value)}"]
