@@ -1,7 +1,7 @@
 """Charts of recorded figures: coders, ways to fill in a table, detectors of anomalies.
 
 They are drawn of scripts/results/compression.json, imputation.json and anomaly.json alone and go to
-checkpoints/images; the pages docs/compress.md, tables.md and anomaly.md show them.
+docs/images; the pages docs/compress.md, tables.md and anomaly.md show them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from _records import read_json
 
 RESULTS = Path(__file__).with_name("results")
-PICTURES = Path(__file__).parents[1] / "checkpoints" / "images"
+PICTURES = Path(__file__).parents[1] / "docs" / "images"
 DATA = {
     "gaussian-vae-mnist": "MNIST, binary",
     "nvae-lite-mnist": "MNIST, binary",

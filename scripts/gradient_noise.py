@@ -11,7 +11,7 @@ at all measures as sqrt(2 / (pi draws)).
 
     python scripts/gradient_noise.py [gaussian-vae-digits] [--data-root DIR]
 
-Figures go to scripts/results/gradient-noise.json, the plot to checkpoints/images/.
+Figures go to scripts/results/gradient-noise.json, the plot to docs/images/.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--data-root", help="where the dataset's files are")
     parser.add_argument("--examples", type=positive, default=16)
     parser.add_argument("--draws", type=positive, default=1000, help="gradients for each figure")
-    results, pictures = ROOT / "scripts" / "results", ROOT / "checkpoints" / "images"
+    results, pictures = ROOT / "scripts" / "results", ROOT / "docs" / "images"
     parser.add_argument("--output", type=Path, default=results / "gradient-noise.json")
     parser.add_argument("--picture", type=Path, default=pictures / "gradient-noise.svg")
     return parser.parse_args(arguments)

@@ -38,7 +38,7 @@ from zoo.storage.hub import locate
 from zoo.tasks.impute import Impute
 
 OUTPUT = Path(__file__).with_name("results") / "imputation.json"
-PICTURE = Path(__file__).parents[1] / "checkpoints" / "images" / "imputed-mnist.png"
+PICTURE = Path(__file__).parents[1] / "docs" / "images" / "imputed-mnist.png"
 BASELINES_OF_IMAGES = ("mean", "knn")
 
 

@@ -21,7 +21,7 @@ import zoo
 from zoo.files import write_atomically
 from zoo.pictures.grids import png_bytes
 
-OUTPUT = Path(__file__).parents[1] / "checkpoints" / "images"
+OUTPUT = Path(__file__).parents[1] / "docs" / "images"
 DIGITS: dict[str, Any] = {
     "backbone": {"name": "mlp", "hidden": [256, 128]},
     "latent_dim": 2,
