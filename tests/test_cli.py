@@ -594,6 +594,16 @@ def test_a_conditional_model_is_shown_what_it_is_told(tmp_path: Path) -> None:
         assert codes["codes"].shape == (300, 3)
 
 
+def test_samples_may_be_draws_of_pixels(run: Path, tmp_path: Path) -> None:
+    for name, pixels in (("a", "draws"), ("b", "draws"), ("c", "means")):
+        call("sample", run, "--n", 5, "--pixels", pixels, "--out", tmp_path / f"{name}.npy")
+    a, b, c = (np.load(tmp_path / f"{name}.npy") for name in "abc")
+    assert np.array_equal(a, b) and set(np.unique(a)) == {0.0, 1.0} and a.shape == c.shape
+    said = call("sample", run, "--pixels", "draws", "--decoding", "greedy",
+                "--out", tmp_path / "d.npy", code=2).stderr  # fmt: skip
+    assert "either --decoding or --pixels draws" in said
+
+
 def test_sample_writes_a_picture(run: Path, tmp_path: Path) -> None:
     said = call("sample", run, "--n", 10, "--out", tmp_path / "a.png")
     assert (said.stdout, said.stderr) == ("", f"wrote 10 samples to {tmp_path / 'a.png'}\n")

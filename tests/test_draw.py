@@ -246,6 +246,27 @@ def test_temperatures_share_their_noise() -> None:
     torch.testing.assert_close(2 * rows[0], rows[1])
 
 
+def test_pixels_are_means_or_draws() -> None:
+    """Binary draws are 0 or 1, and over many draws their mean is the mean."""
+    given: dict[str, Any] = {"n": 4, "temperatures": [0.0] * 150}
+    drawn = zoo.draw("temperatures", "gaussian-vae-digits", pixels="draws", **given)
+    means = zoo.draw("temperatures", "gaussian-vae-digits", **given)
+    assert isinstance(drawn, Sheet) and isinstance(means, Sheet)
+    assert isinstance(drawn.shown, torch.Tensor) and isinstance(means.shown, torch.Tensor)
+    assert set(drawn.shown.unique().tolist()) == {0.0, 1.0}
+    # All codes are the prior's mean, so that all images are of one distribution.
+    p = means.shown[0]
+    error = (drawn.shown.mean(0) - p).abs() / (p * (1 - p) / len(drawn.shown)).sqrt().clamp(
+        min=1e-3
+    )
+    assert error.max() < 5
+    with pytest.raises(ConfigError, match="'means' or 'draws', got 'all'"):
+        zoo.draw("temperatures", "gaussian-vae-digits", pixels="all")  # type: ignore[arg-type]
+    case = next(c for c in cases_of("gaussian-vae", {}) if c.known.modality.name == "vectors")
+    with pytest.raises(UnsupportedError, match="makes vectors"):
+        zoo.draw("temperatures", case.model(), pixels="draws")
+
+
 class TestLatentMap:
     def test_codes_of_two_numbers_and_of_spheres_are_as_they_are(self) -> None:
         batch = Batch(torch.rand(9, 1, 8, 8).round(), labels=torch.arange(9) % 4)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from functools import partial
-from typing import Any
+from typing import Any, get_args
 
 import torch
 
@@ -16,12 +16,13 @@ from zoo.core.component import Selected, component_class
 from zoo.core.model import LatentVariableModel
 from zoo.core.modes import device_of, evaluation_mode
 from zoo.data.partition import check_split
-from zoo.errors import UnknownNameError, UnsupportedError
+from zoo.errors import ConfigError, UnknownNameError, UnsupportedError
+from zoo.metrics.features.compared import Pixels
 from zoo.pictures.code_map import CodeMap
 from zoo.pictures.sheet import Sheet
 from zoo.randomness import seeded
 from zoo.registry import registry
-from zoo.tasks.drawing import Drawing, Show
+from zoo.tasks.drawing import Drawing, Show, drawn_show
 from zoo.variants.univae.decoding import Decoding
 
 
@@ -32,6 +33,7 @@ def draw(
     dataset: object | None = None,
     split: str = "test",
     decoding: Decoding | None = None,
+    pixels: Pixels = "means",
     seed: int = 0,
     data_root: str | None = None,
     image_channels: int | None = None,
@@ -55,8 +57,10 @@ def draw(
 
     ``source`` is what :func:`zoo.evaluate` takes, ``dataset`` and ``split`` say which examples are
     shown, the first of them, where the kind shows any. ``decoding`` is the one of models that work
-    token by token. Raises UnknownNameError, ConfigError, DataError, CheckpointError, and
-    UnsupportedError for a model that the kind does not fit, which says which do.
+    token by token. ``pixels`` are the means of p(x|z), or "draws" from it, as pixels are to be seen
+    that say more of each other than a code does. Raises UnknownNameError, ConfigError, DataError,
+    CheckpointError, and UnsupportedError for a model that the kind does not fit, which says which
+    do.
 
     >>> sheet = draw("interpolate", "gaussian-vae-digits", n=2, steps=5)
     >>> sheet.picture.size, tuple(sheet.shown.shape)
@@ -66,7 +70,7 @@ def draw(
     drawing = _drawing(kind, plain(options))
     entry = opened(source, device)
     model, seed = entry.model, seed_number(seed)
-    show = _show(model, decoding)
+    show = _show(model, decoding, pixels)
     with torch.no_grad(), evaluation_mode(model), seeded(seed, device_of(model)):
         drawing.check_model(model)
         batch = None
@@ -91,9 +95,13 @@ def _drawing(kind: str, options: dict[str, Any]) -> Drawing:
     return chosen.build()
 
 
-def _show(model: LatentVariableModel, decoding: Decoding | None) -> Show:
+def _show(model: LatentVariableModel, decoding: Decoding | None, pixels: Pixels) -> Show:
+    if pixels not in get_args(Pixels):
+        raise ConfigError(f"pixels are 'means' or 'draws', got {pixels!r:.100}")
+    if decoding is not None and pixels == "draws":
+        raise ConfigError("give either a decoding or pixels='draws': a decoding says how to draw")
     if decoding is None:
-        return model.show
+        return drawn_show(model) if pixels == "draws" else model.show
     if "decoding" not in inspect.signature(model.show).parameters:
         raise UnsupportedError(
             "only models that make sentences or images token by token, as univae does, can be "

@@ -15,6 +15,7 @@ from zoo.cli.options import (
     ConditionOption,
     DatasetOption,
     DecodingOption,
+    PixelsOption,
     RootOption,
     SeedOption,
     SourceArgument,
@@ -31,7 +32,14 @@ from zoo.cli.output import (
     write_rows,
 )
 from zoo.cli.settings import decoded_by
-from zoo.cli.sources import batch_size, check_writable, examples_for, open_source, told_by
+from zoo.cli.sources import (
+    batch_size,
+    check_writable,
+    examples_for,
+    open_source,
+    sampled_by,
+    told_by,
+)
 
 
 @app.command(epilog="Example: zoo sample gaussian-vae-digits --n 64 --out grid.png")
@@ -49,6 +57,7 @@ def sample(
     ] = 1.0,
     condition: ConditionOption = None,
     decoding: DecodingOption = None,
+    pixels: PixelsOption = "means",
     seed: SeedOption = 0,
 ) -> None:
     """Draw images, vectors, sentences or rows of a table from a model's prior."""
@@ -60,14 +69,15 @@ def sample(
     model = open_source(source).model
     check_writable(model, out)
     generator = torch.Generator().manual_seed(seed)
-    draw, most = decoded_by(model.sample, decoding), batch_size(model)
+    draw, most = sampled_by(model, decoding, pixels), batch_size(model)
     told = told_by(model, condition, n)
     parts = torch.split(told, most) if told is not None else [None] * math.ceil(n / most)
     sizes = [min(most, n - start) for start in range(0, n, most)]
-    drawn = [
-        draw(size, temperature, generator, condition=part)
-        for size, part in zip(sizes, parts, strict=True)
-    ]
+    with torch.no_grad():
+        drawn = [
+            draw(size, temperature, generator, condition=part)
+            for size, part in zip(sizes, parts, strict=True)
+        ]
     if out.suffix == ".txt":
         write_lines(out, drawn)
     elif out.suffix == ".csv":

@@ -128,6 +128,10 @@ DecodingOption = Annotated[
         help="Of a model that works token by token: greedy, beam=WIDTH, or temperature=T,top-p=P.",
     ),
 ]
+PixelsOption = Annotated[
+    Literal["means", "draws"],
+    typer.Option(help="Of images the means of p(x|z), or draws from it."),
+]
 SeedOption = Annotated[int, typer.Option(min=0, max=MOST_SEED, help="Seed of everything random.")]
 SourcesArgument = Annotated[
     list[str],

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
+from zoo.cli.settings import decoded_by
 from zoo.errors import ConfigError
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Generator, Tensor
 
     from zoo.api.source import Opened
     from zoo.core.model import LatentVariableModel
@@ -79,3 +81,26 @@ def check_writable(model: LatentVariableModel, path: Path) -> None:
     if path.suffix not in modality.suffixes:
         allowed = " or ".join(modality.suffixes)
         raise ConfigError(f"--out {path}: the model makes {modality.name}, for a file {allowed}")
+
+
+def sampled_by(
+    model: LatentVariableModel, decoding: str | None, pixels: Literal["means", "draws"]
+) -> Callable[..., Tensor | list[str]]:
+    """What makes samples as :meth:`sample` does, by the decoding or of the pixels asked for."""
+    if pixels == "means":
+        return decoded_by(model.sample, decoding)
+    if decoding is not None:
+        raise ConfigError("give either --decoding or --pixels draws: a decoding says how to draw")
+    from zoo.randomness import noise_of
+    from zoo.tasks.drawing import drawn_show
+
+    show = drawn_show(model)
+
+    def sample(
+        n: int, temperature: float, generator: Generator, condition: Tensor | None
+    ) -> Tensor | list[str]:
+        codes = model.sample_codes(n, temperature, generator, condition)
+        with noise_of(generator, codes.device):
+            return show(codes, condition)
+
+    return sample

@@ -94,6 +94,20 @@ def plain_show(model: LatentVariableModel) -> Show:
     return lambda codes, told: model.show(codes, told)
 
 
+def drawn_show(model: LatentVariableModel) -> Show:
+    """One image x ~ p(x|z) for each code, in place of the mean: of pixels that say more of each
+    other than the code does of them, a mean is grey.
+
+    Raises UnsupportedError for a model of anything else, whose examples are no pixels.
+    """
+    if model.modality.name != "images":
+        raise UnsupportedError(
+            f"draws of pixels are of images, and this model makes {model.modality.name}; leave "
+            "pixels (--pixels) out"
+        )
+    return lambda codes, told: model.modality.shown(model.decode(codes, told).sample())
+
+
 def expect_shown(sheet: Sheet | CodeMap, count: int) -> None:
     """AssertionError unless so many examples are shown, in whole rows, all finite."""
     assert isinstance(sheet, Sheet)
