@@ -151,6 +151,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "speedrun": partial(of_sweep, "speedrun"),
     "couplets": of_couplets,
     "effects": of_effects,
+    "m1-and-m2": partial(of_sweep, "few_labels"),
     "samples": metrics.samples,
     "costs": metrics.costs,
     "known-codes": metrics.known_codes,
