@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -82,6 +83,23 @@ def test_nothing_is_trained_unless_asked_and_nothing_twice(
     assert "log p(x) is not" in refused["NLL"]
     monkeypatch.setattr("zoo.api.studies.carry_out", None)
     assert zoo.sweep(file, directory=folder, train=True).results == after.results
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"objective": "iwae", "train": {"kl_warmup_steps": 4}}, "'iwae' has none; set it to 0"),
+        ({"objective": "vq"}, "has none; choose the objective 'elbo', or the variant 'vq-vae'"),
+        ({"objective": "semi-supervised"}, "'m2'"),
+    ],
+)
+def test_what_fits_no_point_is_said_before_the_first_is_trained(
+    wrong: dict[str, Any], words: str, file: Path, tmp_path: Path
+) -> None:
+    changed(file, points={"right": {}, "wrong": wrong})
+    with pytest.raises(ConfigError, match=re.escape(words)):
+        zoo.sweep(file, directory=tmp_path / "runs", train=True, progress=False)
+    assert not (tmp_path / "runs" / "right-s0").exists()
 
 
 def test_what_was_measured_otherwise_is_not_served(file: Path, tmp_path: Path) -> None:

@@ -13,15 +13,19 @@ from zoo.data import load_for_model
 from zoo.devices import hardware
 from zoo.files import sha256
 from zoo.metrics import Measured, Outcome, Records, Subject, measure_all
+from zoo.randomness import seeded
 from zoo.studies.results import Figure, Result
 from zoo.studies.study import Trial
 from zoo.training.launch import Run, train_experiment, with_data
+from zoo.training.session import built
 
 
 def check(trials: Iterable[Trial]) -> None:
     """Raise ConfigError for settings of any that do not fit, before the first is trained."""
-    for trial in {trial.point: trial for trial in trials}.values():
-        with_data(trial.experiment, None)
+    with seeded(0, torch.device("cpu")):
+        for trial in {trial.point: trial for trial in trials}.values():
+            data, experiment = with_data(trial.experiment, None)
+            built(experiment, data)
 
 
 def carry_out(trial: Trial, folder: Path, records: Records | None, progress: bool) -> Result:

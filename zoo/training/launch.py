@@ -59,10 +59,8 @@ def train_experiment(
     takes. The caller's random state is left alone. Raises ConfigError, DataError, CheckpointError
     or TrainingError.
     """
-    objective, variant = experiment.objective, experiment.variant
-    objective.build().check(objective.name, variant, experiment.train)
     dataset, experiment = with_data(experiment, data)
-    default = f"runs/{variant}-{dataset.name}-s{experiment.train.seed}"
+    default = f"runs/{experiment.variant}-{dataset.name}-s{experiment.train.seed}"
     run = RunDirectory(as_path(directory or default, "directory"))
     choose_device(experiment.train.device)  # before the folder is made
     keep_freed_memory()
@@ -76,7 +74,12 @@ def train_experiment(
 
 
 def with_data(experiment: Experiment, data: object | None) -> tuple[Dataset, Experiment]:
-    """The data of an experiment, or what stands for them, and what of it they decide."""
+    """The data of an experiment, or what stands for them, and what of it they decide.
+
+    Raises what is wrong with its settings before any data are read, and what does not fit them.
+    """
+    objective = experiment.objective
+    objective.build().check(objective.name, experiment.variant, experiment.train)
     dataset = load_dataset(
         experiment.dataset if data is None else data,
         root=experiment.data_root,

@@ -17,7 +17,7 @@ from zoo.data.stated import stated_of
 from zoo.data.text import vocabulary_warning
 from zoo.devices import hardware
 from zoo.errors import ConfigError
-from zoo.objectives import Step
+from zoo.objectives import Objective, Step
 from zoo.training.averages import STORED, MovingAverage, exponential, power
 from zoo.training.config import Experiment, TrainingConfig
 from zoo.training.device import autocast, precision_warning
@@ -28,6 +28,14 @@ from zoo.training.selection import Selection
 from zoo.training.start import load_start
 from zoo.training.state import Position, RunState
 from zoo.training.validation import NOISE_SEED, Validation, in_batches
+
+
+def built(experiment: Experiment, data: Dataset) -> tuple[LatentVariableModel, Objective]:
+    """The model and the objective of a run. Raises ConfigError where they do not fit."""
+    model, objective = experiment.variant.build(experiment.model), experiment.objective.build()
+    objective.check_model(experiment.objective.name, model)
+    objective.check_data(experiment.objective.name, data)
+    return model, objective
 
 
 class Session:
@@ -43,10 +51,8 @@ class Session:
     ) -> None:
         self.experiment, self.config, self.directory = experiment, experiment.train, directory
         self.device, self.autocast = device, partial(autocast, experiment.train, device)
-        self.model = experiment.variant.build(experiment.model).to(device)
-        self.objective = experiment.objective.build()
-        self.objective.check_model(experiment.objective.name, self.model)
-        self.objective.check_data(experiment.objective.name, data)
+        model, self.objective = built(experiment, data)
+        self.model = model.to(device)
         decay = self.config.ema_decay
         self.average = None if decay is None else MovingAverage(self.model, exponential(decay))
         lengths = STORED if self.config.ema_snapshot_epochs else ()
