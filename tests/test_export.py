@@ -12,7 +12,6 @@ from test_variants import distinct
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
-import zoo.distributions.mixture_of_discretized_logistics as mixture
 from zoo.core.batch import Batch
 from zoo.core.export import Decode, Encode
 from zoo.core.model import LatentVariableModel
@@ -108,8 +107,7 @@ def test_codes_and_means_are_the_models(name: str) -> None:
 
 
 @pytest.mark.parametrize("case", cases_of("gaussian-vae", {})[1:], ids=str)
-def test_all_likelihoods(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mixture, "NODES", 2)  # as many graphs of a mean are put in one
+def test_all_likelihoods(case: Case) -> None:
     model = check_parts(case)[1]
     if case.config["likelihood"]["name"].startswith("pixelcnn"):
         with pytest.raises(UnsupportedError, match=r"take \d+ steps.*export Encode\(model\)"):
