@@ -36,11 +36,12 @@ def test_the_linear_model_s_posterior_is_the_best_of_its_width(noise: Any) -> No
     torch.testing.assert_close(draws.elbo, evidence - gap, rtol=0, atol=0.05)
 
 
-def test_iwae_falls_and_dreg_grows(noise: Any) -> None:
-    """Far above what no signal measures as, 0.02."""
+def test_iwae_falls_and_dreg_grows(noise: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of weights moved so far that few draws tell the signal from none, which measures as 0.06."""
+    monkeypatch.setattr(noise, "MOVED", 0.05)
     model, batch = noise.linear()
     for kind, falls in ((IWAE, True), (DReG, False)):
-        one, many = (noise.signal_to_noise(model, batch, kind, k, 1500) for k in (1, 32))
+        one, many = (noise.signal_to_noise(model, batch, kind, k, 200) for k in (1, 32))
         assert (many < 0.6 * one) if falls else (many > 2 * one), (kind, one, many)
 
 

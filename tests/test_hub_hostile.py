@@ -78,6 +78,13 @@ def raw() -> Iterator[Callable[..., RawServer]]:
         server.close()
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _little_to_collect() -> None:
+    """Else every collection here would go over all that other tests have left."""
+    gc.collect()
+    gc.freeze()
+
+
 def receivers() -> list[threading.Thread]:
     return [t for t in threading.enumerate() if getattr(t, "_target", None) is download._receive]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,7 @@ class OnDevice(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
+@cache
 def case_of(kind: str) -> Case:
     variant, name = MODELS[kind]
     return next(case for case in cases_of(variant, {}) if case.name == name)

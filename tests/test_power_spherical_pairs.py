@@ -113,13 +113,15 @@ def test_it_matches_the_series_in_every_dimension(m: int, k: float) -> None:
 
 
 @pytest.mark.parametrize("m, k, other", LAWS)
-@pytest.mark.parametrize("x", [-0.95, 0.4, 0.99])
-def test_it_is_the_mean_of_the_log_ratio(m: int, k: float, other: float, x: float) -> None:
-    q, p = pair(m, k, other, x)
+def test_it_is_the_mean_of_the_log_ratio(m: int, k: float, other: float) -> None:
+    q = build(along(1.0, m), k)
     z = q.sample((50_000,), torch.Generator().manual_seed(3))
-    ratio = q.log_prob(z) - p.log_prob(z)
-    error = ratio.std().item() / math.sqrt(len(ratio))
-    assert abs(ratio.mean().item() - kl_divergence(q, p).item()) <= 4 * error
+    own = q.log_prob(z)
+    for x in (-0.95, 0.4, 0.99):
+        p = build(along(x, m), other)
+        ratio = own - p.log_prob(z)
+        error = ratio.std().item() / math.sqrt(len(ratio))
+        assert abs(ratio.mean().item() - kl_divergence(q, p).item()) <= 4 * error, x
 
 
 @pytest.mark.parametrize("m", [2, 3, 100])

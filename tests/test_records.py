@@ -108,12 +108,13 @@ class TestReading:
     def test_whatever_byte_is_damaged(self, tmp_path: Path) -> None:
         """An archive can be wrong in many ways: its stream, its method, a flag of encryption."""
         records, measured = Records(tmp_path), Measured.of_each("x", torch.randn(20))
-        records.write(key(), measured, 0.1)
-        path = tmp_path / key().path
+        of = key()
+        records.write(of, measured, 0.1)
+        path = tmp_path / of.path
         whole = path.read_bytes()
         for place in range(len(whole)):
             path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x55]) + whole[place + 1 :])
-            found = records.read(key())
+            found = records.read(of)
             assert found is None or found.value == measured.value
 
     def test_a_record_under_another_s_name_is_none(self, tmp_path: Path) -> None:

@@ -86,10 +86,10 @@ HOSTILE = {
     "aliases that are merged": (laughs("{x: 1}", "{<<: [*, *, *]}"), TOO_MANY),
     "an alias of itself": ("variants: &v {a: *v}", "line 1: *v stands for nothing before it"),
     "many values": ("a: [" + "0," * 2**21 + "0]", TOO_MANY),
-    "many keys": ("".join(f"k{i}: 1\n" for i in range(2**18)), TOO_MANY),
+    "many keys": ("".join(map("k{}: 1\n".format, range(2**18))), TOO_MANY),
     "many documents": ("---\n" * 2**20, TOO_MANY),
     "many directives": (
-        "".join(f"%TAG !a{i}! x\n" for i in range(2**18)),
+        "".join(map("%TAG !a{}! x\n".format, range(2**18))),
         "line 1: a line that starts with %",
     ),
     "many digits": ("9" * 2**22, "a number of 4,194,304 characters"),

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
-
-import pytest
 
 from zoo.registry import COMPONENTS, registry
 
 ROOT = Path(__file__).parents[1]
 FILES = sorted((ROOT / "zoo").rglob("*.py"))
-BENCHMARKS = sorted((ROOT / "scripts" / "benchmarks").glob("*.py"))
+LIMITED = [*FILES, *sorted((ROOT / "scripts" / "benchmarks").glob("*.py"))]
 LAYERS = (
     ("zoo.errors",),
     ("zoo.compilation", "zoo.devices", "zoo.environment", "zoo.files", "zoo.mappings",
@@ -61,22 +60,40 @@ def imports_of(tree: ast.AST) -> Iterator[str]:
                 yield inner if is_module else str(statement.module)
 
 
-@pytest.mark.parametrize("file", FILES, ids=name_of)
-def test_imports_run_one_way(file: Path) -> None:
-    own = layer_of(name_of(file))
-    above = [m for m in imports_of(ast.parse(file.read_text("utf-8"))) if layer_of(m) > own]
-    assert not above, f"{name_of(file)} imports from above it: {above}"
+@cache
+def tree_of(file: Path) -> ast.Module:
+    return ast.parse(file.read_text("utf-8"))
 
 
-@pytest.mark.parametrize("file", [*FILES, *BENCHMARKS], ids=name_of)
-def test_files_and_functions_are_short(file: Path) -> None:
-    text = file.read_text("utf-8")
-    assert text.count("\n") <= 300
-    for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            body = node.body[ast.get_docstring(node) is not None :]
-            lines = body[-1].end_lineno - body[0].lineno + 1 if body else 0  # type: ignore[operator]
-            assert lines <= 45, f"{node.name} has {lines} lines"
+def test_imports_run_one_way() -> None:
+    assert len(FILES) > 400
+    layers = {name_of(file): layer_of(name_of(file)) for file in FILES}
+    above = {
+        name_of(file): [m for m in imports_of(tree_of(file)) if layer_of(m) > layers[name_of(file)]]
+        for file in FILES
+    }
+    assert not {name: found for name, found in above.items() if found}
+
+
+def test_files_are_short() -> None:
+    lengths = {name_of(file): file.read_text("utf-8").count("\n") for file in LIMITED}
+    assert not {name: lines for name, lines in lengths.items() if lines > 300}
+
+
+def test_functions_are_short() -> None:
+    functions = [
+        (f"{name_of(file)}: {node.name}", lines_of(node))
+        for file in LIMITED
+        for node in ast.walk(tree_of(file))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    ]
+    assert not [(name, lines) for name, lines in functions if lines > 45]
+
+
+def lines_of(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Without its docstring."""
+    body = function.body[ast.get_docstring(function) is not None :]
+    return body[-1].end_lineno - body[0].lineno + 1 if body else 0  # type: ignore[operator]
 
 
 def test_no_component_is_told_from_others_by_its_class() -> None:
@@ -87,7 +104,7 @@ def test_no_component_is_told_from_others_by_its_class() -> None:
         for spec in registry().names(section).values()
     }
     for file in FILES:
-        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+        for node in ast.walk(tree_of(file)):
             if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "isinstance":
                 asked = {n.id for n in ast.walk(node.args[1]) if isinstance(n, ast.Name)}
                 found = {n for n in asked & classes.keys() if classes[n] != name_of(file)}

@@ -264,8 +264,8 @@ def test_figures_of_a_model_that_says_everything(tmp_path: Path) -> None:
 
 def test_the_prior_knows_less_than_the_posterior(tmp_path: Path) -> None:
     run = zoo.train(
-        "univae", dataset=corpus(tmp_path), directory=tmp_path / "run", epochs=60, batch_size=8,
-        lr=3e-3, width=32, heads=2, hidden=48, layers=3, groups=2, latent_dim=8,
+        "univae", dataset=corpus(tmp_path), directory=tmp_path / "run", epochs=35, batch_size=8,
+        lr=8e-3, width=32, heads=2, hidden=48, layers=3, groups=2, latent_dim=8,
         posterior={"name": "vmf-fixed", "concentration": 100.0}, progress=False,
     )  # fmt: skip
     found = zoo.evaluate(run.model, dataset=corpus(tmp_path), samples=4)

@@ -230,7 +230,7 @@ class TestLatents:
         path = tmp_path / "pets.txt"
         path.write_text("\n".join(SENTENCES * 8) + "\n", encoding="utf-8")
         run = zoo.train(
-            "univae", dataset=path, directory=tmp_path / "run", epochs=40, batch_size=8, lr=3e-3,
+            "univae", dataset=path, directory=tmp_path / "run", epochs=25, batch_size=8, lr=8e-3,
             **{**SMALL, "width": 32, "hidden": 48, "latent_dim": 8},
             posterior={"name": "vmf-fixed", "concentration": 100.0}, progress=False,
         )  # fmt: skip

@@ -19,6 +19,8 @@ from zoo.errors import UnsupportedError
 EVENT_DIMS = 3  # channels, height, width
 NODES = 32
 """How many quantiles of the earlier channels the mean of a later one is averaged over."""
+TOGETHER = 2**15
+"""Numbers of an example that so many quantiles make at once: of more, memory would be dear."""
 
 
 class MixtureOfDiscretizedLogistics(Distribution):
@@ -97,12 +99,14 @@ class MixtureOfDiscretizedLogistics(Distribution):
         channels = self.loc.shape[-3]
         points = NODES if channels > 1 else 1
         nodes = _quasi_random(channels, points, self.loc.dtype, self.loc.device)  # (points, C)
+        nodes = nodes.view(points, *[1] * (self.loc.ndim - 3), channels, 1, 1)
         mean = torch.zeros_like(self.loc)  # (..., K, C, H, W)
-        for uniform in nodes[:, :, None, None]:  # (C, 1, 1) each
-            x = torch.zeros_like(self.loc)
+        at_once = max(1, TOGETHER // self.loc.shape[-4:].numel())
+        for uniform in nodes.split(at_once):  # type: ignore[no-untyped-call]
+            x = torch.zeros_like(self.loc).expand(len(uniform), *self.loc.shape)
             for _ in range(channels - 1):  # each pass makes one more channel final
                 x = _conditional(x, *parameters).quantile(uniform)
-            mean = mean + _conditional(x, *parameters).mean / points
+            mean = mean + _conditional(x, *parameters).mean.sum(0) / points
         weights = self.logits.softmax(-3).unsqueeze(-3)  # (..., K, 1, H, W)
         return (weights * mean).sum(-4).clamp(0, 1)
 

@@ -69,6 +69,8 @@ class _WithoutInitialisation(TorchFunctionMode):
     ) -> Any:
         if getattr(func, "__module__", None) == nn.init.__name__:
             return args[0] if args else (kwargs or {})["tensor"]
+        if func is nn.functional.normalize:
+            return args[0]
         return func(*args, **(kwargs or {}))
 
 

@@ -57,7 +57,7 @@ def _subjects() -> Iterator[Callable[[], Subject]]:
     of_classes = create("m2", dataset=digits, latent_dim=4, hidden=[8]).eval()
     yield lambda: Subject(of_classes, digits, samples=5, examples=EXAMPLES)
     shapes = _shapes()
-    model = create("gaussian-vae", dataset="sprites", latent_dim=6, hidden=[8]).eval()
+    model = create("gaussian-vae", dataset="sprites", latent_dim=3, hidden=[8]).eval()
     yield lambda: Subject(model, shapes, samples=5)
     sentences = _sentences()
     reader = create("univae", dataset=sentences, width=16, heads=2, hidden=24, groups=2).eval()

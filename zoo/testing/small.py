@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Annotated, Any, get_args, get_origin
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
 from zoo.core.component import Component, Selected
@@ -39,12 +40,10 @@ def small_settings(component: type[Component], given: Mapping[str, Any]) -> dict
 
     A class may say more of its own small version in ``small``.
     """
-    settings: dict[str, Any] = {}
+    settings: dict[str, Any] = dict(_own_sizes(component.Config))
     for name, field in component.Config.model_fields.items():
         if get_origin(field.annotation) is Selected:
             settings[name] = _small_part(get_args(field.annotation)[0].section, field, given, name)
-        elif (value := _first_valid(name, field)) is not None:
-            settings[name] = value
     return merge({name: v for name, v in settings.items() if v is not None}, component.small)
 
 
@@ -57,6 +56,16 @@ def _small_part(
         return None
     part = Selected.parse(section, chosen)
     return {"name": part.name, **small_settings(part.component, part.dump())}
+
+
+@cache
+def _own_sizes(config: type[BaseModel]) -> dict[str, Any]:
+    """Of the settings that choose no component; to try a value out takes pydantic long."""
+    fields = {
+        n: f for n, f in config.model_fields.items() if get_origin(f.annotation) is not Selected
+    }
+    found = {name: _first_valid(name, field) for name, field in fields.items()}
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def _first_valid(name: str, field: FieldInfo) -> Any:
