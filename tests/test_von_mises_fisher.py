@@ -85,7 +85,7 @@ def draw_table(m: int, k: float, n: int, dtype: torch.dtype, seed: int) -> Tenso
     return draw_tabulated(angle_table(k, m, dtype, CPU), torch.Size([n]), generator)
 
 
-SAMPLERS = [(draw_looking, 250_000), (draw_blind, 40_000), (draw_table, 250_000)]
+SAMPLERS = [(draw_looking, 1_000_000), (draw_blind, 40_000), (draw_table, 1_000_000)]
 every_sampler = pytest.mark.parametrize("draw, n", SAMPLERS)
 Sampler = Callable[[int, float, int, torch.dtype, int], Tensor]
 
