@@ -1,7 +1,8 @@
-"""Entries of the registry that releases write."""
+"""Entries of the registry, and learning curves, that releases write."""
 
 from __future__ import annotations
 
+import csv
 import re
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,24 @@ from typing import Any
 import yaml
 from filelock import FileLock
 
+import zoo
 from zoo.files import write_atomically
 from zoo.yaml_files import dump
+
+CURVE = (
+    "epoch", "step", "lr", "kl_weight", "train_elbo", "validation_elbo", "validation_kl",
+    "validation_bound",
+)  # fmt: skip
+
+
+def write_curve(path: Path, runs: list[zoo.Run]) -> None:
+    """One line for each epoch; a fine-tuning's epochs begin again from 1."""
+    path.parent.mkdir(exist_ok=True)
+    with path.open("w", encoding="utf-8", newline="") as file:
+        lines = csv.writer(file, lineterminator="\n")
+        lines.writerow(CURVE)
+        for record in (record for run in runs for record in run.history):
+            lines.writerow(f"{record[key]:.6g}" if key in record else "" for key in CURVE)
 
 
 def write_entry(registry: Path, section: str, name: str, entry: dict[str, Any]) -> None:

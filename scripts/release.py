@@ -11,7 +11,6 @@ test set, read once.
 from __future__ import annotations
 
 import argparse
-import csv
 import hashlib
 import json
 import shlex
@@ -22,7 +21,7 @@ from typing import Any
 import torch
 import yaml
 from _cards import card_of
-from _entries import write_entry
+from _entries import write_curve, write_entry
 from _records import revision, training_seconds, write_json
 from _text_card import text_card
 
@@ -50,10 +49,6 @@ FIGURES = (
 )  # fmt: skip
 WEIGHTED = ("nll", "nll_known")
 LICENSE = "MIT"
-CURVE = (
-    "epoch", "step", "lr", "kl_weight", "train_elbo", "validation_elbo", "validation_kl",
-    "validation_bound",
-)  # fmt: skip
 FINE_TUNING = "fine-tuning"
 """How the folder of a second run, within the first one's, begins."""
 
@@ -88,7 +83,7 @@ def release(name: str, recipe: dict[str, Any], arguments: argparse.Namespace) ->
     evaluation = zoo.evaluate(file, samples=arguments.samples, data_root=arguments.data_root)
     entry = registry_entry(recipe, file, evaluation, runs)
     write_entry(ROOT / "registry.yaml", "checkpoints", name, entry)
-    write_curve(name, runs)
+    write_curve(CHECKPOINTS / "curves" / f"{name}.csv", runs)
     shown = show(name, file, arguments.data_root, recipe.get("drawn", False)) + of_text(evaluation)
     card = card_of(name, CheckpointSpec.parse(entry, name), file, shown)
     write_atomically(CHECKPOINTS / f"{name}.md", card.encode())
@@ -244,17 +239,6 @@ def of_text(evaluation: Evaluation) -> str:
         *evaluation.text.lines,
     ]
     return "\n\n" + "\n".join(f"- {label}: {figure}" for label, figure in lines)
-
-
-def write_curve(name: str, runs: list[zoo.Run]) -> None:
-    """One line for each epoch; a fine-tuning's epochs begin again from 1."""
-    path = CHECKPOINTS / "curves" / f"{name}.csv"
-    path.parent.mkdir(exist_ok=True)
-    with path.open("w", encoding="utf-8", newline="") as file:
-        lines = csv.writer(file, lineterminator="\n")
-        lines.writerow(CURVE)
-        for record in (record for run in runs for record in run.history):
-            lines.writerow(f"{record[key]:.6g}" if key in record else "" for key in CURVE)
 
 
 def show(name: str, file: Path, data_root: str | None, drawn_pixels: bool = False) -> str:

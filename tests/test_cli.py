@@ -601,7 +601,20 @@ def test_samples_may_be_draws_of_pixels(run: Path, tmp_path: Path) -> None:
     assert np.array_equal(a, b) and set(np.unique(a)) == {0.0, 1.0} and a.shape == c.shape
     said = call("sample", run, "--pixels", "draws", "--decoding", "greedy",
                 "--out", tmp_path / "d.npy", code=2).stderr  # fmt: skip
-    assert "either --decoding or --pixels draws" in said
+    assert "either --decoding or --pixels" in said
+
+
+def test_means_of_pixels_are_none_that_were_drawn(tmp_path: Path) -> None:
+    """Of univae too, whose samples are draws unless told otherwise."""
+    for name, pixels in (
+        ("own", []),
+        ("draws", ["--pixels", "draws"]),
+        ("means", ["--pixels", "means"]),
+    ):
+        call("sample", "univae-digits", "--n", 4, *pixels, "--out", tmp_path / f"{name}.npy")
+    own, draws, means = (np.load(tmp_path / f"{name}.npy") for name in ("own", "draws", "means"))
+    assert set(np.unique(own)) == set(np.unique(draws)) == {0.0, 1.0}
+    assert len(np.unique(means)) > 2
 
 
 def test_sample_writes_a_picture(run: Path, tmp_path: Path) -> None:

@@ -263,6 +263,8 @@ def test_pixels_are_means_or_draws() -> None:
     with pytest.raises(ConfigError, match="'means' or 'draws', got 'all'"):
         zoo.draw("temperatures", "gaussian-vae-digits", pixels="all")  # type: ignore[arg-type]
     case = next(c for c in cases_of("gaussian-vae", {}) if c.known.modality.name == "vectors")
+    with pytest.raises(UnsupportedError, match="latent-map shows codes, and nothing decoded"):
+        zoo.draw("latent-map", "gaussian-vae-digits", pixels="draws")
     with pytest.raises(UnsupportedError, match="makes vectors"):
         zoo.draw("temperatures", case.model(), pixels="draws")
 

@@ -135,11 +135,14 @@ def test_the_commands_of_a_recipe_mean_its_runs(release: ModuleType) -> None:
 
 
 def test_every_recipe_is_made_of_experiments(release: ModuleType) -> None:
-    known = {*RECIPE, "objective", "drawn"}
+    known = {*RECIPE, "objective", "drawn", "labelled"}
     for name, recipe in yaml.safe_load(release.RECIPES.read_text()).items():
         assert recipe.keys() <= known, name
         for stage in (recipe, recipe.get("fine_tune", {})):
             experiment = release.experiment_of(recipe, stage)
+            assert experiment.labelled == recipe.get("labelled")
+            asked = f" --labelled {experiment.labelled}"
+            assert (asked in release.command(recipe)) == ("labelled" in recipe)
             spec = registry().dataset(recipe["dataset"])
             if spec.shape is not None:
                 facts = Facts(spec.shape, spec.likelihood)

@@ -32,7 +32,7 @@ from zoo.registry import CheckpointSpec, MetricSpec, RecipeSpec, registry
 from zoo.reporting import svg
 from zoo.reporting.cards import card, recorded
 from zoo.reporting.chapter import chapter
-from zoo.reporting.charts import learning, likelihood_and_cost, rate_and_distortion
+from zoo.reporting.charts import learning, likelihood_and_cost, pairs, rate_and_distortion
 from zoo.reporting.exhibit import Exhibit, Point, points, released_curve, representatives
 from zoo.reporting.page import rendered
 from zoo.reporting.strips import neighbours, reconstructions, row_of, samples
@@ -221,15 +221,65 @@ def test_compare_writes_the_page_too(tmp_path: Path) -> None:
     row = re.search(r"^rate.*$", found.output, re.MULTILINE)
     figures = [] if row is None else re.findall(r"\d+\.\d+ ±", row[0])
     assert len(figures) == 2 and all(f"{each[:-2]}<i> ±" in page for each in figures)
-    for extra, words in (
-        (["--no-records"], "leave out --no-records"),
-        (["--average-seeds"], "leave out --average-seeds"),
+
+
+def test_the_page_of_compare_has_its_very_figures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is measured twice: times, and what is not to be recorded, would be others."""
+    calls = []
+    monkeypatch.setattr("zoo.api.report.compare", lambda *_, **__: calls.append(1))
+    out = tmp_path / "page.html"
+    asked = ["compare", *NAMES[:2], "--dataset", "digits", "--examples", "30", "--no-records",
+             "--metric", "decode-time", "--json", "--html", str(out)]  # fmt: skip
+    found = CliRunner().invoke(app, asked)
+    assert found.exit_code == 0 and not calls, found.output
+    rows = json.loads(found.stdout)["rows"]
+    page = out.read_text("utf-8")
+    assert len(rows) == 2 and all(f'data-number="{row["value"]}"' in page for row in rows)
+
+
+def test_what_makes_no_page_is_refused_before_models_are_compared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(zoo, "compare", None)
+    (tmp_path / "file").write_text("")
+    for sources, more, words in (
+        (NAMES[:2], ["--html", tmp_path], "--html"),
+        (NAMES[:2], ["--html", tmp_path / "a.html", "--average-seeds"], "out --average-seeds"),
+        (NAMES[:2], ["--html", tmp_path / "file" / "a.html"], "file is no folder"),
+        (["gaussian-vae-mnist", "gaussian-vae-digits"], ["--html", tmp_path / "a.html"],
+         "a page shows models of one dataset"),
+    ):  # fmt: skip
+        asked = ["compare", *sources, *map(str, more)]
+        refused = CliRunner().invoke(app, asked)
+        assert refused.exit_code == 2 and words in refused.stderr, refused.stderr
+
+
+def test_scores_are_those_of_the_models_shown(tmp_path: Path) -> None:
+    given: dict[str, Any] = {"dataset": "digits", "examples": 20}
+    scores = zoo.compare(NAMES[:2], ["rate"], **given)
+    with pytest.raises(
+        ConfigError, match="scores are of gaussian-vae-digits, vmf-vae-digits, "
     ):
-        refused = CliRunner().invoke(app, [*asked, str(tmp_path / "other.html"), *extra])
-        assert refused.exit_code != 0 and words in refused.stderr
-    refused = CliRunner().invoke(app, [*asked, str(tmp_path)])
-    assert refused.exit_code != 0 and "--html" in refused.stderr
-    assert list(tmp_path.iterdir()) == [out]
+        zoo.report(NAMES[1:2], out=tmp_path / "a.html", dataset="digits", scores=scores)
+    with pytest.raises(ConfigError, match="either examples or scores"):
+        zoo.report(NAMES[:2], out=tmp_path / "a.html", scores=scores, **given)
+
+
+def test_charts_are_of_the_benchmark_s_own_examples(tmp_path: Path) -> None:
+    """Figures of shifted examples stand in the table, under what was done to them."""
+    (tmp_path / "shift.yaml").write_text(
+        "summary: noise\ndataset: digits\nexamples: 30\nmetrics: [rate, distortion]\n"
+        "shifts: {noisy: {noise: 0.2}}\n"
+    )
+    scores = zoo.compare(NAMES[:2], benchmark=tmp_path / "shift.yaml", records=False)
+    assert scores.shifts == ("", "", "noisy", "noisy")
+    own = {name: row.measured for name, row in zip(scores.models, scores.outcomes[0], strict=True)}
+    found = pairs(scores, "rate", "distortion")
+    assert {name: rate for name, (rate, _) in found.items()} == {
+        name: each and each.value for name, each in own.items()
+    }
 
 
 def test_what_could_be_reached_is_no_model_of_the_page(tmp_path: Path) -> None:

@@ -52,8 +52,7 @@ COMPOSED: tuple[tuple[str, dict[str, Any]], ...] = (
 )
 """Parts that the registered variants do not have in these combinations."""
 LEARNED = {"planar", "spline", "iaf", "mixture"}
-"""Posteriors and priors of gaussian-vae, of whose bounds test_learned_parts.py asks that they be one
-graph."""
+"""Parts of gaussian-vae, of whose bound test_learned_parts.py asks that it be one graph."""
 
 
 @cache

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from functools import partial
-from typing import Any, get_args
+from typing import Any
 
 import torch
 
@@ -22,7 +22,7 @@ from zoo.pictures.code_map import CodeMap
 from zoo.pictures.sheet import Sheet
 from zoo.randomness import seeded
 from zoo.registry import registry
-from zoo.tasks.drawing import Drawing, Show, drawn_show
+from zoo.tasks.drawing import Drawing, Show, show_of
 from zoo.variants.univae.decoding import Decoding
 
 
@@ -33,7 +33,7 @@ def draw(
     dataset: object | None = None,
     split: str = "test",
     decoding: Decoding | None = None,
-    pixels: Pixels = "means",
+    pixels: Pixels | None = None,
     seed: int = 0,
     data_root: str | None = None,
     image_channels: int | None = None,
@@ -57,10 +57,11 @@ def draw(
 
     ``source`` is what :func:`zoo.evaluate` takes, ``dataset`` and ``split`` say which examples are
     shown, the first of them, where the kind shows any. ``decoding`` is the one of models that work
-    token by token. ``pixels`` are the means of p(x|z), or "draws" from it, as pixels are to be seen
-    that say more of each other than a code does. Raises UnknownNameError, ConfigError, DataError,
-    CheckpointError, and UnsupportedError for a model that the kind does not fit, which says which
-    do.
+    token by token. ``pixels`` are the "means" of p(x|z), as most models show anyway, or "draws"
+    from it, as pixels are to be seen that say more of each other than a code does.
+
+    Raises UnknownNameError, ConfigError, DataError, CheckpointError, and UnsupportedError for a
+    model that the kind does not fit, which says which do.
 
     >>> sheet = draw("interpolate", "gaussian-vae-digits", n=2, steps=5)
     >>> sheet.picture.size, tuple(sheet.shown.shape)
@@ -77,7 +78,12 @@ def draw(
         if drawing.examples:
             data = dataset_for(entry, dataset, data_root, image_channels=image_channels)
             batch = first_examples(entry, getattr(data, split), drawing.examples, seed)
-        return drawing.draw(model, batch, show)
+        drawn = drawing.draw(model, batch, show)
+    if isinstance(drawn, CodeMap) and (pixels is not None or decoding is not None):
+        raise UnsupportedError(
+            f"{kind} shows codes, and nothing decoded: leave pixels and decoding out"
+        )
+    return drawn
 
 
 def drawings() -> list[str]:
@@ -95,13 +101,13 @@ def _drawing(kind: str, options: dict[str, Any]) -> Drawing:
     return chosen.build()
 
 
-def _show(model: LatentVariableModel, decoding: Decoding | None, pixels: Pixels) -> Show:
-    if pixels not in get_args(Pixels):
-        raise ConfigError(f"pixels are 'means' or 'draws', got {pixels!r:.100}")
-    if decoding is not None and pixels == "draws":
-        raise ConfigError("give either a decoding or pixels='draws': a decoding says how to draw")
+def _show(model: LatentVariableModel, decoding: Decoding | None, pixels: Pixels | None) -> Show:
+    if pixels is not None and decoding is not None:
+        raise ConfigError("give either a decoding or pixels: a decoding says how pixels are made")
+    if pixels is not None:
+        return show_of(model, pixels)
     if decoding is None:
-        return drawn_show(model) if pixels == "draws" else model.show
+        return model.show
     if "decoding" not in inspect.signature(model.show).parameters:
         raise UnsupportedError(
             "only models that make sentences or images token by token, as univae does, can be "

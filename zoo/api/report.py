@@ -40,6 +40,7 @@ def report(
     data_root: str | None = None,
     image_channels: int | None = None,
     device: str | torch.device = "cpu",
+    scores: Scores | None = None,
     progress: Progress | None = None,
 ) -> Path:
     """Write a page that shows several models of one dataset side by side; returns its path.
@@ -51,7 +52,8 @@ def report(
     ``sources`` are what :func:`zoo.evaluate` takes: released names, files, runs. The figures are
     those of :func:`zoo.compare`, which has the other arguments too: what is recorded is not
     measured again. By default they are the ELBO, the rate and the distortion; ``"all"`` are those
-    of the benchmark.
+    of the benchmark. ``scores`` are what :func:`zoo.compare` has found of the same sources, and
+    nothing is measured then.
 
     Raises what :func:`zoo.compare` raises, and ConfigError for models of different datasets and for
     a file that cannot be written.
@@ -67,10 +69,14 @@ def report(
     """
     path = writable(out)
     named, entries = named_apart(sources), entries_of(sources, device)
+    _check_scores(scores, entries, {"metrics": metrics, "samples": samples, "examples": examples})
     given = {"split": split, "samples": samples, "examples": examples, "seed": seed,
              "data_root": data_root, "image_channels": image_channels, "device": device,
              "progress": progress}  # fmt: skip
-    whole, _ = compared(named, entries, benchmark, dataset, metrics, given)
+    if scores is None:
+        whole, _ = compared(named, entries, benchmark, dataset, metrics, given)
+    else:
+        whole = shown(named, entries, scores, benchmark, dataset, given)
     try:
         return write_page(path, [whole], title=f"{len(entries)} models of {whole.title}")
     except OSError as error:
@@ -87,12 +93,25 @@ def compared(
     notes: Sequence[str] = (),
 ) -> tuple[Chapter, Scores]:
     """The models measured and shown; ``given`` are further arguments of :func:`zoo.compare`."""
-    known = None if benchmark is None else named_benchmark(benchmark)
-    of = dataset if known is None else known.spec.dataset
-    refuse_other_datasets(entries, of)
+    refuse_other_datasets(entries, _dataset_of(benchmark, dataset))
     chosen = MAIN if metrics is None else None if metrics == "all" else metrics
     scores = compare(entries, chosen, benchmark=benchmark, dataset=dataset, **given)
-    kept = Kept()  # in memory once for all that read them alike
+    return shown(named, entries, scores, benchmark, dataset, given, notes), scores
+
+
+def shown(
+    named: Mapping[str, Source],
+    entries: Sequence[Opened],
+    scores: Scores,
+    benchmark: str | Path | None,
+    dataset: object | None,
+    given: Mapping[str, Any],
+    notes: Sequence[str] = (),
+) -> Chapter:
+    """The models with what was measured of them; arguments as :func:`compared` has them."""
+    known = None if benchmark is None else named_benchmark(benchmark)
+    of, kept = _dataset_of(benchmark, dataset), Kept()  # in memory once for all that read alike
+    refuse_other_datasets(entries, of)
     root, channels = given["data_root"], given.get("image_channels")
     data = {
         each.name: dataset_for(each, of, root, image_channels=channels, kept=kept)
@@ -101,9 +120,42 @@ def compared(
     split, seed = ("test", 0) if known is None else (known.spec.split, known.spec.seed)
     split = given.get("split") or split
     seed = seed if given["seed"] is None else seed_number(given["seed"])
-    shown = [exhibit(named[each.name], each, data[each.name], split, seed) for each in entries]
+    exhibits = [exhibit(named[each.name], each, data[each.name], split, seed) for each in entries]
     title = (known and known.name) or data[entries[0].name].name
-    return chapter(title, shown, scores, notes=notes), scores
+    return chapter(title, exhibits, scores, notes=notes)
+
+
+def check_page(
+    sources: Sequence[Source] | Mapping[str, Source],
+    out: str | Path,
+    benchmark: str | Path | None,
+    dataset: object | None,
+    option: str = "out",
+) -> None:
+    """Raise ConfigError for a page that cannot be made, before anything is measured for it."""
+    writable(out, option)
+    refuse_other_datasets(entries_of(sources, "cpu"), _dataset_of(benchmark, dataset))
+
+
+def _dataset_of(benchmark: str | Path | None, dataset: object | None) -> object | None:
+    return dataset if benchmark is None else named_benchmark(benchmark).spec.dataset
+
+
+def _check_scores(
+    scores: Scores | None, entries: Sequence[Opened], given: Mapping[str, object]
+) -> None:
+    """Raise ConfigError for scores of other models, and for settings of what was measured."""
+    if scores is None:
+        return
+    for name, value in given.items():
+        if value is not None:
+            raise ConfigError(f"give either {name} or scores: what was measured has its own")
+    names = tuple(each.name for each in entries)
+    if names != scores.models:
+        raise ConfigError(
+            f"the scores are of {', '.join(scores.models):.500}, the page of "
+            f"{', '.join(names):.500}; give the same sources as to compare"
+        )
 
 
 def exhibit(
@@ -152,4 +204,7 @@ def writable(out: str | Path, option: str = "out") -> Path:
         )
     if path.is_dir():
         raise ConfigError(f"{option} {path}: there is a folder of that name")
+    there = next(parent for parent in path.absolute().parents if parent.exists())
+    if not there.is_dir():
+        raise ConfigError(f"{option} {path}: {there} is no folder")
     return path

@@ -89,11 +89,10 @@ def compare(
     if csv is not None:
         _check_writable(csv)
     if html is not None:
-        _check_page(html, average_seeds, records)
-    metrics = parse_parts("--metric", metric)
+        _check_page(html, sources, benchmark, dataset, average_seeds)
     scores = zoo.compare(
         sources,
-        metrics,
+        parse_parts("--metric", metric),
         benchmark=benchmark,
         dataset=dataset,
         split=split,
@@ -118,29 +117,31 @@ def compare(
             out=html,
             benchmark=benchmark,
             dataset=dataset,
-            metrics=metrics or "all",
             split=split,
-            samples=samples,
-            examples=examples,
             seed=seed,
             data_root=data_root,
             image_channels=image_channels,
             device=device,
+            scores=scores,
         )
         say("the page", page)
 
 
-def _check_page(html: Path, average_seeds: bool, records: bool) -> None:
-    """Before anything is computed. The page shows models, with the figures that are recorded."""
-    from zoo.api.report import writable  # as only this needs it, and it imports torch
+def _check_page(
+    html: Path,
+    sources: list[str],
+    benchmark: str | None,
+    dataset: str | None,
+    average_seeds: bool,
+) -> None:
+    """Before anything is computed."""
+    from zoo.api.report import check_page  # as only this needs it, and it imports torch
 
-    writable(html, "--html")
-    if average_seeds or not records:
-        refused = "--average-seeds" if average_seeds else "--no-records"
+    if average_seeds:
         raise ConfigError(
-            f"--html {html}: the page shows every run, with the figures that were recorded; leave "
-            f"out {refused}, or --html"
+            f"--html {html}: the page shows each run; leave out --average-seeds, or --html"
         )
+    check_page(sources, html, benchmark, dataset, "--html")
 
 
 def _check_writable(csv: Path) -> None:

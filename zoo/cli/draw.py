@@ -79,7 +79,7 @@ def draw(
     dataset: DatasetOption = None,
     split: SplitOption = "test",
     decoding: DecodingOption = None,
-    pixels: PixelsOption = "means",
+    pixels: PixelsOption = None,
     seed: SeedOption = 0,
     data_root: RootOption = None,
     image_channels: ChannelsOption = None,

@@ -36,6 +36,7 @@ from zoo.cli.sources import (
     batch_size,
     check_writable,
     examples_for,
+    groups_by,
     open_source,
     sampled_by,
     told_by,
@@ -57,7 +58,7 @@ def sample(
     ] = 1.0,
     condition: ConditionOption = None,
     decoding: DecodingOption = None,
-    pixels: PixelsOption = "means",
+    pixels: PixelsOption = None,
     seed: SeedOption = 0,
 ) -> None:
     """Draw images, vectors, sentences or rows of a table from a model's prior."""
@@ -159,7 +160,7 @@ def encode(
     from zoo.core.reading import latents_of
 
     entry, arrays = open_source(source), {}
-    groups = group or range(len(entry.model.group_widths))
+    groups = groups_by(entry.model, group)
     model, data = entry.model, dataset_for(entry, dataset, data_root, image_channels=image_channels)
     for part in get_args(SplitName) if split == "all" else (split,):
         codes, labels = (part, f"{part}_labels") if split == "all" else ("codes", "labels")

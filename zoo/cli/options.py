@@ -129,8 +129,11 @@ DecodingOption = Annotated[
     ),
 ]
 PixelsOption = Annotated[
-    Literal["means", "draws"],
-    typer.Option(help="Of images the means of p(x|z), or draws from it."),
+    Literal["means", "draws"] | None,
+    typer.Option(
+        help="Of images the means of p(x|z), or draws from it; by default what the model shows, "
+        "means but of samples of univae."
+    ),
 ]
 SeedOption = Annotated[int, typer.Option(min=0, max=MOST_SEED, help="Seed of everything random.")]
 SourcesArgument = Annotated[

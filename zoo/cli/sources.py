@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from zoo.cli.settings import decoded_by
 from zoo.errors import ConfigError
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from zoo.api.source import Opened
     from zoo.core.model import LatentVariableModel
     from zoo.data import Dataset, Examples
+    from zoo.metrics.features.compared import Pixels
 
 # torch and all that needs it are imported where they are used: `zoo list` does without.
 
@@ -83,18 +84,30 @@ def check_writable(model: LatentVariableModel, path: Path) -> None:
         raise ConfigError(f"--out {path}: the model makes {modality.name}, for a file {allowed}")
 
 
+def groups_by(model: LatentVariableModel, asked: list[int] | None) -> Sequence[int]:
+    """The latent groups of ``--group``, all where none is asked for. Raises ConfigError."""
+    count = len(model.group_widths)
+    if not asked:
+        return range(count)
+    if not set(asked) <= set(range(count)) or len(set(asked)) < len(asked):
+        words = f"groups 0 to {count - 1}" if count > 1 else "one group, 0"
+        given = " ".join(f"--group {group}" for group in asked)
+        raise ConfigError(f"{given}: the model has {words}, and each is written once")
+    return asked
+
+
 def sampled_by(
-    model: LatentVariableModel, decoding: str | None, pixels: Literal["means", "draws"]
+    model: LatentVariableModel, decoding: str | None, pixels: Pixels | None
 ) -> Callable[..., Tensor | list[str]]:
     """What makes samples as :meth:`sample` does, by the decoding or of the pixels asked for."""
-    if pixels == "means":
+    if pixels is None:
         return decoded_by(model.sample, decoding)
     if decoding is not None:
-        raise ConfigError("give either --decoding or --pixels draws: a decoding says how to draw")
+        raise ConfigError("give either --decoding or --pixels: a decoding says how they are made")
     from zoo.randomness import noise_of
-    from zoo.tasks.drawing import drawn_show
+    from zoo.tasks.drawing import show_of
 
-    show = drawn_show(model)
+    show = show_of(model, pixels)
 
     def sample(
         n: int, temperature: float, generator: Generator, condition: Tensor | None

@@ -29,11 +29,11 @@ DRAWN: Sequence[tuple[str, dict[str, object]]] = (
 """Pictures of codes, each where the model has one."""
 CAPTIONS = {
     "traverse": (
-        "The code of a test image moved along the dimensions that vary most, a row each; on a "
+        "The code of an image moved along the dimensions that vary most, a row each; on a "
         "sphere, around the great circle."
     ),
-    "groups": "A test image, its reconstruction, and each latent group drawn anew by itself.",
-    "latent-map": "Where the codes of test examples lie, coloured by class if these are known.",
+    "groups": "An image, its reconstruction, and each latent group drawn anew by itself.",
+    "latent-map": "Where the codes of examples lie, coloured by class if these are known.",
 }
 
 

@@ -49,8 +49,13 @@ def of_scores(scores: Scores, hues: Mapping[str, int]) -> list[Chart | None]:
 
 
 def pairs(scores: Scores, first: str, second: str) -> dict[str, tuple[float, float]]:
-    """Two figures of the models that have both, where both were measured."""
-    rows = {chosen.name: scores.of_models(n) for n, chosen in enumerate(scores.metrics)}
+    """Two figures of the models that have both, on the benchmark's own examples."""
+    shifts = scores.shifts or [""] * len(scores.metrics)
+    rows = {
+        chosen.name: scores.of_models(n)
+        for n, (chosen, shift) in enumerate(zip(scores.metrics, shifts, strict=True))
+        if not shift
+    }
     if not {first, second} <= rows.keys():
         return {}
     each = zip(scores.models, rows[first], rows[second], strict=True)

@@ -8,7 +8,7 @@ from typing import Literal
 
 from zoo.metrics import Scores
 from zoo.metrics.base import Measured
-from zoo.metrics.shown import shown, titled
+from zoo.metrics.shown import shown
 from zoo.registry import CheckpointSpec, MetricSpec, registry
 
 State = Literal["best", "tie", "", "none"]
@@ -125,15 +125,16 @@ def headline(scores: Scores | None) -> str:
     """Who is best by the first metric that ranks, and by how much; empty where none does."""
     if scores is None or len(scores.models) < 2:
         return ""
-    for metric, chosen in enumerate(scores.metrics):
+    for metric in range(len(scores.metrics)):
         if (best := scores.best(metric)) is None:
             continue
         ties = [name for n, name in enumerate(scores.models) if scores.ties(metric)[n]]
         if len(ties) > 1:
-            return f"{_listed(ties)} are tied on {titled(chosen)}: within two standard errors."
+            tied = f"{_listed(ties)} are tied on {scores.named(metric)}"
+            return f"{tied}: within two standard errors."
         figure = scores.outcomes[metric][best].measured
         return (
-            f"{scores.models[best]} is best on {titled(chosen)}, {_signed(shown(figure))}"
+            f"{scores.models[best]} is best on {scores.named(metric)}, {_signed(shown(figure))}"
             f"{_runner_up(scores, metric, best)}."
         )
     return ""

@@ -64,8 +64,9 @@ class Column(Settings):
 class Point(Settings):
     """What a model has of its own, and what the paper says of it, by column.
 
-    Of so many training examples the classes are known as ``labelled`` says, of all where it does
-    not. A claim is a figure, or a figure and its deviation over the paper's runs.
+    Of so many training examples the classes are known as ``labelled`` says, of all where it is
+    null; a point that does not say it has the study's. A claim is a figure, or a figure and its
+    deviation over the paper's runs.
     """
 
     labelled: int | None = Field(None, ge=1)
@@ -88,7 +89,7 @@ class Source(Settings):
 
 
 class Study(Settings):
-    """What a file of one says; settings that points have too are shared by all.
+    """What a file of one says; what points may say too, is that of all that do not.
 
     ``departures`` say in words where the runs are not the paper's; ``baseline`` is the point that
     the others are to be held against, seed by seed.
@@ -165,7 +166,7 @@ class Study(Settings):
             model=merge(self.model, point.model),
             train={**merge(self.train, point.train), "seed": seed},
             objective=merge(self.objective, point.objective),
-            labelled=point.labelled or self.labelled,
+            labelled=point.labelled if "labelled" in point.model_fields_set else self.labelled,
             data_root=data_root,
         )
 

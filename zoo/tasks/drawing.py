@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
-from typing import TypeAlias
+from typing import TypeAlias, get_args
 
 import torch
 from torch import Tensor
@@ -12,7 +12,8 @@ from torch import Tensor
 from zoo.core.batch import Batch
 from zoo.core.condition import as_condition, needed_condition
 from zoo.core.model import LatentVariableModel
-from zoo.errors import DataError, UnsupportedError
+from zoo.errors import ConfigError, DataError, UnsupportedError
+from zoo.metrics.features.compared import Pixels
 from zoo.pictures.code_map import CodeMap
 from zoo.pictures.sheet import Sheet
 from zoo.tasks.base import Task
@@ -94,17 +95,21 @@ def plain_show(model: LatentVariableModel) -> Show:
     return lambda codes, told: model.show(codes, told)
 
 
-def drawn_show(model: LatentVariableModel) -> Show:
-    """One image x ~ p(x|z) for each code, in place of the mean: of pixels that say more of each
-    other than the code does of them, a mean is grey.
+def show_of(model: LatentVariableModel, pixels: Pixels) -> Show:
+    """Images as the means of p(x|z), or as draws from it, one for each code: of pixels that say
+    more of each other than the code does of them, a mean is grey.
 
-    Raises UnsupportedError for a model of anything else, whose examples are no pixels.
+    Raises ConfigError for other words, and UnsupportedError for a model of no images.
     """
+    if pixels not in get_args(Pixels):
+        raise ConfigError(f"pixels are 'means' or 'draws', got {pixels!r:.100}")
     if model.modality.name != "images":
         raise UnsupportedError(
-            f"draws of pixels are of images, and this model makes {model.modality.name}; leave "
-            "pixels (--pixels) out"
+            f"pixels are of images, and this model makes {model.modality.name}; leave pixels "
+            "(--pixels) out"
         )
+    if pixels == "means":
+        return plain_show(model)
     return lambda codes, told: model.modality.shown(model.decode(codes, told).sample())
 
 

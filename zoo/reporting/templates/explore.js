@@ -1,4 +1,4 @@
-// What steers the decoders: sliders, a pad or a globe, and a walk from one test image to another.
+// What steers the decoders: sliders, a pad or a globe, and a walk from one image to another.
 "use strict";
 const make = (tag, settings, ...inside) => {
   const made = Object.assign(document.createElement(tag), settings);
@@ -172,7 +172,7 @@ function explore(section, decoders) {
       const canvas = make("canvas");
       decoder.paint(canvas, start, decoder.labels[n]);
       const known = n in decoder.labels ? `, class ${decoder.labels[n]}` : "";
-      const named = `The code of test image ${n + 1}${known}`;
+      const named = `The code of image ${n + 1}${known}`;
       const button = make("button", { title: named, ariaLabel: named }, canvas);
       button.addEventListener("click", () => {
         if (decoder.classes) told.value = decoder.labels[n];

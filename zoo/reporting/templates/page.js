@@ -7,7 +7,7 @@ for (const chapter of document.querySelectorAll(".chapter")) {
   const bodies = [...chapter.querySelectorAll(".figures tbody, .strips tbody")];
   const heads = [...chapter.querySelectorAll(".figures thead th")];
 
-  // All rows of the chapter follow the table: what is given (test examples) stays on top.
+  // All rows of the chapter follow the table: what is given (examples) stays on top.
   const arrange = (order) => {
     const place = new Map(order.map((name, n) => [name, n]));
     for (const body of bodies) {
