@@ -259,9 +259,7 @@ def test_what_makes_no_page_is_refused_before_models_are_compared(
 def test_scores_are_those_of_the_models_shown(tmp_path: Path) -> None:
     given: dict[str, Any] = {"dataset": "digits", "examples": 20}
     scores = zoo.compare(NAMES[:2], ["rate"], **given)
-    with pytest.raises(
-        ConfigError, match="scores are of gaussian-vae-digits, vmf-vae-digits, "
-    ):
+    with pytest.raises(ConfigError, match="scores are of gaussian-vae-digits, vmf-vae-digits, "):
         zoo.report(NAMES[1:2], out=tmp_path / "a.html", dataset="digits", scores=scores)
     with pytest.raises(ConfigError, match="either examples or scores"):
         zoo.report(NAMES[:2], out=tmp_path / "a.html", scores=scores, **given)
