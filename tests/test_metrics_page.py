@@ -73,6 +73,12 @@ def test_what_a_metric_needs_is_what_it_is_refused_without() -> None:
         if "sentences" in row["needs"]:
             assert all(refused(name, subject) for subject in without.values()), name
             continue
+        if "infers" in row["needs"]:
+            inferring = zoo.create("m2", dataset=points(torch.arange(20) % 2), latent_dim=2)
+            assert all(refused(name, subject) for subject in without.values()), name
+            assert refused(name, Subject(inferring, points(None)))
+            assert not refused(name, Subject(inferring, points(torch.arange(20) % 2)))
+            continue
         if "classifier" in row["needs"]:
             assert refused(name, without["classes"])
             continue

@@ -30,7 +30,7 @@ class SamplesRecognised(OfSamples):
             )
         if subject.told(1) is None:
             raise UnsupportedError(
-                "no class is asked for: the examples tell none; load them as the model is told, by "
+                "no class is asked for: the examples tell none; say those of their labels, by "
                 "data.conditioned('labels')"
             )
 
