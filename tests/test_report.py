@@ -26,7 +26,7 @@ from zoo.api.source import opened
 from zoo.cli import app
 from zoo.core.component import Selected
 from zoo.data import Split
-from zoo.errors import ConfigError
+from zoo.errors import ConfigError, ZooError
 from zoo.metrics import Measured, Outcome, Scores
 from zoo.registry import CheckpointSpec, MetricSpec, RecipeSpec, registry
 from zoo.reporting import svg
@@ -254,6 +254,19 @@ def test_what_makes_no_page_is_refused_before_models_are_compared(
         asked = ["compare", *sources, *map(str, more)]
         refused = CliRunner().invoke(app, asked)
         assert refused.exit_code == 2 and words in refused.stderr, refused.stderr
+
+
+def test_colours_are_made_grey_for_the_page_too(tmp_path: Path) -> None:
+    """Both what is measured and what is shown."""
+    colours = np.random.default_rng(0).integers(0, 256, (60, 3, 8, 8)).astype(np.uint8)
+    data = {"train": colours, "validation": colours[:9], "test": colours[:30]}
+    given: dict[str, Any] = {"dataset": data, "metrics": ["distortion"]}
+    with pytest.raises(ZooError, match="image_channels"):
+        zoo.report(NAMES[:1], out=tmp_path / "a.html", **given)
+    scores = zoo.compare(NAMES[:1], dataset=data, metrics=["distortion"], image_channels=1)
+    figure = scores.outcomes[0][0].measured
+    page = zoo.report(NAMES[:1], out=tmp_path / "a.html", image_channels=1, **given)
+    assert figure is not None and f'data-number="{figure.value}"' in page.read_text("utf-8")
 
 
 def test_scores_are_those_of_the_models_shown(tmp_path: Path) -> None:

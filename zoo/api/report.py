@@ -188,7 +188,8 @@ def refuse_other_datasets(entries: Sequence[Opened], dataset: object | None) -> 
         )
     known = registry().datasets
     for each in entries:
-        if dataset in known and each.dataset in known and each.dataset != dataset:
+        named = isinstance(dataset, str) and dataset in known
+        if named and each.dataset in known and each.dataset != dataset:
             raise ConfigError(
                 f"{each.name} was trained on {each.dataset}, and the page is of {dataset}; choose "
                 f"the benchmark or the dataset {each.dataset!r}, or leave the model out"
