@@ -133,7 +133,8 @@ def note_provenance(directory: Path, settings: TrainingConfig) -> None:
     """Note revision and hardware, unless the run has all its epochs or they were the last ones."""
     directory.mkdir(parents=True, exist_ok=True)
     log, metrics = directory / "provenance.json", directory / "metrics.jsonl"
-    noted = json.loads(log.read_text()) if log.exists() else []
+    begun = (directory / "config.yaml").exists()  # a run that was refused has no part in it
+    noted = json.loads(log.read_text()) if begun and log.exists() else []
     trained = len(metrics.read_text().splitlines()) if metrics.exists() else 0
     now = {"revision": revision(), "hardware": hardware(choose_device(settings.device))}
     if not noted or (trained < settings.epochs and noted[-1] != now):

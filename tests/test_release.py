@@ -24,6 +24,7 @@ from zoo.registry import registry
 from zoo.reporting.exhibit import Exhibit
 from zoo.reporting.strips import strips
 from zoo.storage import checkpoint
+from zoo.training.config import TrainingConfig
 from zoo.variants import Facts
 
 ROOT = Path(__file__).parents[1]
@@ -125,6 +126,20 @@ def test_a_lengthened_first_run_is_fine_tuned_anew(release: ModuleType, tmp_path
     assert first[0].directory == second[0].directory
     log = json.loads((tmp_path / "run" / "provenance.json").read_text())
     assert len(log) == 1, "the same revision and hardware are noted once"
+
+
+def test_a_run_that_was_refused_has_no_part_in_what_is_made_later(
+    release: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, noted = TrainingConfig(epochs=3), []
+    for revision, begins in (("refused", False), ("first", True), ("second", True)):
+        monkeypatch.setattr(release, "revision", lambda revision=revision: revision)
+        release.note_provenance(tmp_path, settings)
+        if begins:
+            (tmp_path / "config.yaml").touch()
+        log = json.loads((tmp_path / "provenance.json").read_text())
+        noted.append([each["revision"] for each in log])
+    assert noted == [["refused"], ["first"], ["first", "second"]]
 
 
 def test_the_commands_of_a_recipe_mean_its_runs(release: ModuleType) -> None:

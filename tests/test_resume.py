@@ -17,7 +17,7 @@ import zoo
 from zoo.training.config import Experiment
 from zoo.training.launch import train_experiment
 
-KILLS = 12
+KILLS = 20
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL is POSIX")
 
 

@@ -69,6 +69,7 @@ def report(
     """
     path = writable(out)
     named, entries = named_apart(sources), entries_of(sources, device)
+    refuse_other_datasets(entries, _dataset_of(benchmark, dataset))
     _check_scores(scores, entries, {"metrics": metrics, "samples": samples, "examples": examples})
     given = {"split": split, "samples": samples, "examples": examples, "seed": seed,
              "data_root": data_root, "image_channels": image_channels, "device": device,
@@ -93,7 +94,6 @@ def compared(
     notes: Sequence[str] = (),
 ) -> tuple[Chapter, Scores]:
     """The models measured and shown; ``given`` are further arguments of :func:`zoo.compare`."""
-    refuse_other_datasets(entries, _dataset_of(benchmark, dataset))
     chosen = MAIN if metrics is None else None if metrics == "all" else metrics
     scores = compare(entries, chosen, benchmark=benchmark, dataset=dataset, **given)
     return shown(named, entries, scores, benchmark, dataset, given, notes), scores
@@ -111,7 +111,6 @@ def shown(
     """The models with what was measured of them; arguments as :func:`compared` has them."""
     known = None if benchmark is None else named_benchmark(benchmark)
     of, kept = _dataset_of(benchmark, dataset), Kept()  # in memory once for all that read alike
-    refuse_other_datasets(entries, of)
     root, channels = given["data_root"], given.get("image_channels")
     data = {
         each.name: dataset_for(each, of, root, image_channels=channels, kept=kept)

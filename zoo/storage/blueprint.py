@@ -69,8 +69,9 @@ class _WithoutInitialisation(TorchFunctionMode):
     ) -> Any:
         if getattr(func, "__module__", None) == nn.init.__name__:
             return args[0] if args else (kwargs or {})["tensor"]
+        # Slow on "meta", where a shape is all there is: power iterations begin with it.
         if func is nn.functional.normalize:
-            return args[0]
+            return args[0] if args else (kwargs or {})["input"]
         return func(*args, **(kwargs or {}))
 
 

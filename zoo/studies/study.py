@@ -89,7 +89,10 @@ class Source(Settings):
 
 
 class Study(Settings):
-    """What a file of one says; what points may say too, is that of all that do not.
+    """What a file of one says.
+
+    ``model``, ``objective`` and ``train`` are merged with those of each point; ``variant`` and
+    ``labelled`` are those of the points that say none.
 
     ``departures`` say in words where the runs are not the paper's; ``baseline`` is the point that
     the others are to be held against, seed by seed.
