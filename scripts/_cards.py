@@ -19,6 +19,7 @@ from zoo.storage import checkpoint
 from zoo.studies import claims_of
 from zoo.variants import Variant
 
+STORED_AS = {8: "int8 with a scale for each row", 16: "float16", 32: "float32"}
 SHOWN = re.compile(r"trained on `[^`]+`\.\n\n(.*?)\n\n\| figure \|", re.S)
 
 
@@ -50,7 +51,7 @@ standard error over the examples; likelihoods are probability {_kind(model.measu
 
 {_beside_papers(metadata.variant, spec.dataset)}- Trained with: `{made.command}`
 - Seed {made.seed}, revision {made.revision}, {made.duration} on {made.hardware}
-- {parameters:,} parameters stored as {_stored_as(path)}
+- {parameters:,} parameters stored as {STORED_AS[stored_bits(path)]}
 - Learning curve: `curves/{name}.csv`
 - {spec.bytes:,} bytes
 - SHA-256 `{spec.sha256}`
@@ -58,10 +59,11 @@ standard error over the examples; likelihoods are probability {_kind(model.measu
 """
 
 
-def _stored_as(path: Path) -> str:
+def stored_bits(path: Path) -> int:
+    """The fewest in which weights are stored."""
     with safe_open(path, "pt") as file:
         kinds = {file.get_slice(name).get_dtype() for name in file.keys()}  # noqa: SIM118 -- no mapping
-    return "float16" if "F16" in kinds else "float32"
+    return 8 if "I8" in kinds else 16 if "F16" in kinds else 32
 
 
 def _kind(measure: str) -> str:

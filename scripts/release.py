@@ -4,8 +4,9 @@
 
 Everything goes through the public surface: ``zoo.train_experiment`` and ``zoo.evaluate``. A call
 that was killed goes on where it was; a finished training is not repeated. The figures are those of
-the file as released (after rounding to half precision, where a recipe asks for that), on the whole
-test set, read once.
+the file as released (after rounding to fewer bits, where a recipe asks for that), on the whole test
+set, read once. With ``--anew`` a released file is measured again, after rounding where its recipe
+asks for fewer bits than it has, and nothing is trained.
 """
 
 from __future__ import annotations
@@ -13,14 +14,14 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import shlex
 import sys
 from pathlib import Path
 from typing import Any
 
 import torch
 import yaml
-from _cards import card_of
+from _cards import card_of, stored_bits
+from _commands import FINE_TUNING, command, first_seed
 from _entries import write_curve, write_entry
 from _records import revision, training_seconds, write_json
 from _text_card import text_card
@@ -49,8 +50,6 @@ FIGURES = (
 )  # fmt: skip
 WEIGHTED = ("nll", "nll_known")
 LICENSE = "MIT"
-FINE_TUNING = "fine-tuning"
-"""How the folder of a second run, within the first one's, begins."""
 
 
 def main() -> int:
@@ -60,6 +59,7 @@ def main() -> int:
     parser.add_argument("names", nargs="+", choices=sorted(recipes), metavar="NAME")
     parser.add_argument("--data-root", help="where the dataset's files are")
     parser.add_argument("--runs", type=Path, default=Path("runs/release"))
+    parser.add_argument("--anew", action="store_true", help="measure the released file again")
     parser.add_argument("--samples", type=int, default=1000, help="importance samples")
     arguments = parser.parse_args()
     for name in arguments.names:
@@ -68,26 +68,54 @@ def main() -> int:
 
 
 def release(name: str, recipe: dict[str, Any], arguments: argparse.Namespace) -> None:
-    """Train (or go on), measure and write one checkpoint."""
+    """Write one checkpoint's file, measure it, and write its card and registry entry."""
+    file = CHECKPOINTS / f"{name}.safetensors"
+    made = (kept if arguments.anew else trained)(name, recipe, file, arguments)
+    evaluation = zoo.evaluate(file, samples=arguments.samples, data_root=arguments.data_root)
+    entry = registry_entry(recipe, file, evaluation, made)
+    write_entry(ROOT / "registry.yaml", "checkpoints", name, entry)
+    shown = show(name, file, arguments.data_root, recipe.get("drawn", False)) + of_text(evaluation)
+    card = card_of(name, CheckpointSpec.parse(entry, name), file, shown)
+    write_atomically(CHECKPOINTS / f"{name}.md", card.encode())
+    print(evaluation)
+
+
+def trained(
+    name: str, recipe: dict[str, Any], file: Path, arguments: argparse.Namespace
+) -> dict[str, Any]:
+    """Train (or go on) and write the file; what the registry says of how it was made."""
     runs = train(recipe, arguments.runs / name, arguments.data_root)
     run = runs[-1]
-    file = CHECKPOINTS / f"{name}.safetensors"
     checkpoint.save(
         file,
         run.model,
         variant=recipe["variant"],
         dataset=recipe["dataset"],
         training=run.metrics,
-        half=recipe.get("half", False),
+        bits=recipe.get("bits"),
     )
-    evaluation = zoo.evaluate(file, samples=arguments.samples, data_root=arguments.data_root)
-    entry = registry_entry(recipe, file, evaluation, runs)
-    write_entry(ROOT / "registry.yaml", "checkpoints", name, entry)
     write_curve(CHECKPOINTS / "curves" / f"{name}.csv", runs)
-    shown = show(name, file, arguments.data_root, recipe.get("drawn", False)) + of_text(evaluation)
-    card = card_of(name, CheckpointSpec.parse(entry, name), file, shown)
-    write_atomically(CHECKPOINTS / f"{name}.md", card.encode())
-    print(evaluation)
+    return made_by(recipe, runs)
+
+
+def kept(
+    name: str, recipe: dict[str, Any], file: Path, arguments: argparse.Namespace
+) -> dict[str, Any]:
+    """Round the released file to the bits of its recipe; what the registry says of it stays."""
+    entries = yaml.safe_load((ROOT / "registry.yaml").read_text(encoding="utf-8"))["checkpoints"]
+    bits = recipe.get("bits", 32)
+    if bits < stored_bits(file):
+        known = checkpoint.read_metadata(file)
+        checkpoint.save(
+            file,
+            checkpoint.load(file),
+            variant=known.variant,
+            dataset=known.dataset,
+            training=known.training,
+            bits=bits,
+        )
+    made: dict[str, Any] = entries[name]["recipe"]
+    return made
 
 
 def train(recipe: dict[str, Any], directory: Path, data_root: str | None) -> list[zoo.Run]:
@@ -142,14 +170,10 @@ def note_provenance(directory: Path, settings: TrainingConfig) -> None:
 
 
 def registry_entry(
-    recipe: dict[str, Any], file: Path, evaluation: Evaluation, runs: list[zoo.Run]
+    recipe: dict[str, Any], file: Path, evaluation: Evaluation, made: dict[str, Any]
 ) -> dict[str, Any]:
     """What registry.yaml says of the checkpoint."""
     content = file.read_bytes()
-    logs = [json.loads((run.directory / "provenance.json").read_text()) for run in runs]
-    noted = [note for log in logs for note in log]
-    epochs = [len(run.history) for run in runs]
-    seconds = list(map(training_seconds, runs))
     return {
         "variant": recipe["variant"],
         "dataset": recipe["dataset"],
@@ -160,13 +184,22 @@ def registry_entry(
         "license": LICENSE,
         "data_license": registry().dataset(recipe["dataset"]).license,
         "metrics": metrics(evaluation),
-        "recipe": {
-            "command": command(recipe),
-            "seed": first_seed(recipe),
-            "revision": " and ".join(dict.fromkeys(each["revision"] for each in noted)),
-            "hardware": " and ".join(dict.fromkeys(each["hardware"] for each in noted)),
-            "duration": f"{sum(seconds) / 60:.1f} minutes, {' + '.join(map(str, epochs))} epochs",
-        },
+        "recipe": made,
+    }
+
+
+def made_by(recipe: dict[str, Any], runs: list[zoo.Run]) -> dict[str, Any]:
+    """Command, seed, revision, hardware and duration of the runs."""
+    logs = [json.loads((run.directory / "provenance.json").read_text()) for run in runs]
+    noted = [note for log in logs for note in log]
+    epochs = [len(run.history) for run in runs]
+    seconds = list(map(training_seconds, runs))
+    return {
+        "command": command(recipe),
+        "seed": first_seed(recipe),
+        "revision": " and ".join(dict.fromkeys(each["revision"] for each in noted)),
+        "hardware": " and ".join(dict.fromkeys(each["hardware"] for each in noted)),
+        "duration": f"{sum(seconds) / 60:.1f} minutes, {' + '.join(map(str, epochs))} epochs",
     }
 
 
@@ -200,33 +233,6 @@ def metrics(evaluation: Evaluation) -> dict[str, Any]:
         figure: {key: value for key, value in entry.items() if value is not None}
         for figure, entry in recorded.items()
     }
-
-
-def command(recipe: dict[str, Any]) -> str:
-    """The command line, or the two, that repeat the training."""
-    if "fine_tune" not in recipe:
-        return train_command(recipe, recipe)
-    run = f"runs/{recipe['variant']}-{recipe['dataset']}-s{first_seed(recipe)}"
-    first = train_command(recipe, recipe, "--directory", run)
-    places = ["--start-from", run, "--directory", f"{run}/{FINE_TUNING}"]
-    return f"{first} && {train_command(recipe, recipe['fine_tune'], *places)}"
-
-
-def first_seed(recipe: dict[str, Any]) -> int:
-    """That of the first run; the commands tell that of the second."""
-    seed: int = recipe.get("train", {}).get("seed", 0)
-    return seed
-
-
-def train_command(recipe: dict[str, Any], stage: dict[str, Any], *options: str) -> str:
-    """The command line of one run."""
-    parts = ["zoo", "train", recipe["variant"], "--dataset", recipe["dataset"], *options]
-    if "labelled" in recipe:
-        parts += ["--labelled", str(recipe["labelled"])]
-    for section in ("model", "objective", "train"):
-        for key, value in stage.get(section, {}).items():
-            parts += ["--set", f"{section}.{key}={json.dumps(value)}"]
-    return shlex.join(parts)
 
 
 def of_text(evaluation: Evaluation) -> str:

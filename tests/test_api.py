@@ -236,7 +236,7 @@ class TestSave:
                 assert torch.equal(tensor, loaded.state_dict()[name])
 
     def test_of_a_run_variant_and_dataset_are_known(self, run: Run, tmp_path: Path) -> None:
-        zoo.save(run, tmp_path / "mine.safetensors", half=True)
+        zoo.save(run, tmp_path / "mine.safetensors", bits=16)
         ours = checkpoint.read_metadata(tmp_path / "mine.safetensors")
         assert ours == checkpoint.read_metadata(run.directory / "best.safetensors")
         assert zoo.evaluate(tmp_path / "mine.safetensors", samples=1).dataset == "digits"

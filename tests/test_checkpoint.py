@@ -253,7 +253,7 @@ def test_half_storage(tmp_path: Path) -> None:
     model = tiny(latent_dim=300)
     full, half = tmp_path / "full.safetensors", tmp_path / "half.safetensors"
     checkpoint.save(full, model, variant="tiny", dataset=None)
-    checkpoint.save(half, model, variant="tiny", dataset=None, half=True)
+    checkpoint.save(half, model, variant="tiny", dataset=None, bits=16)
     assert half.stat().st_size < 0.7 * full.stat().st_size
     for name, tensor in checkpoint.load(half).state_dict().items():
         original = model.state_dict()[name]
@@ -266,8 +266,56 @@ def test_half_storage_refuses_values_it_would_make_infinite(tmp_path: Path) -> N
     with torch.no_grad():
         model.out.bias[0] = 1e5
     with pytest.raises(CheckpointError, match=r"out\.bias .*float16"):
-        checkpoint.save(tmp_path / "x", model, variant="tiny", dataset=None, half=True)
+        checkpoint.save(tmp_path / "x", model, variant="tiny", dataset=None, bits=16)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_storage_in_8_bits(tmp_path: Path) -> None:
+    model = tiny(latent_dim=300)
+    with torch.no_grad():
+        model.out.weight[1] = 0  # a row that has no scale
+        model.out.weight[2] *= 1e6  # which float16 has no room for
+    full, small = tmp_path / "full.safetensors", tmp_path / "small.safetensors"
+    checkpoint.save(full, model, variant="tiny")
+    checkpoint.save(small, model, variant="tiny", bits=8)
+    assert small.stat().st_size < 0.5 * full.stat().st_size
+    parameters, moved = dict(model.named_parameters()), 0
+    for name, tensor in checkpoint.load(small).state_dict().items():
+        original = model.state_dict()[name]
+        assert tensor.dtype == original.dtype
+        if name in parameters and original.ndim > 1 and original[0].numel() >= 8:
+            rows = original.flatten(1)
+            step = rows.abs().amax(1, keepdim=True) / 127
+            assert ((tensor.flatten(1) - rows).abs() <= 0.501 * step).all(), name
+            moved += 1
+        else:
+            torch.testing.assert_close(tensor, original, rtol=2**-11, atol=2**-24)
+    assert moved
+    again = tmp_path / "again.safetensors"
+    checkpoint.save(again, checkpoint.load(small), variant="tiny", bits=8)
+    assert_same_weights(checkpoint.load(again), checkpoint.load(small))
+
+
+def assert_same_weights(ours: nn.Module, theirs: nn.Module) -> None:
+    for (name, a), b in zip(ours.state_dict().items(), theirs.state_dict().values(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-6, atol=0, msg=name)
+
+
+def test_scales_that_do_not_fit_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "x.safetensors"
+    checkpoint.save(path, tiny(latent_dim=300), variant="tiny", bits=8)
+    tensors, _ = read_tensors(path)
+    name = next(name.removesuffix(":scale") for name in tensors if name.endswith(":scale"))
+    scale = tensors[f"{name}:scale"]
+    for wrong in (scale[:-1], scale.double(), scale[None]):
+        rewrite(path, {**tensors, f"{name}:scale": wrong})
+        assert_refused(path, f"{name} is stored as I8", f"'{name}:scale' is unexpected")
+    rewrite(path, {**tensors, f"{name}:scale": scale * torch.nan})
+    assert_refused(path, f"{name} has NaN or infinity")
+    rewrite(path, {key: tensor for key, tensor in tensors.items() if key != name})
+    assert_refused(path, f"{name} is missing", f"'{name}:scale' is unexpected")
+    rewrite(path, {**tensors, "steps:scale": torch.ones(1)})
+    assert_refused(path, "'steps:scale' is unexpected")
 
 
 def test_bfloat16_is_read_and_other_types_are_refused(saved: Path) -> None:
@@ -551,18 +599,18 @@ def test_weights_whose_sum_overflows_are_numbers(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("cls", [Tiny, Buffered, Plain])
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16])
-@pytest.mark.parametrize("half", [False, True])
+@pytest.mark.parametrize("bits", [None, 16])
 def test_models_of_other_floats_load_again(
-    cls: type[Tiny], dtype: torch.dtype, half: bool, tmp_path: Path
+    cls: type[Tiny], dtype: torch.dtype, bits: int | None, tmp_path: Path
 ) -> None:
     path, model = tmp_path / "x.safetensors", cls(TinyConfig(input_shape=(1, 2, 2))).to(dtype)
-    checkpoint.save(path, model, variant=cls.__name__.lower(), half=half)
+    checkpoint.save(path, model, variant=cls.__name__.lower(), bits=bits)
     loaded = checkpoint.load(path)
     assert loaded.steps.dtype == torch.int64
     for name, tensor in loaded.state_dict().items():
         original = model.state_dict()[name]
         assert tensor.dtype == original.dtype
-        expected = original.half().to(dtype) if half and dtype.is_floating_point else original
+        expected = original.half().to(dtype) if bits and dtype.is_floating_point else original
         assert torch.equal(tensor, expected if tensor.is_floating_point() else original), name
     buffers, ours = dict(loaded.named_buffers()), dict(model.named_buffers())
     assert {n: b.dtype for n, b in buffers.items()} == {n: b.dtype for n, b in ours.items()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import hashlib
 import importlib
 import json
 import shlex
@@ -38,7 +39,7 @@ RECIPE: dict[str, Any] = {
         "objective": {"name": "iwae", "samples": 3},
         "train": {"epochs": 1, "lr": 0.0001},
     },
-    "half": True,
+    "bits": 16,
 }
 
 
@@ -91,7 +92,7 @@ def sections(words: list[str]) -> dict[str, Any]:
 
 
 def test_a_release_of_two_runs_tells_both(release: ModuleType, tmp_path: Path) -> None:
-    arguments = argparse.Namespace(runs=tmp_path / "runs", data_root=None, samples=2)
+    arguments = argparse.Namespace(runs=tmp_path / "runs", data_root=None, samples=2, anew=False)
     release.release("tiny", RECIPE, arguments)
     released, runs = tmp_path / "checkpoints", tmp_path / "runs"
     (fine_tuning,) = (runs / "tiny").glob("fine-tuning-*")
@@ -114,6 +115,26 @@ def test_a_release_of_two_runs_tells_both(release: ModuleType, tmp_path: Path) -
     assert text.startswith("datasets:") and recipe["duration"].endswith(" 2 + 1 epochs")
     assert recipe["command"] in (released / "tiny.md").read_text()
     assert (released / "images/tiny.png").stat().st_size > 0
+    check_measured_anew(release, tmp_path, recipe)
+
+
+def check_measured_anew(release: ModuleType, root: Path, made: dict[str, Any]) -> None:
+    """With more samples and in fewer bits; how it was made is told as before."""
+    file, arguments = (
+        root / "checkpoints/tiny.safetensors",
+        argparse.Namespace(runs=root / "none", data_root=None, samples=3, anew=True),
+    )
+    sizes, described = [file.stat().st_size], checkpoint.read_metadata(file)
+    for bits in (16, 8, 8):
+        release.release("tiny", {**RECIPE, "bits": bits}, arguments)
+        entry = yaml.safe_load((root / "registry.yaml").read_text())["checkpoints"]["tiny"]
+        assert entry["recipe"] == made and entry["metrics"]["nll"]["samples"] == 3
+        assert entry["sha256"] == hashlib.sha256(file.read_bytes()).hexdigest()
+        assert checkpoint.read_metadata(file) == described
+        sizes.append(file.stat().st_size)
+    assert sizes[0] == sizes[1] > sizes[2] == sizes[3]
+    assert "stored as int8" in file.with_suffix(".md").read_text()
+    assert not (root / "none").exists()
 
 
 def test_a_lengthened_first_run_is_fine_tuned_anew(release: ModuleType, tmp_path: Path) -> None:
@@ -180,7 +201,7 @@ def test_a_release_of_text_shows_its_sentences(release: ModuleType, tmp_path: Pa
         "train": {"epochs": 1, "batch_size": 8},
     }
     arguments = argparse.Namespace(
-        runs=tmp_path / "runs", data_root=str(tmp_path / "data"), samples=2
+        runs=tmp_path / "runs", data_root=str(tmp_path / "data"), samples=2, anew=False
     )
     release.release("small-text", recipe, arguments)
     card = (tmp_path / "checkpoints/small-text.md").read_text(encoding="utf-8")

@@ -138,8 +138,8 @@ def test_examples_of_another_device(model: LatentVariableModel) -> None:
             ask(x)
 
 
-@pytest.mark.parametrize("half", ["no", None, 1, []], ids=repr)
-def test_what_is_neither_true_nor_false(model: LatentVariableModel, half: Any) -> None:
+@pytest.mark.parametrize("bits", ["16", 4, True, 16.5, []], ids=repr)
+def test_what_is_no_number_of_bits(model: LatentVariableModel, bits: Any) -> None:
     """Weights were halved for "no"."""
-    with pytest.raises(ConfigError, match="half must be True or False"):
-        zoo.save(model, "x.safetensors", variant="gaussian-vae", half=half)
+    with pytest.raises(ConfigError, match="bits must be 16, 8 or None"):
+        zoo.save(model, "x.safetensors", variant="gaussian-vae", bits=bits)

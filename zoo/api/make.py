@@ -15,7 +15,6 @@ from zoo.core.condition import conditioned_on
 from zoo.core.model import LatentVariableModel
 from zoo.data import load_dataset
 from zoo.data.conversion import ImageSize
-from zoo.errors import ConfigError
 from zoo.registry import DatasetSpec, registry
 from zoo.storage import checkpoint
 from zoo.training.launch import Run
@@ -85,16 +84,16 @@ def save(
     *,
     variant: str | None = None,
     dataset: str | None = None,
-    half: bool = False,
+    bits: int | None = None,
 ) -> None:
     """Write a model to a file that :func:`zoo.load` reads: numbers and names, never code.
 
     Of a :class:`Run` variant and dataset are known, of a model that was made by name its variant;
-    ``dataset`` is what it is then evaluated on. With ``half`` the weights take half the place and
-    keep three digits.
+    ``dataset`` is what it is then evaluated on. With ``bits=16`` the weights take half the
+    place and keep three digits, with ``bits=8`` a quarter and keep two.
 
-    Raises ConfigError where the variant must be said, and CheckpointError where the model is not
-    of that variant or the file cannot be written.
+    Raises ConfigError where the variant must be said or for other ``bits``, and CheckpointError
+    where the model is not of that variant or the file cannot be written.
 
     >>> import tempfile, zoo
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -102,8 +101,6 @@ def save(
     ...     zoo.load(f"{folder}/mine.safetensors").variant
     'vmf-vae'
     """
-    if not isinstance(half, bool):  # any word is true, "no" too
-        raise ConfigError(f"half must be True or False, got {half!r:.100}")
     source = opened(model)
     known = source.metadata
     checkpoint.save(
@@ -112,5 +109,5 @@ def save(
         variant=variant or source.variant,
         dataset=dataset or source.dataset,
         training=None if known is None else known.training,
-        half=half,
+        bits=bits,
     )

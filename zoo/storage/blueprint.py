@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import chain
 from typing import Any
@@ -16,6 +16,7 @@ from torch.overrides import TorchFunctionMode
 from zoo.core.model import LatentVariableModel, ModelConfig
 from zoo.errors import CheckpointError, ZooError
 from zoo.precision import float32_by_default
+from zoo.storage.rounding import SCALE, restored, with_scales
 
 STORED = {
     torch.float64: "F64",
@@ -93,15 +94,18 @@ def read_state(file: Any, model: nn.Module, renames: Mapping[str, str]) -> dict[
     first = first_names(model)
     state = model.state_dict(keep_vars=True)
     expected = {name: state[name] for name in first.values()}
-    present = list(file.keys())
+    scaled = with_scales(file)
+    scales = {name + SCALE for name in scaled}
+    present = [name for name in file.keys() if name not in scales]  # noqa: SIM118 -- no mapping
     places = {n if n in expected else renames.get(n, n): n for n in present}
     spare = set(present) - set(places.values())  # stored under the old and the new name
     _refuse(
-        "its tensors do not fit its configuration", [*_mismatches(file, expected, places, spare)]
+        "its tensors do not fit its configuration",
+        [*_mismatches(file, expected, places, spare, scaled)],
     )
     # A copy, so that nothing that later happens to the mapped file reaches the model.
     values = {
-        name: file.get_tensor(places[name]).to(wanted.dtype, copy=True)
+        name: restored(file, places[name], scaled, wanted.dtype)
         for name, wanted in expected.items()
     }
     refuse_unsound(values)
@@ -146,7 +150,11 @@ def _at_most(parameters: int) -> Iterator[None]:
 
 
 def _mismatches(
-    file: Any, expected: Mapping[str, Tensor], places: Mapping[str, str], spare: Iterable[str]
+    file: Any,
+    expected: Mapping[str, Tensor],
+    places: Mapping[str, str],
+    spare: Iterable[str],
+    scaled: Collection[str],
 ) -> Iterator[str]:
     for name, wanted in expected.items():
         if name not in places:
@@ -156,8 +164,8 @@ def _mismatches(
         shape, dtype = tuple(stored.get_shape()), stored.get_dtype()
         if shape != tuple(wanted.shape):
             yield f"{name} has shape {shape} instead of {tuple(wanted.shape)}"
-        halved = wanted.is_floating_point() and dtype in ("F16", "BF16")
-        if dtype != STORED.get(wanted.dtype) and not halved:
+        fewer = dtype in ("F16", "BF16") or places[name] in scaled
+        if dtype != STORED.get(wanted.dtype) and not (wanted.is_floating_point() and fewer):
             yield f"{name} is stored as {dtype}, which is no {wanted.dtype}"
     for name in sorted([*(places.keys() - expected.keys()), *spare]):
         yield f"{name[:100]!r} is unexpected"

@@ -35,6 +35,7 @@ from zoo.storage.blueprint import (
 )
 from zoo.storage.migrations import SCHEMA_VERSION, migrate
 from zoo.storage.naming import check_fits, variant_of
+from zoo.storage.rounding import check_bits, rounded
 from zoo.storage.tensors import HEADER_CAP, opened, write_tensors
 from zoo.variants import model_class
 
@@ -72,21 +73,23 @@ def save(
     variant: str | None = None,
     dataset: str | None = None,
     training: dict[str, Any] | None = None,
-    half: bool = False,
+    bits: int | None = None,
 ) -> None:
     """Write ``model`` to ``path``, whole or not at all; a tensor with several names once.
 
     ``variant`` is the registered name of what the model is, and may be left out for models that
-    were created, trained or loaded by name. With ``half``, float tensors are stored as float16,
-    which halves a released file; loading makes them what they were, with about three of their
-    significant digits.
+    were created, trained or loaded by name. ``bits`` make a released file smaller: with 16 floats
+    are stored as float16, with 8 the rows of weights as integers times a scale; loading makes them
+    what they were, with about three or two of their significant digits
+    (:func:`~zoo.storage.rounding.rounded`).
 
-    Raises ConfigError when the variant is not known, UnknownNameError for an unregistered one, and
-    CheckpointError when ``model`` is not of that variant or, unless made by that name, has other
-    parts than it names, when its weights are NaN or infinite or beyond the range of float16, when
-    its floats are of several types, when ``training`` is not JSON, when the description is longer
-    than reading accepts, or when the file cannot be written.
+    Raises ConfigError when the variant is not known or for other ``bits``, UnknownNameError for an
+    unregistered one, and CheckpointError when ``model`` is not of that variant or, unless made by
+    that name, has other parts than it names, when its weights are NaN or infinite or beyond the
+    range of float16, when its floats are of several types, when ``training`` is not JSON, when the
+    description is longer than reading accepts, or when the file cannot be written.
     """
+    check_bits(bits)
     try:
         path = as_path(path, "path")
     except ConfigError as error:
@@ -108,8 +111,9 @@ def save(
             "zoo_version": zoo.__version__,
             "training": training,
         }
-        stored = {name: _halved(name, t) for name, t in tensors.items()} if half else tensors
-    write_tensors(path, stored, {_KEY: _to_json(metadata, path)})
+        if bits is not None:
+            tensors = rounded(tensors, bits, dict(model.named_parameters()))
+    write_tensors(path, tensors, {_KEY: _to_json(metadata, path)})
 
 
 def check_config(config: Mapping[str, Any], where: str) -> None:
@@ -179,15 +183,6 @@ def _dtype_name(model: LatentVariableModel, state: Mapping[str, Tensor]) -> str:
             f"floats; convert all of it, for instance by model.float()"
         )
     return "float32"
-
-
-def _halved(name: str, tensor: Tensor) -> Tensor:
-    if not tensor.is_floating_point():
-        return tensor
-    stored = tensor.half()
-    if not torch.equal(stored.isfinite(), tensor.isfinite()):
-        raise CheckpointError(f"{name} has values beyond float16's range; save with half=False")
-    return stored
 
 
 def _to_json(metadata: Mapping[str, Any], path: Path) -> str:
