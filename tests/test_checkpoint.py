@@ -30,6 +30,7 @@ from zoo.core.batch import Batch
 from zoo.core.draws import Draws
 from zoo.core.latent_space import Euclidean
 from zoo.core.model import LatentVariableModel, ModelConfig
+from zoo.core.moments import LatentMoments
 from zoo.errors import CheckpointError, ConfigError, UnknownNameError
 from zoo.likelihoods.bernoulli import Bernoulli
 from zoo.registry import VariantSpec, packaged_root, read_registry
@@ -316,6 +317,37 @@ def test_scales_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     assert_refused(path, f"{name} is missing", f"'{name}:scale' is unexpected")
     rewrite(path, {**tensors, "steps:scale": torch.ones(1)})
     assert_refused(path, "'steps:scale' is unexpected")
+
+
+@pytest.mark.parametrize("bits", [None, 8])
+def test_moments_of_codes_stay_with_the_model(bits: int | None, tmp_path: Path) -> None:
+    first, second, model = tmp_path / "1.safetensors", tmp_path / "2.safetensors", tiny()
+    checkpoint.save(first, model, variant="tiny", bits=bits)
+    assert checkpoint.load(first).latent_moments is None
+    model.latent_moments = LatentMoments(torch.tensor([1.0, 2.0]), torch.tensor([0.1, 0.0]))
+    checkpoint.save(first, model, variant="tiny", bits=bits)
+    checkpoint.save(second, checkpoint.load(first), variant="tiny", bits=bits)
+    found = checkpoint.load(second).latent_moments
+    assert found is not None
+    for ours, theirs in zip(found, model.latent_moments, strict=True):
+        assert torch.equal(ours, theirs)
+
+
+def test_moments_that_are_none_are_refused(saved: Path) -> None:
+    tensors, _ = read_tensors(saved)
+    mean, deviation = {"latents:mean": torch.zeros(2)}, {"latents:deviation": torch.ones(2)}
+    for wrong in (
+        mean,
+        deviation,
+        {**mean, "latents:deviation": -torch.ones(2)},
+        {**deviation, "latents:mean": torch.zeros(3)},
+        {**deviation, "latents:mean": torch.zeros(2).double()},
+        {**deviation, "latents:mean": torch.tensor([0.0, torch.inf])},
+    ):
+        rewrite(saved, {**tensors, **wrong})
+        assert_refused(saved, "moments of its codes", "each (2,) finite numbers", *wrong)
+    rewrite(saved, {**tensors, **mean, **deviation})
+    assert checkpoint.load(saved).latent_moments is not None
 
 
 def test_bfloat16_is_read_and_other_types_are_refused(saved: Path) -> None:

@@ -23,10 +23,11 @@ from zoo.core.batch import Batch
 from zoo.core.draws import Draws, LatentDraw
 from zoo.core.latent_space import Euclidean
 from zoo.core.model import LatentVariableModel, ModelConfig
+from zoo.core.moments import Moments
 from zoo.data.split import Split
 from zoo.distributions.discretized_logistic import DiscretizedLogistic
 from zoo.errors import ConfigError, DataError, ZooError
-from zoo.evaluation import Evaluation, Moments, active_units, evaluate_model
+from zoo.evaluation import Evaluation, active_units, evaluate_model
 from zoo.likelihoods import Likelihood
 from zoo.likelihoods.bernoulli import Bernoulli as BernoulliLikelihood
 from zoo.likelihoods.discretized_logistic import DiscretizedLogisticPixels

@@ -75,6 +75,26 @@ def test_recorded_validation_elbo_is_that_of_the_released_file(tmp_path: Path) -
     assert run.metrics["validation_elbo"] == pytest.approx(elbo, abs=1e-4)
 
 
+@pytest.mark.parametrize("variant", ["gaussian-vae", "autoencoder", "vq-vae"])
+def test_moments_are_those_of_the_released_files_codes(variant: str, tmp_path: Path) -> None:
+    """Of the moving average too, and of what is written once all is trained."""
+    made = {"model": {"latent_dim": 3}, "train": {"epochs": 2, "ema_decay": 0.9}}
+    zoo.train_experiment(Experiment.build(variant, "digits", **made), tmp_path)
+    model = zoo.load(tmp_path)
+    validation = load_dataset("digits").validation.binarized(0)
+    x = validation.batch(torch.arange(len(validation)), kind=model.input_kind).x
+    with torch.no_grad(), torch.random.fork_rng():
+        torch.manual_seed(0)
+        z = model.infer(x).z[0].double()
+    moments = model.latent_moments
+    assert moments is not None and len(moments.mean) == model.code_dim
+    torch.testing.assert_close(moments.mean.double(), z.mean(0), rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(moments.deviation.double(), z.std(0), rtol=1e-5, atol=1e-5)
+    zoo.save(model, tmp_path / "again.safetensors")
+    again = zoo.load(tmp_path / "again.safetensors").latent_moments
+    assert again is not None and torch.equal(again.mean, moments.mean)
+
+
 def test_a_seed_determines_everything_and_another_seed_changes_it(tmp_path: Path) -> None:
     first, second = train(tmp_path / "a", seed=1), train(tmp_path / "b", seed=1)
     other = train(tmp_path / "c", seed=2)

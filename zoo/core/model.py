@@ -25,6 +25,7 @@ from zoo.core.component import Component, Selected
 from zoo.core.condition import ConditionConfig, as_condition, check_told
 from zoo.core.draws import Draws
 from zoo.core.latent_space import LatentSpace
+from zoo.core.moments import LatentMoments
 from zoo.core.quantiles import Quantiles
 from zoo.core.reading import as_codes, floats_of, read_batch
 from zoo.errors import ConfigError
@@ -68,6 +69,8 @@ class LatentVariableModel(Quantiles, Component, nn.Module, ABC):
     """Whether it infers a class y of x: ``classify(x)`` is q(y|x), its draws are ClassDraws."""
     variant: str | None = None
     """The registered name it was made by."""
+    latent_moments: LatentMoments | None = None
+    """Of its codes of the validation split, where a training wrote them beside its weights."""
     space: LatentSpace
     likelihood: Likelihood
 
@@ -185,8 +188,7 @@ class LatentVariableModel(Quantiles, Component, nn.Module, ABC):
 
         Where codes are those of a codebook, its log-probabilities are divided by the temperature.
         ``condition`` is one class or vector of numbers for all, or one for each. Raises
-        UnsupportedError for a number that is none, for one of a prior that has no deviation, and
-        for a model in half precision.
+        UnsupportedError for no temperature, a prior without deviation, a model in half precision.
         """
         check_draws(n)
         check_generator(generator)

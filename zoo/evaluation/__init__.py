@@ -2,7 +2,6 @@
 
 from zoo.evaluation.evaluate import evaluate_model
 from zoo.evaluation.representation import (
-    Moments,
     active_units,
     encode_split,
     few_label_accuracies,
@@ -18,7 +17,6 @@ __all__ = [
     "Check",
     "Estimate",
     "Evaluation",
-    "Moments",
     "Verification",
     "active_units",
     "encode_split",

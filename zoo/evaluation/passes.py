@@ -13,11 +13,11 @@ from zoo.compilation import compiled
 from zoo.core.batch import Batch
 from zoo.core.bounds import Evidence, log_evidence, weigher
 from zoo.core.model import LatentVariableModel
+from zoo.core.moments import Moments
 from zoo.data import Examples
 from zoo.distributions.observed import observed_log_prob
 from zoo.errors import UnsupportedError
 from zoo.evaluation.partial import Partial
-from zoo.evaluation.representation import Moments
 from zoo.randomness import seeded
 
 Progress: TypeAlias = Callable[[int, int], None]

@@ -16,6 +16,7 @@ from torch.overrides import TorchFunctionMode
 from zoo.core.model import LatentVariableModel, ModelConfig
 from zoo.errors import CheckpointError, ZooError
 from zoo.precision import float32_by_default
+from zoo.storage.latents import MOMENTS
 from zoo.storage.rounding import SCALE, restored, with_scales
 
 STORED = {
@@ -95,8 +96,8 @@ def read_state(file: Any, model: nn.Module, renames: Mapping[str, str]) -> dict[
     state = model.state_dict(keep_vars=True)
     expected = {name: state[name] for name in first.values()}
     scaled = with_scales(file)
-    scales = {name + SCALE for name in scaled}
-    present = [name for name in file.keys() if name not in scales]  # noqa: SIM118 -- no mapping
+    beside = {*MOMENTS, *(name + SCALE for name in scaled)}
+    present = [name for name in file.keys() if name not in beside]  # noqa: SIM118 -- no mapping
     places = {n if n in expected else renames.get(n, n): n for n in present}
     spare = set(present) - set(places.values())  # stored under the old and the new name
     _refuse(

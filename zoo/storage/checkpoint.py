@@ -33,6 +33,7 @@ from zoo.storage.blueprint import (
     read_state,
     refuse_unsound,
 )
+from zoo.storage.latents import moments_as_stored, read_moments
 from zoo.storage.migrations import SCHEMA_VERSION, migrate
 from zoo.storage.naming import check_fits, variant_of
 from zoo.storage.rounding import check_bits, rounded
@@ -113,6 +114,7 @@ def save(
         }
         if bits is not None:
             tensors = rounded(tensors, bits, dict(model.named_parameters()))
+    tensors |= moments_as_stored(model.latent_moments)
     write_tensors(path, tensors, {_KEY: _to_json(metadata, path)})
 
 
@@ -160,6 +162,7 @@ def load(path: str | Path, *, device: str | torch.device = "cpu") -> LatentVaria
         with _about(str(path)):
             model = blueprint(cls, config, dtype, stored=len(file.keys()))
             state = read_state(file, model, renames)
+            moments = read_moments(file, model.code_dim)
     model.load_state_dict(state, assign=True)
     if has_meta(model):
         # Buffers outside the state dict hold values only after a real construction, whose size is
@@ -167,7 +170,7 @@ def load(path: str | Path, *, device: str | torch.device = "cpu") -> LatentVaria
         with torch.device("cpu"), torch.random.fork_rng(devices=[]):
             model = construct(cls, config, dtype)
         model.load_state_dict(state, assign=True)
-    model.variant = metadata.variant
+    model.variant, model.latent_moments = metadata.variant, moments
     return _moved(model, device).eval()
 
 

@@ -85,7 +85,8 @@ class Session:
             models["average"] = self.average.model
         self.state = RunState(experiment, device, data.identity, models, self.optimizer, self.guard)
         figure = self.objective.selects(self.model)
-        self.selection = Selection(directory, experiment, data.identity.digest, figure)
+        digest = data.identity.digest
+        self.selection = Selection(directory, experiment, digest, figure, self.validation)
         self.skipped, self.data = data.skipped, data
         self.reporter = Reporter(directory.path, self.total_steps, self.batch_size, visible)
         self.last_save = time.monotonic()

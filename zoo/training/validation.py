@@ -11,6 +11,7 @@ from torch import Tensor
 
 from zoo.core.batch import Batch
 from zoo.core.model import LatentVariableModel
+from zoo.core.moments import LatentMoments, Moments
 from zoo.data import Examples
 from zoo.objectives import Objective
 from zoo.randomness import seeded
@@ -44,6 +45,17 @@ class Validation:
         if type(self.objective).validation is not Objective.validation:
             found |= self._means(model, self.objective.validation)
         return {f"validation_{name}": value for name, value in found.items()}
+
+    @torch.no_grad()
+    def moments(self, model: LatentVariableModel) -> LatentMoments:
+        """Of one draw z ~ q(z|x) for each example, on the CPU."""
+        found = Moments()
+        with seeded(NOISE_SEED, self.split.rows.device):
+            for batch in in_batches(model, self.split):
+                with self.autocast():
+                    codes = model.infer(batch).z[0]  # (B, D)
+                found.update(codes)
+        return LatentMoments(found.mean.float(), found.variance.sqrt().float())
 
     def _means(
         self,
