@@ -51,6 +51,21 @@ def test_loading_imports_no_more_than_it_needs() -> None:
     assert imported(code, COMPILER | OTHERS) == []
 
 
+def test_no_model_is_built_for_a_file_by_way_of_the_compiler() -> None:
+    """On torch's "meta" device a product with a number, or a matrix 1, imported it: a second."""
+    code = (
+        "import torch, zoo\n"
+        "from zoo.storage.blueprint import blueprint\n"
+        "from zoo.testing.cases import cases_of\n"
+        "for name in zoo.list_checkpoints(): zoo.load(name)\n"
+        "for case in (case for name in zoo.list_variants() for case in cases_of(name, {})):\n"
+        "    cls = case.variant.model\n"
+        "    config = cls.Config.parse(dict(case.config), name)\n"
+        "    blueprint(cls, config, torch.float32, stored=1000)\n"
+    )
+    assert imported(code, COMPILER) == []
+
+
 def test_the_compiler_is_told_by_the_mark_that_torch_sets() -> None:
     def marked() -> int:
         return 1

@@ -43,7 +43,7 @@ class Mixture(Prior):
         super().__init__(config, space, input_shape)
         shape = (config.components, space.dim)
         self.logits = nn.Parameter(torch.zeros(config.components))
-        self.means = nn.Parameter(SPREAD * torch.randn(shape))
+        self.means = nn.Parameter(torch.randn(shape).mul_(SPREAD))
         self.log_scales = nn.Parameter(torch.full(shape, 0.5 * math.log(1 - SPREAD**2)))
 
     def tell(self, width: int) -> None:

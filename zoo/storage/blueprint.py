@@ -64,17 +64,29 @@ def _without_values() -> Iterator[None]:
 
 
 class _WithoutInitialisation(TorchFunctionMode):
-    """What is on the "meta" device has no values: torch takes longer to draw none than to load."""
+    """What is on the "meta" device has no values: torch takes longer to make none than to load.
+
+    Much of what it does there is written in Python, and imports sympy and half of its compiler.
+    """
 
     def __torch_function__(
         self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
+        kwargs = kwargs or {}
         if getattr(func, "__module__", None) == nn.init.__name__:
-            return args[0] if args else (kwargs or {})["tensor"]
+            return args[0] if args else kwargs["tensor"]
+        if func in _VALUES_ALONE:
+            return args[0]
+        if func in (torch.randn, torch.rand):
+            return torch.empty(*args, **{k: v for k, v in kwargs.items() if k != "generator"})
         # Slow on "meta", where a shape is all there is: power iterations begin with it.
         if func is nn.functional.normalize:
-            return args[0] if args else (kwargs or {})["input"]
-        return func(*args, **(kwargs or {}))
+            return args[0] if args else kwargs["input"]
+        return func(*args, **kwargs)
+
+
+_VALUES_ALONE = (Tensor.normal_, Tensor.uniform_, Tensor.fill_, Tensor.mul_, Tensor.div_)
+"""Of which the shape is that before."""
 
 
 def construct(

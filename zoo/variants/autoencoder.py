@@ -52,7 +52,8 @@ class Autoencoder(SingleLatentModel):
         components, dim = config.mixture_components, config.latent_dim
         self.register_buffer("mixture_weights", torch.full((components,), 1 / components))
         self.register_buffer("mixture_means", torch.zeros(components, dim))
-        self.register_buffer("mixture_factors", torch.eye(dim).repeat(components, 1, 1))
+        self.register_buffer("mixture_factors", torch.zeros(components, dim, dim))
+        self.mixture_factors.diagonal(dim1=-2, dim2=-1).fill_(1)
 
     def build_code(self, in_features: int) -> Euclidean:
         self.to_code = nn.Linear(in_features, self.config.latent_dim)

@@ -33,7 +33,7 @@ class ImageTokens(Tokens):
         self.grid = shape[1] // patch, shape[2] // patch
         self.length = self.grid[0] * self.grid[1]
         self.patches = build_patches(shape[0] * patch**2, width, likelihood)
-        self.position_embedding = nn.Parameter(0.02 * torch.randn(1 + self.length, width))
+        self.position_embedding = nn.Parameter(torch.randn(1 + self.length, width).mul_(0.02))
         is_density = likelihood.component.measure == "density"
         self.distribution = AutoregressiveDensity if is_density else AutoregressiveMass
 

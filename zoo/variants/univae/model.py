@@ -69,8 +69,8 @@ class UniVAE(TokenByToken):
     def __init__(self, config: UniVAEConfig) -> None:
         super().__init__(config, config.tokenizer)
         self.tokens = (ImageTokens if config.tokenizer is None else TextTokens).of(config)
-        self.start = nn.Parameter(0.02 * torch.randn(config.width))
-        self.segment_embedding = nn.Parameter(0.02 * torch.randn(2, config.width))
+        self.start = nn.Parameter(torch.randn(config.width).mul_(0.02))
+        self.segment_embedding = nn.Parameter(torch.randn(2, config.width).mul_(0.02))
         self.dropout = nn.Dropout(config.dropout)
         sizes = config.width, config.heads, config.hidden, config.layers, config.dropout
         plain = config.layers - config.groups

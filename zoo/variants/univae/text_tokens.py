@@ -31,7 +31,7 @@ class TextTokens(Tokens):
         super().__init__()
         self.length, self.vocabulary = length, vocabulary
         self.token_likelihood = likelihood
-        self.table = nn.Parameter(torch.randn(vocabulary, width) * width**-0.5)
+        self.table = nn.Parameter(torch.randn(vocabulary, width).mul_(width**-0.5))
         self.bias = nn.Parameter(torch.zeros(vocabulary))
 
     @classmethod
