@@ -103,6 +103,9 @@ def kept(
 ) -> dict[str, Any]:
     """Round the released file to the bits of its recipe; what the registry says of it stays."""
     entries = yaml.safe_load((ROOT / "registry.yaml").read_text(encoding="utf-8"))["checkpoints"]
+    if name not in entries:
+        raise SystemExit(f"error: {name} is not released; leave --anew out to train it")
+    made: dict[str, Any] = entries[name]["recipe"]
     bits = recipe.get("bits", 32)
     if bits < stored_bits(file):
         known = checkpoint.read_metadata(file)
@@ -114,7 +117,6 @@ def kept(
             training=known.training,
             bits=bits,
         )
-    made: dict[str, Any] = entries[name]["recipe"]
     return made
 
 

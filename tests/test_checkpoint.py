@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -23,6 +24,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.distributions import Bernoulli as Pixels
 from torch.distributions import Distribution, Independent
+from torch.nn.functional import normalize
 
 import zoo.variants as variants
 from zoo.core import component
@@ -37,6 +39,7 @@ from zoo.registry import VariantSpec, packaged_root, read_registry
 from zoo.settings import Settings
 from zoo.storage import checkpoint, naming
 from zoo.storage.blueprint import STORED
+from zoo.storage.rounding import rounded
 from zoo.storage.tensors import read_tensors, write_tensors
 
 
@@ -135,6 +138,7 @@ VARIANTS = {
     "tiny": VariantSpec(component=f"{__name__}:Tiny", summary="for tests"),
     "buffered": VariantSpec(component=f"{__name__}:Buffered", summary="for tests"),
     "plain": VariantSpec(component=f"{__name__}:Plain", summary="for tests"),
+    "made": VariantSpec(component=f"{__name__}:Made", summary="for tests"),
     "mixed": VariantSpec(component=f"{__name__}:Mixed", summary="for tests"),
     "deep": VariantSpec(component=f"{__name__}:Deep", summary="for tests"),
     "gone": VariantSpec(component="zoo.no_such_module:Model", summary="plugin not installed"),
@@ -151,6 +155,25 @@ def stand_in_registry() -> Iterator[None]:
         patch.setattr(component, "registry", lambda: REGISTRY)
         patch.setattr(naming, "registry", lambda: REGISTRY)
         yield
+
+
+class Made(Tiny):
+    """Values that a constructor makes itself are real, whatever is done with them."""
+
+    def __init__(self, config: TinyConfig) -> None:
+        super().__init__(config)
+        numbers = torch.from_numpy(np.array([1.0, 2.0], dtype=np.float32))
+        with torch.device("cpu"):
+            generator = torch.Generator().manual_seed(0)
+            made = {
+                "drawn": torch.randn(2, generator=generator) + torch.rand(2, generator=generator),
+                "times": torch.ones(2).mul_(3).div_(2),
+                "filled": nn.init.constant_(torch.empty(2).fill_(1), 5),
+                "in_place": torch.zeros(2).normal_(generator=generator).uniform_(1, 1),
+            }
+        made |= {"share": numbers.div_(numbers.sum()), "unit": normalize(numbers + 1, dim=0)}
+        for name, values in made.items():
+            self.register_buffer(name, values, persistent=False)
 
 
 def tiny(latent_dim: int = 2, seed: int = 0, shape: tuple[int, ...] = (1, 2, 2)) -> Tiny:
@@ -238,6 +261,14 @@ def test_load_keeps_everything(variant: str, cls: type[Tiny], tmp_path: Path) ->
     trained = {name: weight.requires_grad for name, weight in loaded.named_parameters()}
     assert trained == {name: weight.requires_grad for name, weight in model.named_parameters()}
     assert not trained["frozen"]
+
+
+def test_values_a_constructor_makes_are_there_after_loading(tmp_path: Path) -> None:
+    model = Made(TinyConfig(input_shape=(1, 2, 2)))
+    checkpoint.save(tmp_path / "x", model, variant="made")
+    loaded = dict(checkpoint.load(tmp_path / "x").named_buffers())
+    for name, values in model.named_buffers():
+        assert torch.equal(loaded[name], values), name
 
 
 def test_a_loaded_model_is_independent_of_its_file(saved: Path) -> None:
@@ -418,7 +449,7 @@ def run_python(script: str, *arguments: str) -> subprocess.CompletedProcess[str]
         ({"variant": "tinny"}, ["unknown variant 'tinny'", "did you mean 'tiny'?"]),
         ({"variant": "gone"}, ["does not resolve"]),
         ({"variant": ["tiny"]}, ["variant"]),
-        ({"schema_version": 3}, ["format 3", "upgrade zoo"]),
+        ({"schema_version": 4}, ["format 4", "upgrade zoo"]),
         ({"schema_version": 0}, ["schema_version"]),
         ({"schema_version": "1"}, ["schema_version"]),
         ({"schema_version": True}, ["schema_version"]),
@@ -577,7 +608,49 @@ def test_save_refuses_what_would_not_load_again(tmp_path: Path) -> None:
             checkpoint.save(path, model, variant="tiny", dataset=None, training=training)
     with pytest.raises(CheckpointError, match="choose an existing folder"):
         checkpoint.save(tmp_path / "no" / "x", model, variant="tiny", dataset=None)
+    right = torch.ones(2)
+    for mean, deviation in ((right[:1], right), (right, -right), (right / 0, right)):
+        model.latent_moments = LatentMoments(mean, deviation)
+        with pytest.raises(CheckpointError, match="the moments of its codes are"):
+            checkpoint.save(path, model, variant="tiny")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("bits", [None, 8])
+@pytest.mark.parametrize("name", ["x:scale", "latents:mean"])
+def test_names_that_files_use_themselves_are_refused(
+    name: str, bits: int | None, tmp_path: Path
+) -> None:
+    model = tiny()
+    model.register_buffer(name, torch.zeros(2))
+    with pytest.raises(CheckpointError, match=f"{name}', a name that files use themselves"):
+        checkpoint.save(tmp_path / "x", model, variant="tiny", bits=bits)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("dtype", "value"), [(torch.float64, 1e39), (torch.float32, torch.finfo(torch.float32).max)]
+)
+def test_8_bits_refuse_values_they_would_make_infinite(
+    dtype: torch.dtype, value: float, tmp_path: Path
+) -> None:
+    model = tiny(latent_dim=8).to(dtype)
+    with torch.no_grad():
+        model.out.weight[1, 1] = value
+    with pytest.raises(CheckpointError, match=r"out\.weight has values .*bits=None"):
+        checkpoint.save(tmp_path / "x", model, variant="tiny", bits=8)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_tensors_of_any_shape_are_rounded() -> None:
+    shapes = [(), (3,), (0, 10), (10, 0), (2, 8), (2, 2, 4), (8, 2)]
+    tensors = {str(shape): torch.randn(shape) for shape in shapes}
+    stored = rounded(tensors, 8, tensors)
+    kinds = {name: tensor.dtype for name, tensor in stored.items()}
+    assert {name for name in tensors if kinds[name] == torch.int8} == {
+        "(0, 10)", "(2, 8)", "(2, 2, 4)",
+    }  # fmt: skip
+    assert all(stored[name].shape == tensor.shape for name, tensor in tensors.items())
 
 
 def test_a_subclass_is_not_saved_under_its_parents_name(tmp_path: Path) -> None:
@@ -631,7 +704,7 @@ def test_weights_whose_sum_overflows_are_numbers(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("cls", [Tiny, Buffered, Plain])
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16])
-@pytest.mark.parametrize("bits", [None, 16])
+@pytest.mark.parametrize("bits", [None, 16, 8])
 def test_models_of_other_floats_load_again(
     cls: type[Tiny], dtype: torch.dtype, bits: int | None, tmp_path: Path
 ) -> None:

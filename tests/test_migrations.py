@@ -16,7 +16,7 @@ from zoo.core.model import ModelConfig
 from zoo.errors import CheckpointError
 from zoo.registry import Registry, VariantSpec, packaged_root, registry
 from zoo.storage import checkpoint, migrations
-from zoo.storage.migrations import STEPS, Step, migrate
+from zoo.storage.migrations import SCHEMA_VERSION, STEPS, Step, migrate
 from zoo.storage.tensors import read_tensors
 
 FILES = sorted(spec.file for spec in registry().checkpoints.values())
@@ -72,7 +72,7 @@ def test_an_old_file_is_read_by_its_step(file: Path, monkeypatch: pytest.MonkeyP
     state = checkpoint.load(file).state_dict()
     assert all(torch.equal(state[name], tensor) for name, tensor in tensors.items())
     metadata_now = checkpoint.read_metadata(file)
-    assert metadata_now.schema_version == 2
+    assert metadata_now.schema_version == migrations.SCHEMA_VERSION
     assert metadata_now.config["latent_dim"] == 2
 
     both = {name: tensor.clone() for name, tensor in {**before, **tensors}.items()}
@@ -117,7 +117,7 @@ def test_steps_follow_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
         {"schema_version": 1, "variant": "univae", "config": []},
         {"schema_version": True, "variant": "univae", "config": {}},
         {"schema_version": 0, "variant": "univae", "config": {}},
-        {"schema_version": 2, "variant": "univae", "config": {}},
+        {"schema_version": SCHEMA_VERSION, "variant": "univae", "config": {}},
     ],
 )
 def test_what_is_no_old_description_is_left_alone(description: dict[str, Any]) -> None:

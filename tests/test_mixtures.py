@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.distributions import Distribution, Normal
+from torch.distributions import Categorical, Distribution, MixtureSameFamily, Normal
 
 import zoo
 from zoo.core.latent_space import Euclidean
+from zoo.distributions.finite_mixture import EqualMixture, FiniteMixture
 from zoo.errors import ConfigError, DataError, UnsupportedError
 from zoo.posteriors.gaussian import diagonal_normal
 from zoo.posteriors.mixture import MixturePosterior, UniformMixture, without_replacement
@@ -179,6 +180,52 @@ def around(x: Tensor) -> Distribution:
     """A posterior of two numbers for each x."""
     x = x.reshape(*x.shape[: 1 if x.shape[1:] in ((4,), (1, 2, 2)) else 2], 4)
     return diagonal_normal(x[..., :2], 0.1 + x[..., 2:].abs())
+
+
+class TestNormals:
+    """K normals by one product of matrices, against torch's way, in double precision."""
+
+    @pytest.mark.parametrize("shape", [(), (4,), (2, 4), (0,)])
+    @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+    def test_densities_and_gradients_are_torch_s(
+        self, shape: tuple[int, ...], dtype: torch.dtype
+    ) -> None:
+        generator = seed(0)
+        parts = {
+            "logits": torch.randn(7, generator=generator, dtype=torch.float64),
+            "mean": 3 * torch.randn(7, 5, generator=generator, dtype=torch.float64),
+            "scale": torch.logspace(-4, 1, 35, dtype=torch.float64).view(7, 5),
+            "z": 3 * torch.randn(*shape, 5, generator=generator, dtype=torch.float64),
+        }
+        found, expected = ({k: v.to(t).requires_grad_() for k, v in parts.items()}
+                           for t in (dtype, torch.float64))  # fmt: skip
+        ours = FiniteMixture(
+            Categorical(logits=found["logits"]), diagonal_normal(found["mean"], found["scale"])
+        ).log_prob(found["z"])
+        theirs = MixtureSameFamily(
+            Categorical(logits=expected["logits"]),
+            diagonal_normal(expected["mean"], expected["scale"]),
+            validate_args=False,
+        ).log_prob(expected["z"])
+        assert ours.shape == shape
+        assert ours.dtype == dtype
+        tolerance = 1e-9 if dtype == torch.float64 else 1e-3  # scales of 1e-4 are rounded
+        torch.testing.assert_close(ours.double(), theirs, rtol=tolerance, atol=tolerance)
+        gradients = (
+            torch.autograd.grad(of.sum(), list(given.values()))
+            for of, given in ((ours, found), (theirs, expected))
+        )
+        for a, b in zip(*gradients, strict=True):
+            torch.testing.assert_close(a.double(), b, rtol=10 * tolerance, atol=tolerance)
+
+    def test_they_are_not_rounded_by_autocast(self) -> None:
+        mixture = EqualMixture(
+            diagonal_normal(torch.randn(7, 5), torch.ones(7, 5)), torch.zeros(())
+        )
+        z = torch.randn(3, 5)
+        with torch.autocast("cpu", torch.bfloat16):
+            found = mixture.log_prob(z)
+        torch.testing.assert_close(found, mixture.log_prob(z), rtol=0, atol=0)
 
 
 class TestVamp:

@@ -128,6 +128,10 @@ def test_the_best_length_is_taken_and_written(run: zoo.Run) -> None:
         torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
     score = zoo.evaluate(found.path, samples=10)
     assert score.dataset == "digits"
+    moments, own = loaded.latent_moments, zoo.load(run.directory).latent_moments
+    assert moments is not None and own is not None
+    torch.testing.assert_close(moments.deviation, own.deviation, rtol=0.2, atol=0)
+    assert not torch.equal(moments.mean, own.mean)
 
 
 def test_a_length_that_was_kept_is_the_average_of_the_last_state(run: zoo.Run) -> None:

@@ -70,7 +70,7 @@ class LatentVariableModel(Quantiles, Component, nn.Module, ABC):
     variant: str | None = None
     """The registered name it was made by."""
     latent_moments: LatentMoments | None = None
-    """Of its codes of the validation split, where a training wrote them beside its weights."""
+    """Of its codes, as it was last validated. Whoever changes its weights sets it to None."""
     space: LatentSpace
     likelihood: Likelihood
 
@@ -188,7 +188,7 @@ class LatentVariableModel(Quantiles, Component, nn.Module, ABC):
 
         Where codes are those of a codebook, its log-probabilities are divided by the temperature.
         ``condition`` is one class or vector of numbers for all, or one for each. Raises
-        UnsupportedError for no temperature, a prior without deviation, a model in half precision.
+        UnsupportedError for what is none, for a prior without deviation, and in half precision.
         """
         check_draws(n)
         check_generator(generator)

@@ -11,14 +11,29 @@ from torch import Tensor
 class LatentMoments(NamedTuple):
     """Of each coordinate of codes z ~ q(z|x) over examples x: what a model of codes scales them by.
 
-    >>> moments = LatentMoments(torch.tensor([1.0, 0.0]), torch.tensor([2.0, 1.0]))
-    >>> z = torch.tensor([[3.0, 0.5]])
-    >>> ((z - moments.mean) / moments.deviation).tolist()
+    On the CPU in float32. A coordinate that is the same for all examples is shifted alone.
+
+    >>> moments = LatentMoments(torch.tensor([1.0, 0.0]), torch.tensor([2.0, 0.0]))
+    >>> moments.standardized(torch.tensor([[3.0, 0.5]])).tolist()
     [[1.0, 0.5]]
+    >>> moments.restored(torch.tensor([[1.0, 0.5]])).tolist()
+    [[3.0, 0.5]]
     """
 
     mean: Tensor  # (D,)
     deviation: Tensor  # (D,), the standard one
+
+    def standardized(self, z: Tensor) -> Tensor:
+        """(z - mean) / deviation of codes (..., D), in their type and on their device."""
+        return (z - self.mean.to(z)) / self._scale.to(z)
+
+    def restored(self, z: Tensor) -> Tensor:
+        """The codes (..., D) whose :meth:`standardized` ones are ``z``."""
+        return z * self._scale.to(z) + self.mean.to(z)
+
+    @property
+    def _scale(self) -> Tensor:
+        return torch.where(self.deviation > 0, self.deviation, 1)
 
 
 class Moments:

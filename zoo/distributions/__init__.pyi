@@ -1,6 +1,6 @@
 from zoo.distributions.bernoulli_image import BernoulliImage
 from zoo.distributions.discretized_logistic import DiscretizedLogistic
-from zoo.distributions.equal_mixture import EqualMixture
+from zoo.distributions.finite_mixture import EqualMixture
 from zoo.distributions.hyperspherical_uniform import HypersphericalUniform
 from zoo.distributions.mixture_of_discretized_logistics import MixtureOfDiscretizedLogistics
 from zoo.distributions.observed import observed_log_prob

@@ -7,9 +7,10 @@ import math
 import torch
 from pydantic import Field
 from torch import Tensor, nn
-from torch.distributions import Categorical, Distribution, MixtureSameFamily
+from torch.distributions import Categorical, Distribution
 
 from zoo.core.latent_space import Euclidean, LatentSpace
+from zoo.distributions.finite_mixture import FiniteMixture
 from zoo.distributions.precision import full_precision
 from zoo.posteriors.gaussian import MIN_SCALE, diagonal_normal
 from zoo.priors.base import Given, Prior
@@ -66,7 +67,7 @@ class Mixture(Prior):
         weights = self.weights(given.condition)
         shape = (*weights.batch_shape, *self.means.shape)  # (K, D) or (B, K, D)
         components = diagonal_normal(self.means.expand(shape), self.scales.expand(shape))
-        return MixtureSameFamily(weights, components, validate_args=False)
+        return FiniteMixture(weights, components)
 
     @torch.no_grad()
     def sample(

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from zoo.core.latent_space import Euclidean, LatentSpace
-from zoo.distributions.equal_mixture import EqualMixture
+from zoo.distributions.finite_mixture import EqualMixture
 from zoo.errors import UnsupportedError
 from zoo.priors.base import Given, Prior
 from zoo.randomness import noise_of

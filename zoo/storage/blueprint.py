@@ -73,20 +73,22 @@ class _WithoutInitialisation(TorchFunctionMode):
         self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
-        if getattr(func, "__module__", None) == nn.init.__name__:
-            return args[0] if args else kwargs["tensor"]
-        if func in _VALUES_ALONE:
-            return args[0]
-        if func in (torch.randn, torch.rand):
-            return torch.empty(*args, **{k: v for k, v in kwargs.items() if k != "generator"})
-        # Slow on "meta", where a shape is all there is: power iterations begin with it.
-        if func is nn.functional.normalize:
-            return args[0] if args else kwargs["input"]
+        if func in _DRAWN:
+            shape = torch.empty(*args, **{k: v for k, v in kwargs.items() if k != "generator"})
+            return shape if shape.is_meta else func(*args, **kwargs)
+        if func in _VALUES_ALONE or getattr(func, "__module__", None) == nn.init.__name__:
+            given = next(each for each in (*args, *kwargs.values()) if isinstance(each, Tensor))
+            if given.is_meta:
+                return given
         return func(*args, **kwargs)
 
 
-_VALUES_ALONE = (Tensor.normal_, Tensor.uniform_, Tensor.fill_, Tensor.mul_, Tensor.div_)
-"""Of which the shape is that before."""
+_DRAWN = (torch.randn, torch.rand)
+_VALUES_ALONE = (
+    Tensor.normal_, Tensor.uniform_, Tensor.fill_, Tensor.mul_, Tensor.div_,
+    nn.functional.normalize,  # power iterations begin with it
+)  # fmt: skip
+"""What leaves shape and type of its first argument as they are."""
 
 
 def construct(

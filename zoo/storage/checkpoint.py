@@ -10,7 +10,7 @@ configuration calls for before any memory is spent on them.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -33,10 +33,10 @@ from zoo.storage.blueprint import (
     read_state,
     refuse_unsound,
 )
-from zoo.storage.latents import moments_as_stored, read_moments
+from zoo.storage.latents import MOMENTS, moments_as_stored, read_moments
 from zoo.storage.migrations import SCHEMA_VERSION, migrate
 from zoo.storage.naming import check_fits, variant_of
-from zoo.storage.rounding import check_bits, rounded
+from zoo.storage.rounding import SCALE, check_bits, rounded
 from zoo.storage.tensors import HEADER_CAP, opened, write_tensors
 from zoo.variants import model_class
 
@@ -52,7 +52,7 @@ class CheckpointMetadata(Settings):
     ``dtype`` is that of the model's floats; those of a constructor count as float32.
     """
 
-    schema_version: Literal[2] = 2
+    schema_version: Literal[3] = 3
     variant: Annotated[str, StringConstraints(pattern=BARE_FILE_NAME, max_length=128)]
     config: dict[str, Any]
     dtype: Literal["float64", "float32", "float16", "bfloat16"] = "float32"
@@ -103,6 +103,7 @@ def save(
     tensors = {name: state[name] for name in dict.fromkeys(first_names(model).values())}
     with _about(f"cannot write {path}"):
         refuse_unsound(tensors)
+        _refuse_reserved(tensors)
         metadata = {
             "schema_version": SCHEMA_VERSION,
             "variant": variant,
@@ -114,7 +115,7 @@ def save(
         }
         if bits is not None:
             tensors = rounded(tensors, bits, dict(model.named_parameters()))
-    tensors |= moments_as_stored(model.latent_moments)
+        tensors |= moments_as_stored(model.latent_moments, model.code_dim)
     write_tensors(path, tensors, {_KEY: _to_json(metadata, path)})
 
 
@@ -172,6 +173,14 @@ def load(path: str | Path, *, device: str | torch.device = "cpu") -> LatentVaria
         model.load_state_dict(state, assign=True)
     model.variant, model.latent_moments = metadata.variant, moments
     return _moved(model, device).eval()
+
+
+def _refuse_reserved(names: Iterable[str]) -> None:
+    if reserved := [name for name in names if name in MOMENTS or name.endswith(SCALE)]:
+        raise CheckpointError(
+            f"the model has a tensor named {reserved[0]!r}, a name that files use themselves; "
+            f"give it one without a colon"
+        )
 
 
 def _dtype_name(model: LatentVariableModel, state: Mapping[str, Tensor]) -> str:

@@ -15,7 +15,7 @@ from zoo.mappings import merge
 from zoo.registry import registry
 from zoo.variants import model_class
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 Config = dict[str, Any]
 
@@ -102,6 +102,7 @@ STEPS: dict[int, Step] = {
             (r"^(latents\.\d+)\.head\.", r"\1.posterior."),
             (r"^(steps\.\d+)\.to_posterior\.", r"\1.posterior.projection."),
         ),
-    )
+    ),
+    2: Step(lambda _, config: config),  # 3 may hold weights in 8 bits, and moments of codes
 }
 """Version -> the step to the next."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -13,7 +14,7 @@ from zoo.errors import CheckpointError, ConfigError
 BITS = (16, 8)
 """What a weight may be stored in."""
 SCALE = ":scale"
-"""How the name of a tensor's scales ends; no name of a module's tensor has a colon by itself."""
+"""How the name of a tensor's scales ends."""
 
 _LEVELS = 127
 _ROW = 8  # numbers from which on a scale for a row pays
@@ -30,13 +31,13 @@ def rounded(
 ) -> dict[str, Tensor]:
     r"""The tensors as stored in so many bits; those that are no floats as they are.
 
-    With 16 they become float16. With 8 each row w of a matrix among ``weights``, what leads to one
-    output, becomes
+    With 16 they become float16. With 8 each row w of one of the ``weights``, a slice of at least 8
+    numbers along its first axis, becomes
 
     .. math:: q = \operatorname{round}(w / s), \quad s = \max |w| / 127,
 
-    with a float32 scale s for each row, so no weight moves by more than s / 2; the rest becomes
-    float16. Raises CheckpointError for values beyond what they are stored in.
+    with a float32 scale s, so that no weight moves by more than s / 2; the rest becomes float16.
+    Raises CheckpointError for values beyond what they are stored in.
 
     >>> stored = rounded({"w": torch.tensor([[0.0] * 7 + [2.0]])}, 8, ["w"])
     >>> {name: (str(tensor.dtype), tensor.flatten()[-1].item()) for name, tensor in stored.items()}
@@ -45,7 +46,7 @@ def rounded(
     stored: dict[str, Tensor] = {}
     for name, tensor in tensors.items():
         if bits == 8 and name in weights and _has_rows(tensor):
-            stored[name], stored[name + SCALE] = _levels(tensor)
+            stored[name], stored[name + SCALE] = _levels(name, tensor)
         else:
             stored[name] = _halved(name, tensor)
     return stored
@@ -74,14 +75,16 @@ def _is_levels(file: Any, name: str) -> bool:
 
 
 def _has_rows(tensor: Tensor) -> bool:
-    return tensor.is_floating_point() and tensor.ndim > 1 and tensor[0].numel() >= _ROW
+    return tensor.is_floating_point() and tensor.ndim > 1 and math.prod(tensor.shape[1:]) >= _ROW
 
 
-def _levels(tensor: Tensor) -> tuple[Tensor, Tensor]:
+def _levels(name: str, tensor: Tensor) -> tuple[Tensor, Tensor]:
     rows = tensor.detach().float().flatten(1)  # (R, N)
     scales = rows.abs().amax(1) / _LEVELS  # (R,)
+    if not (scales * _LEVELS).isfinite().all():
+        raise CheckpointError(f"{name} has values beyond float32's range; save with bits=None")
     levels = rows / torch.where(scales > 0, scales, 1)[:, None]
-    return levels.round().to(torch.int8).view(tensor.shape), scales
+    return levels.round().clamp(-_LEVELS, _LEVELS).to(torch.int8).view(tensor.shape), scales
 
 
 def _halved(name: str, tensor: Tensor) -> Tensor:

@@ -16,7 +16,6 @@ from zoo.storage import checkpoint
 from zoo.training.config import Experiment
 from zoo.training.run import RunDirectory
 from zoo.training.state import Position
-from zoo.training.validation import Validation
 
 CONVERSION = ("image_size", "image_channels")
 """Settings of how images were converted, which a checkpoint says beside the digest of its data."""
@@ -29,15 +28,9 @@ class Selection:
     """
 
     def __init__(
-        self,
-        run: RunDirectory,
-        experiment: Experiment,
-        data_digest: str,
-        figure: str,
-        validation: Validation,
+        self, run: RunDirectory, experiment: Experiment, data_digest: str, figure: str
     ) -> None:
         self.run, self.experiment, self.figure = run, experiment, figure
-        self.validation = validation
         self.data_digest = data_digest
         self.unsaved: tuple[LatentVariableModel, Mapping[str, Any]] | None = None
 
@@ -68,10 +61,7 @@ class Selection:
     def write(
         self, model: LatentVariableModel, record: Mapping[str, Any], path: Path | None = None
     ) -> None:
-        """Write a model as a checkpoint, the run's best one unless another ``path`` is said.
-
-        The moments of its codes are written with it.
-        """
+        """Write a model as a checkpoint, the run's best one unless another ``path`` is said."""
         stored = self.experiment.model_dump(mode="json")
         training = {
             **record,
@@ -80,7 +70,6 @@ class Selection:
             "hardware": " and ".join(dict.fromkeys(self.run.hardware)),
             **{key: stored[key] for key in CONVERSION if stored[key] is not None},
         }
-        model.latent_moments = self.validation.moments(model)
         checkpoint.save(
             path or self.run.best,
             model,

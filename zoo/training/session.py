@@ -85,8 +85,7 @@ class Session:
             models["average"] = self.average.model
         self.state = RunState(experiment, device, data.identity, models, self.optimizer, self.guard)
         figure = self.objective.selects(self.model)
-        digest = data.identity.digest
-        self.selection = Selection(directory, experiment, digest, figure, self.validation)
+        self.selection = Selection(directory, experiment, data.identity.digest, figure)
         self.skipped, self.data = data.skipped, data
         self.reporter = Reporter(directory.path, self.total_steps, self.batch_size, visible)
         self.last_save = time.monotonic()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any
 
 import torch
@@ -36,26 +37,18 @@ class Validation:
     def measure(self, model: LatentVariableModel) -> dict[str, float]:
         """The unweighted ELBO and its terms, of an autoencoder log p(x|z) alone.
 
-        And what the objective asks for besides.
+        And what the objective asks for besides. The model is left with the moments of its codes.
         """
-        found = self._means(model, _terms)
+        codes = Moments()
+        found = self._means(model, partial(_terms, codes=codes))
+        deviation = codes.variance.sqrt().float()
+        model.latent_moments = LatentMoments(codes.mean.float(), deviation)
         if model.has_evidence:
             elbo = found["log_likelihood"] - found["kl"]
             found = {"elbo": elbo, **found}
         if type(self.objective).validation is not Objective.validation:
             found |= self._means(model, self.objective.validation)
         return {f"validation_{name}": value for name, value in found.items()}
-
-    @torch.no_grad()
-    def moments(self, model: LatentVariableModel) -> LatentMoments:
-        """Of one draw z ~ q(z|x) for each example, on the CPU."""
-        found = Moments()
-        with seeded(NOISE_SEED, self.split.rows.device):
-            for batch in in_batches(model, self.split):
-                with self.autocast():
-                    codes = model.infer(batch).z[0]  # (B, D)
-                found.update(codes)
-        return LatentMoments(found.mean.float(), found.variance.sqrt().float())
 
     def _means(
         self,
@@ -78,7 +71,8 @@ def in_batches(model: LatentVariableModel, split: Examples) -> Iterator[Batch]:
     return split.batches(min(EVALUATION_BATCH, model.decode_batch), kind="real")
 
 
-def _terms(model: LatentVariableModel, batch: Batch) -> dict[str, Tensor]:
+def _terms(model: LatentVariableModel, batch: Batch, codes: Moments) -> dict[str, Tensor]:
     draws = model.infer(batch)
+    codes.update(draws.z[0])  # (B, D)
     terms = {"log_likelihood": draws.expected_log_likelihood}
     return {**terms, "kl": draws.kl.sum(-1)} if model.has_evidence else terms  # (B,) each
