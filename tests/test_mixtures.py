@@ -185,7 +185,7 @@ def around(x: Tensor) -> Distribution:
 class TestNormals:
     """K normals by one product of matrices, against torch's way, in double precision."""
 
-    @pytest.mark.parametrize("shape", [(), (4,), (2, 4), (0,)])
+    @pytest.mark.parametrize("shape", [(), (4,), (2, 4)])
     @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
     def test_densities_and_gradients_are_torch_s(
         self, shape: tuple[int, ...], dtype: torch.dtype
@@ -205,7 +205,6 @@ class TestNormals:
         theirs = MixtureSameFamily(
             Categorical(logits=expected["logits"]),
             diagonal_normal(expected["mean"], expected["scale"]),
-            validate_args=False,
         ).log_prob(expected["z"])
         assert ours.shape == shape
         assert ours.dtype == dtype
