@@ -11,13 +11,51 @@ import yaml
 from filelock import FileLock
 
 import zoo
+from zoo.evaluation import Estimate, Evaluation
 from zoo.files import write_atomically
 from zoo.yaml_files import dump
 
+FIGURES = (
+    "nll", "elbo", "log_likelihood", "kl", "mse_per_pixel",  # and of text:
+    "nll_known", "prior_log_likelihood", "exact_match", "accuracy",
+)  # fmt: skip
+WEIGHTED = ("nll", "nll_known")
 CURVE = (
     "epoch", "step", "lr", "kl_weight", "train_elbo", "validation_elbo", "validation_kl",
     "validation_bound",
 )  # fmt: skip
+
+
+def figures(evaluation: Evaluation) -> dict[str, Any]:
+    """The recorded figures, each with its error and what it was measured on."""
+    recorded: dict[str, Any] = {}
+    for figure in FIGURES:
+        estimate = evaluation.figure(figure)
+        if isinstance(estimate, Estimate):
+            recorded[figure] = {
+                "value": round(estimate.value, 5),
+                "stderr": round(estimate.stderr, 5),
+                "samples": evaluation.samples if figure in WEIGHTED else None,
+                "test_set": evaluation.test_set,
+            }
+    if evaluation.text and evaluation.text.unknown_sentences:
+        recorded["nll"]["note"] = f"unknown tokens: {evaluation.text.unknown_tokens}"
+    if evaluation.active_units is not None:
+        recorded["active_units"] = {
+            "value": evaluation.active_units,
+            "test_set": evaluation.test_set,
+            "note": f"of {evaluation.code_dim}",
+        }
+    if len(evaluation.kl_per_group) > 1:
+        recorded["active_groups"] = {
+            "value": evaluation.active_groups,
+            "test_set": evaluation.test_set,
+            "note": f"KL in nats: {evaluation.groups}",
+        }
+    return {
+        figure: {key: value for key, value in entry.items() if value is not None}
+        for figure, entry in recorded.items()
+    }
 
 
 def write_curve(path: Path, runs: list[zoo.Run]) -> None:

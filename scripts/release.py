@@ -22,7 +22,7 @@ import torch
 import yaml
 from _cards import card_of, stored_bits
 from _commands import FINE_TUNING, command, first_seed
-from _entries import write_curve, write_entry
+from _entries import figures, write_curve, write_entry
 from _records import revision, training_seconds, write_json
 from _text_card import text_card
 
@@ -30,7 +30,7 @@ import zoo
 from zoo.core.model import LatentVariableModel
 from zoo.data import Examples, load_for_model
 from zoo.devices import hardware
-from zoo.evaluation import Estimate, Evaluation
+from zoo.evaluation import Evaluation
 from zoo.files import sha256, write_atomically
 from zoo.pictures.grids import enlargement, save_grid
 from zoo.randomness import seeded
@@ -44,11 +44,6 @@ from zoo.variants.univae import UniVAE
 ROOT = packaged_root()
 RECIPES = Path(__file__).with_name("recipes.yaml")
 CHECKPOINTS = ROOT / "checkpoints"
-FIGURES = (
-    "nll", "elbo", "log_likelihood", "kl", "mse_per_pixel",  # and of text:
-    "nll_known", "prior_log_likelihood", "exact_match", "accuracy",
-)  # fmt: skip
-WEIGHTED = ("nll", "nll_known")
 LICENSE = "MIT"
 
 
@@ -60,6 +55,7 @@ def main() -> int:
     parser.add_argument("--data-root", help="where the dataset's files are")
     parser.add_argument("--runs", type=Path, default=Path("runs/release"))
     parser.add_argument("--anew", action="store_true", help="measure the released file again")
+    parser.add_argument("--compile", action="store_true", help="measure by compiled code")
     parser.add_argument("--samples", type=int, default=1000, help="importance samples")
     arguments = parser.parse_args()
     for name in arguments.names:
@@ -71,7 +67,12 @@ def release(name: str, recipe: dict[str, Any], arguments: argparse.Namespace) ->
     """Write one checkpoint's file, measure it, and write its card and registry entry."""
     file = CHECKPOINTS / f"{name}.safetensors"
     made = (kept if arguments.anew else trained)(name, recipe, file, arguments)
-    evaluation = zoo.evaluate(file, samples=arguments.samples, data_root=arguments.data_root)
+    evaluation = zoo.evaluate(
+        file,
+        samples=arguments.samples,
+        data_root=arguments.data_root,
+        compile=arguments.compile,
+    )
     entry = registry_entry(recipe, file, evaluation, made)
     write_entry(ROOT / "registry.yaml", "checkpoints", name, entry)
     shown = show(name, file, arguments.data_root, recipe.get("drawn", False)) + of_text(evaluation)
@@ -185,7 +186,7 @@ def registry_entry(
         "bytes": len(content),
         "license": LICENSE,
         "data_license": registry().dataset(recipe["dataset"]).license,
-        "metrics": metrics(evaluation),
+        "metrics": figures(evaluation),
         "recipe": made,
     }
 
@@ -202,38 +203,6 @@ def made_by(recipe: dict[str, Any], runs: list[zoo.Run]) -> dict[str, Any]:
         "revision": " and ".join(dict.fromkeys(each["revision"] for each in noted)),
         "hardware": " and ".join(dict.fromkeys(each["hardware"] for each in noted)),
         "duration": f"{sum(seconds) / 60:.1f} minutes, {' + '.join(map(str, epochs))} epochs",
-    }
-
-
-def metrics(evaluation: Evaluation) -> dict[str, Any]:
-    """The recorded figures, each with its error and what it was measured on."""
-    recorded: dict[str, Any] = {}
-    for figure in FIGURES:
-        estimate = evaluation.figure(figure)
-        if isinstance(estimate, Estimate):
-            recorded[figure] = {
-                "value": round(estimate.value, 5),
-                "stderr": round(estimate.stderr, 5),
-                "samples": evaluation.samples if figure in WEIGHTED else None,
-                "test_set": evaluation.test_set,
-            }
-    if evaluation.text and evaluation.text.unknown_sentences:
-        recorded["nll"]["note"] = f"unknown tokens: {evaluation.text.unknown_tokens}"
-    if evaluation.active_units is not None:
-        recorded["active_units"] = {
-            "value": evaluation.active_units,
-            "test_set": evaluation.test_set,
-            "note": f"of {evaluation.code_dim}",
-        }
-    if len(evaluation.kl_per_group) > 1:
-        recorded["active_groups"] = {
-            "value": evaluation.active_groups,
-            "test_set": evaluation.test_set,
-            "note": f"KL in nats: {evaluation.groups}",
-        }
-    return {
-        figure: {key: value for key, value in entry.items() if value is not None}
-        for figure, entry in recorded.items()
     }
 
 

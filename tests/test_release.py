@@ -92,7 +92,9 @@ def sections(words: list[str]) -> dict[str, Any]:
 
 
 def test_a_release_of_two_runs_tells_both(release: ModuleType, tmp_path: Path) -> None:
-    arguments = argparse.Namespace(runs=tmp_path / "runs", data_root=None, samples=2, anew=False)
+    arguments = argparse.Namespace(
+        runs=tmp_path / "runs", data_root=None, samples=2, anew=False, compile=False
+    )
     release.release("tiny", RECIPE, arguments)
     released, runs = tmp_path / "checkpoints", tmp_path / "runs"
     (fine_tuning,) = (runs / "tiny").glob("fine-tuning-*")
@@ -122,7 +124,7 @@ def check_measured_anew(release: ModuleType, root: Path, made: dict[str, Any]) -
     """With more samples and in fewer bits; how it was made is told as before."""
     file, arguments = (
         root / "checkpoints/tiny.safetensors",
-        argparse.Namespace(runs=root / "none", data_root=None, samples=3, anew=True),
+        argparse.Namespace(runs=root / "none", data_root=None, samples=3, anew=True, compile=False),
     )
     sizes, described = [file.stat().st_size], checkpoint.read_metadata(file)
     for bits in (16, 8, 8):
@@ -201,7 +203,11 @@ def test_a_release_of_text_shows_its_sentences(release: ModuleType, tmp_path: Pa
         "train": {"epochs": 1, "batch_size": 8},
     }
     arguments = argparse.Namespace(
-        runs=tmp_path / "runs", data_root=str(tmp_path / "data"), samples=2, anew=False
+        runs=tmp_path / "runs",
+        data_root=str(tmp_path / "data"),
+        samples=2,
+        anew=False,
+        compile=False,
     )
     release.release("small-text", recipe, arguments)
     card = (tmp_path / "checkpoints/small-text.md").read_text(encoding="utf-8")
