@@ -14,7 +14,7 @@ from torch.distributions import Categorical, Distribution, MixtureSameFamily, No
 
 import zoo
 from zoo.core.latent_space import Euclidean
-from zoo.distributions.finite_mixture import EqualMixture, FiniteMixture
+from zoo.distributions.finite_mixture import EqualMixture, FiniteMixture, normal_log_probs
 from zoo.errors import ConfigError, DataError, UnsupportedError
 from zoo.posteriors.gaussian import diagonal_normal
 from zoo.posteriors.mixture import MixturePosterior, UniformMixture, without_replacement
@@ -216,6 +216,18 @@ class TestNormals:
         )
         for a, b in zip(*gradients, strict=True):
             torch.testing.assert_close(a.double(), b, rtol=10 * tolerance, atol=tolerance)
+
+    @pytest.mark.parametrize("batch", [(), (3,), (2, 3)])
+    @pytest.mark.parametrize("places", [(), (4,), (2, 1, 4), (0,)])
+    def test_of_any_batch(self, batch: tuple[int, ...], places: tuple[int, ...]) -> None:
+        generator = seed(1)
+        mean = torch.randn(*batch, 7, 5, generator=generator)
+        scale = torch.rand(*batch, 7, 5, generator=generator) + 0.1
+        z = torch.randn(*places, *batch, 5, generator=generator)
+        expected = Normal(mean.double(), scale.double()).log_prob(z.double().unsqueeze(-2)).sum(-1)
+        found = normal_log_probs(z, mean, scale)
+        assert found.shape == (*places, *batch, 7)
+        torch.testing.assert_close(found.double(), expected, rtol=1e-6, atol=1e-6)
 
     def test_they_are_not_rounded_by_autocast(self) -> None:
         mixture = EqualMixture(

@@ -14,15 +14,13 @@ from torch.distributions import (
     Normal,
 )
 
-from zoo.distributions.precision import widen
-
 
 class FiniteMixture(MixtureSameFamily):
     """p(z) = sum_k w_k p_k(z) of components of batch shape (..., K); its own is (...).
 
     torch's own asks the components for densities of values (..., 1, d), and flows of other
-    libraries do not broadcast these against their batch; this one asks for values (..., K, d). The
-    densities of K normals with diagonal covariances it has by one product of matrices.
+    libraries do not broadcast these against their batch; this one asks for values (..., K, d), and
+    takes those of normals with diagonal covariances from :func:`normal_log_probs`.
 
     >>> from torch.distributions import Independent, Normal
     >>> components = Independent(Normal(torch.tensor([[-1.0], [1.0]]), 1.0), 1)
@@ -50,11 +48,11 @@ class EqualMixture(FiniteMixture):
 
 def _log_probs(components: Distribution, value: Tensor) -> Tensor:
     """log p_k(z) of values (..., d) and components of batch shape (..., K): (..., K)."""
-    if isinstance(components, Independent) and isinstance(components.base_dist, Normal):
-        is_matrix = len(components.batch_shape) == len(components.event_shape) == 1
-        if is_matrix and value.device.type != "mps":  # which has no double precision
-            return _of_normals(components.base_dist, value)
     size = len(components.event_shape)
+    if size == 1 and isinstance(components, Independent):
+        normals = components.base_dist
+        if isinstance(normals, Normal):
+            return normal_log_probs(value, normals.loc, normals.scale)
     places = value.shape[: value.ndim - size]
     batch = torch.broadcast_shapes((*places, 1), components.batch_shape)  # type: ignore[no-untyped-call]  # (..., K)
     found: Tensor = components.log_prob(
@@ -63,18 +61,32 @@ def _log_probs(components: Distribution, value: Tensor) -> Tensor:
     return found
 
 
-def _of_normals(normals: Normal, value: Tensor) -> Tensor:
-    r"""Of normals (K, d) at values (..., d), (..., K): with :math:`\lambda_k = 1 / \sigma_k^2`
+def normal_log_probs(value: Tensor, mean: Tensor, scale: Tensor) -> Tensor:
+    r"""log N(z; mean_k, diag scale_k^2) of values (S..., B..., d), parameters (B..., K, d).
 
-    .. math:: \log p_k(z) = -\tfrac12 z^2 \cdot \lambda_k + z \cdot \lambda_k \mu_k
-              - \tfrac12 \mu_k^2 \cdot \lambda_k - \sum \log \sigma_k - \tfrac d2 \log 2 \pi,
+    The result is (S..., B..., K). Of several values for the same normals, with
+    :math:`\lambda = 1 / \sigma^2`, by a product of matrices
 
-    whose terms cancel, hence in double precision: instead of K d numbers a value, there are K.
+    .. math:: -\tfrac12 z^2 \cdot \lambda + z \cdot \lambda \mu - \tfrac12 \mu^2 \cdot \lambda
+              - \sum \log \sigma - \tfrac d2 \log 2 \pi,
+
+    whose terms cancel, hence in double precision: K numbers a value, where there were K d.
+
+    >>> normal_log_probs(torch.zeros(4, 3, 1), torch.zeros(3, 2, 1), torch.ones(3, 2, 1)).shape
+    torch.Size([4, 3, 2])
     """
-    z, mean, scale = widen(value), widen(normals.loc), widen(normals.scale)
-    precision = scale.reciprocal().square()  # (K, d)
-    constant = 0.5 * (mean.square() * precision).sum(-1) + scale.log().sum(-1)  # (K,)
-    linear = torch.cat([-0.5 * precision, mean * precision], dim=-1)  # (K, 2 d)
-    products = torch.cat([z.square(), z], dim=-1) @ linear.mT  # (..., K)
-    found: Tensor = products - constant - 0.5 * math.log(2 * math.pi) * z.shape[-1]
-    return found.to(torch.promote_types(value.dtype, normals.loc.dtype))
+    several = value.ndim + 1 - mean.ndim  # dimensions S
+    are_several = several > 0 and value.shape[:several].numel() != 1
+    if not are_several or value.device.type == "mps":  # which has no double precision
+        each = Normal(mean, scale, validate_args=False).log_prob(value.unsqueeze(-2))  # type: ignore[no-untyped-call]
+        summed: Tensor = each.sum(-1)
+        return summed
+    z, mu, sigma = value.double(), mean.double(), scale.double()
+    precision = sigma.reciprocal().square()  # (B..., K, d)
+    constant = 0.5 * (mu.square() * precision).sum(-1) + sigma.log().sum(-1)  # (B..., K)
+    constant = constant + 0.5 * math.log(2 * math.pi) * value.shape[-1]
+    linear = torch.cat([-0.5 * precision, mu * precision], dim=-1)  # (B..., K, 2 d)
+    powers = torch.cat([z.square(), z], dim=-1).flatten(0, several - 1)  # (S, B..., 2 d)
+    products = powers.movedim(0, -2) @ linear.mT  # (B..., S, K)
+    found: Tensor = (products.movedim(-2, 0) - constant).unflatten(0, value.shape[:several])
+    return found.to(torch.promote_types(value.dtype, mean.dtype))

@@ -13,9 +13,10 @@ from torch.nn.functional import softplus
 
 from zoo.core.draws import LatentDraw, draws_of_each
 from zoo.core.latent_space import Euclidean
+from zoo.distributions.finite_mixture import normal_log_probs
 from zoo.distributions.precision import full_precision
 from zoo.posteriors.base import Posterior, Projection
-from zoo.posteriors.gaussian import MIN_SCALE, diagonal_normal
+from zoo.posteriors.gaussian import MIN_SCALE
 from zoo.settings import Settings
 
 
@@ -83,8 +84,7 @@ class UniformMixture(Distribution):
         return self.means.mean(-2)  # (..., D)
 
     def log_prob(self, value: Tensor) -> Tensor:
-        components = diagonal_normal(self.means, self.scales)
-        each = components.log_prob(value.unsqueeze(-2))  # (..., A)
+        each = normal_log_probs(value, self.means, self.scales)  # (..., A)
         return each.logsumexp(-1) - math.log(each.shape[-1])  # (...)
 
     def rsample(self, sample_shape: Any = ()) -> Tensor:
