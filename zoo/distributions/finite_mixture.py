@@ -88,5 +88,5 @@ def normal_log_probs(value: Tensor, mean: Tensor, scale: Tensor) -> Tensor:
     linear = torch.cat([-0.5 * precision, mu * precision], dim=-1)  # (B..., K, 2 d)
     powers = torch.cat([z.square(), z], dim=-1).flatten(0, several - 1)  # (S, B..., 2 d)
     products = powers.movedim(0, -2) @ linear.mT  # (B..., S, K)
-    found: Tensor = (products.movedim(-2, 0) - constant).unflatten(0, value.shape[:several])
+    found = torch.unflatten(products.movedim(-2, 0) - constant, 0, value.shape[:several])
     return found.to(torch.promote_types(value.dtype, mean.dtype))
