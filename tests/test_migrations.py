@@ -41,6 +41,33 @@ def test_released_files_load(path: Path) -> None:
     assert not any(parameter.is_meta for parameter in model.parameters())
 
 
+def test_released_files_have_the_moments_of_their_codes() -> None:
+    for path in RELEASED:
+        model = checkpoint.load(path)
+        assert model.latent_moments is not None, path.stem
+        assert 0 < model.latent_moments.deviation.mean() < 10, path.stem
+
+
+DATA = Path(__file__).with_name("data")
+OLD = {path: path.stem.partition(".format-") for path in sorted(DATA.glob("*.safetensors"))}
+"""Files as they were released when another format was today's, and what they are of."""
+
+
+@pytest.mark.parametrize("path", OLD, ids=lambda path: path.stem)
+def test_files_of_every_earlier_format_load(path: Path) -> None:
+    name, _, number = OLD[path]
+    description = json.loads(read_tensors(path)[1]["zoo"])
+    assert description["schema_version"] == int(number)
+    old, new = checkpoint.load(path), zoo.load(name)
+    assert old.config == new.config
+    for ours, theirs in zip(old.state_dict().values(), new.state_dict().values(), strict=True):
+        assert torch.equal(ours, theirs)
+
+
+def test_a_file_of_every_earlier_format_is_kept() -> None:
+    assert {int(number) for _, _, number in OLD.values()} == set(range(1, SCHEMA_VERSION))
+
+
 def test_a_released_file_written_again_is_of_today_and_the_same_model(tmp_path: Path) -> None:
     old = checkpoint.load(RELEASED[0])
     checkpoint.save(tmp_path / "new.safetensors", old)
