@@ -55,7 +55,6 @@ def main() -> int:
     parser.add_argument("--data-root", help="where the dataset's files are")
     parser.add_argument("--runs", type=Path, default=Path("runs/release"))
     parser.add_argument("--anew", action="store_true", help="measure the released file again")
-    parser.add_argument("--compile", action="store_true", help="measure by compiled code")
     parser.add_argument("--samples", type=int, default=1000, help="importance samples")
     arguments = parser.parse_args()
     for name in arguments.names:
@@ -67,12 +66,7 @@ def release(name: str, recipe: dict[str, Any], arguments: argparse.Namespace) ->
     """Write one checkpoint's file, measure it, and write its card and registry entry."""
     file = CHECKPOINTS / f"{name}.safetensors"
     made = (kept if arguments.anew else trained)(name, recipe, file, arguments)
-    evaluation = zoo.evaluate(
-        file,
-        samples=arguments.samples,
-        data_root=arguments.data_root,
-        compile=arguments.compile,
-    )
+    evaluation = zoo.evaluate(file, samples=arguments.samples, data_root=arguments.data_root)
     entry = registry_entry(recipe, file, evaluation, made)
     write_entry(ROOT / "registry.yaml", "checkpoints", name, entry)
     shown = show(name, file, arguments.data_root, recipe.get("drawn", False)) + of_text(evaluation)

@@ -92,9 +92,7 @@ def sections(words: list[str]) -> dict[str, Any]:
 
 
 def test_a_release_of_two_runs_tells_both(release: ModuleType, tmp_path: Path) -> None:
-    arguments = argparse.Namespace(
-        runs=tmp_path / "runs", data_root=None, samples=2, anew=False, compile=False
-    )
+    arguments = argparse.Namespace(runs=tmp_path / "runs", data_root=None, samples=2, anew=False)
     release.release("tiny", RECIPE, arguments)
     released, runs = tmp_path / "checkpoints", tmp_path / "runs"
     (fine_tuning,) = (runs / "tiny").glob("fine-tuning-*")
@@ -124,7 +122,7 @@ def check_measured_anew(release: ModuleType, root: Path, made: dict[str, Any]) -
     """With more samples and in fewer bits; how it was made is told as before."""
     file, arguments = (
         root / "checkpoints/tiny.safetensors",
-        argparse.Namespace(runs=root / "none", data_root=None, samples=3, anew=True, compile=False),
+        argparse.Namespace(runs=root / "none", data_root=None, samples=3, anew=True),
     )
     sizes, described = [file.stat().st_size], checkpoint.read_metadata(file)
     for bits in (16, 8, 8):

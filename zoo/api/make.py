@@ -90,7 +90,7 @@ def save(
 
     Of a :class:`Run` variant and dataset are known, of a model that was made by name its variant;
     ``dataset`` is what it is then evaluated on. With ``bits=16`` the weights take half the
-    place and keep three digits, with ``bits=8`` a quarter and keep two.
+    place and keep three digits, with ``bits=8`` about a quarter and keep two.
 
     Raises ConfigError where the variant must be said or for other ``bits``, and CheckpointError
     where the model is not of that variant or the file cannot be written.

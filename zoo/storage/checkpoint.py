@@ -87,7 +87,8 @@ def save(
     Raises ConfigError when the variant is not known or for other ``bits``, UnknownNameError for an
     unregistered one, and CheckpointError when ``model`` is not of that variant or, unless made by
     that name, has other parts than it names, when its weights are NaN or infinite or beyond the
-    range of float16, when its floats are of several types, when ``training`` is not JSON, when the
+    range of ``bits``, when its floats are of several types, when a tensor has a name that files use
+    themselves, when its moments are not those of its codes, when ``training`` is not JSON, when the
     description is longer than reading accepts, or when the file cannot be written.
     """
     check_bits(bits)

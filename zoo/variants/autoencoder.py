@@ -52,6 +52,7 @@ class Autoencoder(SingleLatentModel):
         components, dim = config.mixture_components, config.latent_dim
         self.register_buffer("mixture_weights", torch.full((components,), 1 / components))
         self.register_buffer("mixture_means", torch.zeros(components, dim))
+        # Not torch.eye: where shapes are built without values it imports torch's compiler.
         self.register_buffer("mixture_factors", torch.zeros(components, dim, dim))
         self.mixture_factors.diagonal(dim1=-2, dim2=-1).fill_(1)
 
