@@ -5,10 +5,12 @@ All of it is what registry.yaml and the docstrings say.
 
 from __future__ import annotations
 
+import ast
 import inspect
 import json
 import re
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from zoo.core.component import Component, Selected
 from zoo.registry import COMPONENTS, read_registry, resolve
 from zoo.registry.specs import ComponentSpec, Registry, VariantSpec
 from zoo.settings import Settings
+from zoo.training.config import TrainingConfig
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "reference.md"
@@ -36,11 +39,14 @@ ROLE = re.compile(r":\w+:`~?([^`]+)`")
 def page() -> str:
     """The page's text, of the packaged registry alone."""
     known = read_registry([ROOT / "registry.yaml"])
-    links = " · ".join(f"[{section}](#{section})" for section in (*COMPONENTS, "datasets"))
+    links = " · ".join(
+        f"[{section}](#{section})" for section in (*COMPONENTS, "training", "datasets")
+    )
     parts = [HEAD, links]
     for section in COMPONENTS:
         parts += [f"## {section.capitalize()}", *components(known, section)]
-    return "\n\n".join([*parts, "## Datasets", datasets(known)]) + "\n"
+    parts += ["## Training", training(), "## Datasets", datasets(known)]
+    return "\n\n".join(parts) + "\n"
 
 
 def components(known: Registry, section: str) -> Iterator[str]:
@@ -107,6 +113,24 @@ def plain_value(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: plain_value(each) for key, each in value.items()}
     return [plain_value(each) for each in value] if isinstance(value, tuple | list) else value
+
+
+def training() -> str:
+    """A table of the settings of a training, of what stands below each in the schema."""
+    (schema,) = ast.parse(inspect.getsource(TrainingConfig)).body
+    assert isinstance(schema, ast.ClassDef)
+    told = {
+        field.target.id: " ".join(str(below.value.value).replace("``", "`").split())
+        for field, below in pairwise(schema.body)
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
+        if isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant)
+    }
+    rows = [
+        f"| `{key}` |{default(field)} | {told.get(key, '')} |"
+        for key, field in TrainingConfig.model_fields.items()
+    ]
+    head = ["| setting | default | |", "|---|---|---|"]
+    return "\n".join([prose(TrainingConfig), "", *head, *rows])
 
 
 def datasets(known: Registry) -> str:

@@ -454,7 +454,7 @@ def test_pictures_hold_every_pixel() -> None:
     assert General(General.Config()).size(noise.integers(0, 2, (100, 64), np.uint8), 1) >= 800
 
 
-def test_without_constriction_the_message_names_the_extra() -> None:
+def test_without_constriction_the_message_says_what_to_install() -> None:
     code = (
         "import sys; sys.modules['constriction'] = None\n"
         "import torch, zoo\n"
@@ -462,7 +462,7 @@ def test_without_constriction_the_message_names_the_extra() -> None:
         "except zoo.ZooError as error: print(error)"
     )
     done = python("-c", code)
-    assert "pip install 'vae-zoo[compress]'" in done.stdout, done.stderr
+    assert "pip install constriction" in done.stdout, done.stderr
 
 
 def test_the_command_says_what_is_wrong(tmp_path: Path, digits: Tensor) -> None:

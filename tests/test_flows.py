@@ -269,7 +269,7 @@ for part in ("prior=realnvp", "prior=spline", "posterior=iaf", "posterior=spline
     try:
         zoo.create("gaussian-vae", **dict([part.split("=")]))
     except zoo.ZooError as error:
-        assert "pip install 'vae-zoo[flows]'" in str(error), error
+        assert "pip install zuko" in str(error), error
     else:
         raise AssertionError(part)
 """

@@ -168,7 +168,7 @@ class Scores:
         except ImportError as error:
             raise ZooError(
                 "a frame is one of the library pandas, which is not installed: "
-                "pip install 'vae-zoo[tables]', or take rows() or to_csv()"
+                "pip install pandas, or take rows() or to_csv()"
             ) from error
         return pandas.DataFrame(list(self.rows()))
 

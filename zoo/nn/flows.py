@@ -87,8 +87,7 @@ def import_zuko() -> ModuleType:
         return import_module("zuko")
     except ImportError as error:
         raise ConfigError(
-            "flows are made with the library zuko, which is not installed: "
-            "pip install 'vae-zoo[flows]'"
+            "flows are made with the library zuko, which is not installed: pip install zuko"
         ) from error
     finally:
         Distribution.set_default_validate_args(validates)

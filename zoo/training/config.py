@@ -42,6 +42,7 @@ class TrainingConfig(Settings):
     kl_warmup_steps: int = Field(0, ge=0)
     """Steps over which the KL's weight rises linearly to 1."""
     clip_grad_norm: float | None = Field(None, gt=0)
+    """The largest norm of all gradients together; a longer one is scaled down to it."""
     ema_decay: float | None = Field(None, gt=0, lt=1)
     """Decay of the weights' moving average, which is then what is validated and released."""
     ema_snapshot_epochs: int | None = Field(None, ge=1)
@@ -53,9 +54,13 @@ class TrainingConfig(Settings):
     max_skipped_steps: int = Field(100, ge=0)
     """Steps with a non-finite gradient are skipped; more than so many in an epoch end the run."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Of matrix products; ``auto`` is bfloat16 on a CUDA device that has it, else float32."""
     device: str = "auto"
+    """``auto`` is a CUDA device where there is one, else the CPU."""
     compile: bool = False
+    """Make code for the whole step, which takes some seconds or a minute at first."""
     seed: int = Field(0, ge=0, lt=2**32)
+    """Of the first weights, the order of examples and all noise."""
     checkpoint_seconds: float = Field(30.0, ge=0)
     """A kill loses at most this much work; 0 saves after every epoch and every step."""
     sample_every_epochs: int = Field(10, ge=1)

@@ -133,7 +133,7 @@ def import_constriction() -> ModuleType:
     except ImportError as error:
         raise ConfigError(
             "examples are coded with the library constriction, which is not installed: "
-            "pip install 'vae-zoo[compress]'"
+            "pip install constriction"
         ) from error
 
 

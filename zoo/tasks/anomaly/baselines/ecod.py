@@ -27,8 +27,7 @@ class ECODBaseline(AnomalyBaseline):
             detectors = import_module("pyod.models.ecod")
         except ImportError as error:
             raise ConfigError(
-                "ECOD is computed by the library pyod, which is not installed: "
-                "pip install 'vae-zoo[baselines]'"
+                "ECOD is computed by the library pyod, which is not installed: pip install pyod"
             ) from error
         return detectors.ECOD().fit(normal)
 
