@@ -7,7 +7,7 @@ import sys
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # malloc.h
 _KEPT = 2**30
-_OLDEST_LIMIT = 2**25  # the largest block that a glibc before 2.35 lets be kept
+_EARLIER_LIMIT = 2**25  # the largest threshold that an older glibc accepts
 
 
 def keep_freed_memory() -> None:
@@ -19,5 +19,5 @@ def keep_freed_memory() -> None:
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt is not None:
-        mallopt(_MMAP_THRESHOLD, _KEPT) or mallopt(_MMAP_THRESHOLD, _OLDEST_LIMIT)
+        mallopt(_MMAP_THRESHOLD, _KEPT) or mallopt(_MMAP_THRESHOLD, _EARLIER_LIMIT)
         mallopt(_TRIM_THRESHOLD, _KEPT)
