@@ -464,5 +464,5 @@ class TestBaselines:
 
     def test_a_library_that_is_missing_is_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(sys.modules, "pyod.models.ecod", None)
-        with pytest.raises(ConfigError, match=r"pyod.*pip install 'vae-zoo\[baselines\]'"):
+        with pytest.raises(ConfigError, match=r"pyod.*pip install pyod"):
             Selected.parse("baselines", "ecod").build().fit(np.zeros((3, 2)), 0)

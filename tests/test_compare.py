@@ -287,7 +287,7 @@ class TestForms:
         self, scores: Scores, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setitem(__import__("sys").modules, "pandas", None)
-        with pytest.raises(ZooError, match=r"pip install 'vae-zoo\[tables\]'"):
+        with pytest.raises(ZooError, match=r"pip install pandas"):
             scores.to_frame()
 
     def test_markdown_has_one_cell_for_each_model(self, scores: Scores) -> None:
