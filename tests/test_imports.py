@@ -38,8 +38,15 @@ def test_the_catalogue_does_without_torch(code: str) -> None:
     assert imported(code, {"torch", "numpy"} | COMPILER | OTHERS) == []
 
 
-def test_a_list_does_without_the_schemas() -> None:
-    code = "import zoo\nzoo.list_variants(), zoo.list_checkpoints('*mnist*')"
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import zoo\nzoo.list_variants(), zoo.list_checkpoints('*mnist*')",
+        "from zoo.cli import main\nsys.argv = ['zoo', 'list']\ntry: main()\nexcept SystemExit: pass",
+    ],
+)
+def test_a_list_does_without_the_schemas(code: str) -> None:
+    """With the library of commands that constraints.txt names, too."""
     assert imported(code, {"pydantic"}) == []
 
 
