@@ -1,4 +1,4 @@
-"""One habit of the C library's allocator that costs a computation on the CPU up to a third."""
+"""One habit of the C library's allocator for which a computation on the CPU pays with its time."""
 
 from __future__ import annotations
 
