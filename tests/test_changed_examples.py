@@ -137,6 +137,38 @@ def test_the_consistency_is_the_divergence_of_the_posteriors() -> None:
     assert logs["log_likelihood"] == first.log_likelihood.mean()
 
 
+def test_a_path_gone_in_training_says_what_a_pass_of_its_own_would() -> None:
+    """Also to the gradients, and with statistics of the batch in the cells."""
+    case = case_of("nvae-lite", "bernoulli")
+    model, batch = case.model().train(), case.batch(6)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))  # the first ones ignore x
+    draws, moved = model(batch), model(Motion(rotation=90.0).moved(batch))
+    apart = model.infer(batch, given=moved.z).posteriors
+    found = moved.posteriors_of(draws)
+    assert found is not None and len(found) == len(model.group_widths) > 1
+    for ours, theirs, own in zip(found, apart, moved.posteriors, strict=True):
+        torch.testing.assert_close(ours.mean, theirs.mean)
+        torch.testing.assert_close(ours.stddev, theirs.stddev)
+        assert not torch.allclose(ours.mean, own.mean)
+    weights = list(model.parameters())
+    slopes = (
+        torch.autograd.grad(
+            sum(q.mean.sin().sum() for q in each),
+            weights,
+            retain_graph=True,
+            allow_unused=True,
+            materialize_grads=True,
+        )
+        for each in (found, apart)
+    )
+    for ours, theirs in zip(*slopes, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-4)
+    model.eval()
+    assert model(batch).posteriors_of(draws) is None
+
+
 # Denoising
 
 

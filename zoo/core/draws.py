@@ -253,6 +253,13 @@ class Draws:
         """q(z_g|x, z_<g) of each group."""
         return [latent.posterior for latent in self.latents]
 
+    def posteriors_of(self, other: Draws) -> list[Distribution] | None:
+        """q(z_g|x, z_<g) at these draws for the examples x of ``other``, of the same model.
+
+        None where only a pass of its own would tell, ``model.infer(other.batch, given=draws.z)``.
+        """
+        return other.posteriors if len(self.latents) == 1 else None
+
     @lazy
     def elbo(self) -> Tensor:
         """E_q[log p(x|z)] - sum_g KL_g, (B,), the expectation over the draws."""

@@ -37,9 +37,11 @@ class Consistency(ELBO):
     def draws(self, model: LatentVariableModel, batch: Batch) -> Draws:
         draws = super().draws(model, batch)
         moved = super().draws(model, self.config.moved(batch))
-        at_moved = draws if len(draws.latents) == 1 else model.infer(batch, given=moved.z)
-        pairs = zip(moved.latents, at_moved.latents, strict=True)
-        apart = [LatentDraw(m.z, m.posterior, a.posterior, m.shape).kl for m, a in pairs]
+        still = moved.posteriors_of(draws)
+        if still is None:
+            still = model.infer(batch, given=moved.z).posteriors
+        pairs = zip(moved.latents, still, strict=True)
+        apart = [LatentDraw(m.z, m.posterior, q, m.shape).kl for m, q in pairs]
         draws.auxiliary["consistency"] = torch.stack(apart).sum(0)  # (B,)
         draws.auxiliary["moved_log_likelihood"] = moved.log_likelihood  # (S, B)
         draws.auxiliary["moved_kl"] = moved.kl  # (B, G)

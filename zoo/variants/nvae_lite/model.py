@@ -14,7 +14,7 @@ from torch.nn.functional import silu
 from zoo.core.batch import Batch
 from zoo.core.condition import check_told
 from zoo.core.descent import Choice
-from zoo.core.draws import Draws, LatentDraw
+from zoo.core.draws import LatentDraw
 from zoo.core.latent_space import Euclidean
 from zoo.core.model import LatentVariableModel
 from zoo.core.reading import as_codes, given_codes
@@ -24,6 +24,7 @@ from zoo.nn.bounded import bounded_halves
 from zoo.nn.maps import doubling
 from zoo.variants.nvae_lite.cells import MapProjection, channels_last, near_zero_init
 from zoo.variants.nvae_lite.config import NVAELiteConfig
+from zoo.variants.nvae_lite.draws import PathDraws
 from zoo.variants.nvae_lite.flows import Flows
 from zoo.variants.nvae_lite.groups import Group, each_scale, flatten, latent_groups, missing
 from zoo.variants.nvae_lite.networks import Encoder, Output, decoder_cells
@@ -72,7 +73,9 @@ class NVAELite(LatentVariableModel):
     def group_widths(self) -> tuple[int, ...]:
         return tuple(group.stop - group.start for group in self.groups)
 
-    def infer(self, batch: Tensor | Batch, samples: int = 1, given: Tensor | None = None) -> Draws:
+    def infer(
+        self, batch: Tensor | Batch, samples: int = 1, given: Tensor | None = None
+    ) -> PathDraws:
         batch = self.prepared(batch)
         given = given_codes(self, samples, given, batch.x.shape[0])
         features = self.encoder(batch.x)  # (B, C, H, W) of each group
@@ -80,15 +83,21 @@ class NVAELite(LatentVariableModel):
             samples, given = len(given), given.flatten(0, 1)  # (S, B, D) -> (S B, D)
         shape = samples, batch.x.shape[0]
         latents: list[LatentDraw] = []
+        gone: list[tuple[Tensor, DiagonalNormal]] = []
 
         def draw(step: TopDownStep, path: Tensor, prior: DiagonalNormal) -> Tensor:
+            if self.training:  # otherwise they would outlive their use
+                gone.append((path, prior))
             z = None if given is None else step.group.maps(given)
             latents.append(step.infer(path, prior, features[step.group.number], shape, z))
             return flatten(latents[-1].z)  # (S B, L H W)
 
         codes, path = self._top_down(samples * batch.x.shape[0], draw)
         likelihood, code = partial(self._likelihood, path, shape), partial(self._code, features)
-        return Draws(latents, likelihood, batch, code, codes.view(*shape, self.code_dim))
+        draws = PathDraws(latents, likelihood, batch, code, codes.view(*shape, self.code_dim))
+        draws.features = features
+        draws.along = partial(self._along, gone, shape) if self.training else None
+        return draws
 
     def encode(self, batch: Tensor | Batch) -> Tensor:
         """The means of all groups' posteriors, each given those above it: (B, D).
@@ -181,14 +190,28 @@ class NVAELite(LatentVariableModel):
 
         return self._top_down(features[0].shape[0], choose)[0]
 
+    def _along(
+        self,
+        gone: list[tuple[Tensor, DiagonalNormal]],
+        shape: tuple[int, int],
+        features: list[Tensor],
+    ) -> list[Distribution]:
+        """q(z_g | z_<g, x) of each group on a path gone before, x that of the features."""
+        groups = zip(self._down, gone, features, strict=True)
+        return [step.inferred(*before, of_x, shape) for step, before, of_x in groups]
+
     def _top_down(self, count: int, choose: AtStep) -> tuple[Tensor, Tensor]:
         """Codes (N, D) of the latents that ``choose`` gives on the way down, and the path's end."""
         path, parts = channels_last(self.top.expand(count, -1, -1, -1)), []  # (N, C, H, W)
-        for step in cast("list[TopDownStep]", list(self.steps)):
+        for step in self._down:
             path = step.enlarge(path)  # (N, C, H, W) at the resolution of the group
             parts.append(choose(step, path, step.prior(path)))
             path = step.merged(path, parts[-1])
         return torch.cat(parts, dim=1), path
+
+    @property
+    def _down(self) -> list[TopDownStep]:
+        return cast("list[TopDownStep]", list(self.steps))
 
     def _likelihood(self, path: Tensor, batch: Sequence[int]) -> Distribution:
         """p(x|z) of a batch shape from the path's end."""
