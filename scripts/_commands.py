@@ -12,10 +12,11 @@ FINE_TUNING = "fine-tuning"
 
 def command(recipe: dict[str, Any]) -> str:
     """The command line, or the two, that repeat the training."""
+    begins = ["--start-from", recipe["start_from"]] if "start_from" in recipe else []
     if "fine_tune" not in recipe:
-        return train_command(recipe, recipe)
+        return train_command(recipe, recipe, *begins)
     run = f"runs/{recipe['variant']}-{recipe['dataset']}-s{first_seed(recipe)}"
-    first = train_command(recipe, recipe, "--directory", run)
+    first = train_command(recipe, recipe, *begins, "--directory", run)
     places = ["--start-from", run, "--directory", f"{run}/{FINE_TUNING}"]
     return f"{first} && {train_command(recipe, recipe['fine_tune'], *places)}"
 

@@ -121,27 +121,32 @@ def train(recipe: dict[str, Any], directory: Path, data_root: str | None) -> lis
     The folder of the latter is named after that model, which a longer first run changes. Each
     revision and hardware that worked on a run is noted beside it.
     """
-    stages, runs, start = [recipe], [], None
+    runs = [
+        run_stage(experiment_of(recipe, recipe, data_root, recipe.get("start_from")), directory)
+    ]
     if "fine_tune" in recipe:
-        stages.append(recipe["fine_tune"])
-    for stage in stages:
-        where = directory
-        if start is not None:
-            where = directory / f"{FINE_TUNING}-{sha256(start / 'best.safetensors')[:8]}"
-        experiment = experiment_of(recipe, stage, data_root, start)
-        note_provenance(where, experiment.train)
-        runs.append(zoo.train_experiment(experiment, where))
-        start = where
+        where = directory / f"{FINE_TUNING}-{sha256(directory / 'best.safetensors')[:8]}"
+        second = experiment_of(recipe, recipe["fine_tune"], data_root, directory)
+        runs.append(run_stage(second, where))
     return runs
+
+
+def run_stage(experiment: zoo.Experiment, where: Path) -> zoo.Run:
+    """One run, and a note of what worked on it."""
+    note_provenance(where, experiment.train)
+    return zoo.train_experiment(experiment, where)
 
 
 def experiment_of(
     recipe: dict[str, Any],
     stage: dict[str, Any],
     data_root: str | None = None,
-    start: Path | None = None,
+    start: str | Path | None = None,
 ) -> zoo.Experiment:
-    """One run of a recipe: ``stage`` is the recipe itself or its ``fine_tune``."""
+    """One run of a recipe: ``stage`` is the recipe itself or its ``fine_tune``.
+
+    ``start`` is what it starts from, a released name or the folder of a run.
+    """
     return zoo.Experiment.build(
         recipe["variant"],
         recipe["dataset"],

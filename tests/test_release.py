@@ -171,11 +171,13 @@ def test_the_commands_of_a_recipe_mean_its_runs(release: ModuleType) -> None:
 
 
 def test_every_recipe_is_made_of_experiments(release: ModuleType) -> None:
-    known = {*RECIPE, "objective", "drawn", "labelled"}
+    known = {*RECIPE, "objective", "drawn", "labelled", "start_from"}
     for name, recipe in yaml.safe_load(release.RECIPES.read_text()).items():
         assert recipe.keys() <= known, name
         for stage in (recipe, recipe.get("fine_tune", {})):
-            experiment = release.experiment_of(recipe, stage)
+            start = recipe.get("start_from") if stage is recipe else None
+            experiment = release.experiment_of(recipe, stage, start=start)
+            assert (f" --start-from {start} " in release.command(recipe)) == (start is not None)
             assert experiment.labelled == recipe.get("labelled")
             asked = f" --labelled {experiment.labelled}"
             assert (asked in release.command(recipe)) == ("labelled" in recipe)
