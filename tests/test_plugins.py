@@ -28,6 +28,7 @@ LINES = {
     "continuous_bernoulli.py": 30,
     "batch_norm_conv.py": 40,
     "class_conditional.yaml": 5,
+    "rate.py": 30,
     "sharpness.py": 40,
 }
 """At most, as the guide for contributors says."""
@@ -77,6 +78,23 @@ def test_contract(check: zoo.testing.Check) -> None:
 
 def test_a_metric_of_one_s_own_keeps_the_contract() -> None:
     zoo.testing.check_metric("sharpness")
+
+
+def test_a_score_of_one_s_own_is_a_score_by_name() -> None:
+    """With p-values; it is the KL of a known model, and refuses one that has none."""
+    digits = zoo.load_dataset("digits")
+    x = torch.cat([digits.test.images[:20], torch.full((3, 1, 8, 8), 255, dtype=torch.uint8)])
+    found = zoo.anomaly("gaussian-vae-digits", x, score="rate")
+    assert (found.p_values[20:] < 0.05).all() and found.p_values[:20].mean() > 0.2
+    model = zoo.load("gaussian-vae-digits").eval()
+    batch = Batch(torch.rand(5, 1, 8, 8).round())
+    (posterior,) = model.infer(batch).posteriors
+    mean, scale = posterior.base_dist.loc, posterior.base_dist.scale
+    closed_form = 0.5 * (mean**2 + scale**2 - 1 - 2 * scale.log()).sum(-1)
+    score = Selected.parse("scores", "rate").build()
+    torch.testing.assert_close(score(model, batch), closed_form)
+    with pytest.raises(zoo.UnsupportedError, match="no KL"):
+        zoo.anomaly("autoencoder-digits", x, score="rate")
 
 
 @pytest.mark.parametrize(("file", "most"), LINES.items())

@@ -18,6 +18,7 @@ MODULES = (
     "continuous_bernoulli",
     "flow_posterior",
     "flow_prior",
+    "rate",
     "sharpness",
     "vamp_prior",
 )
