@@ -230,7 +230,8 @@ def show(name: str, file: Path, data_root: str | None, drawn_pixels: bool = Fals
     draw(model, data.test, CHECKPOINTS / "images" / f"{name}.png", drawn_pixels)
     drawn = "samples from the prior"
     if model.conditioning is not None:
-        drawn += f", told the {model.conditioning.on} of the test set in turn"
+        told = f"told the {model.conditioning.on} of the test set in turn"
+        drawn += f", {'a row for each class' if model.conditioning.classes else told}"
     beside = f"Left: {drawn}. Right: test images, each beside its reconstruction."
     if drawn_pixels:
         beside += " Both are draws from p(x|z), not its means."
@@ -242,9 +243,11 @@ def draw(
 ) -> None:
     """Samples from the prior, and test images beside their reconstructions, in one picture.
 
-    A model that is told something makes samples of each class in turn.
+    A model that is told a class makes a row of samples of each.
     """
-    fixed = test.take(32).fixed(model.input_kind, seed=0)
+    classes = None if model.conditioning is None else model.conditioning.classes
+    rows = classes or 8
+    fixed = test.take(4 * rows).fixed(model.input_kind, seed=0)
     batch = fixed.batch(torch.arange(len(fixed)), kind="real")
     generator = torch.Generator().manual_seed(0)
     if drawn_pixels:
@@ -252,11 +255,13 @@ def draw(
             drawn = model.decode(model.sample_codes(64, generator=generator)).sample()
             rebuilt = model.decode(model.encode(batch)).sample()
     else:
-        drawn = model.sample(64, generator=generator, condition=test.conditions(64))
+        each = torch.arange(rows).repeat_interleave(8)
+        told = each if classes else test.conditions(8 * rows)
+        drawn = model.sample(8 * rows, generator=generator, condition=told)
         rebuilt = torch.as_tensor(model.reconstruct(batch))
     pairs = torch.stack([batch.x, rebuilt], 1).flatten(0, 1)
-    samples = torch.as_tensor(drawn).unflatten(0, (8, 8))
-    picture = torch.cat([samples, pairs.unflatten(0, (8, 8))], 1).flatten(0, 1)
+    samples = torch.as_tensor(drawn).unflatten(0, (rows, 8))
+    picture = torch.cat([samples, pairs.unflatten(0, (rows, 8))], 1).flatten(0, 1)
     path.parent.mkdir(exist_ok=True)
     save_grid(path, picture, columns=16, scale=enlargement(picture))
 

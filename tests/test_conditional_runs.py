@@ -185,6 +185,10 @@ def test_statistics_are_refreshed_of_what_is_told() -> None:
 
 
 class TestNumbers:
+    def test_they_have_no_rows_of_classes(self, told_numbers: zoo.Run) -> None:
+        with pytest.raises(UnsupportedError, match="a row for each class, and .* is told numbers"):
+            zoo.draw("classes", told_numbers.model)
+
     def test_they_are_told_as_they_are(self, told_numbers: zoo.Run) -> None:
         model = told_numbers.model
         assert model.condition_width == 3

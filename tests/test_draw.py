@@ -17,6 +17,7 @@ from zoo.core.batch import Batch
 from zoo.core.component import Selected
 from zoo.core.latent_space import Codebook, Euclidean, Product, Sphere
 from zoo.errors import ConfigError, DataError, UnknownNameError, UnsupportedError
+from zoo.metrics.features import classifier_of
 from zoo.pictures.code_map import CodeMap
 from zoo.pictures.sheet import Sheet
 from zoo.tasks.drawing import Drawing, plain_show
@@ -28,6 +29,7 @@ TURNED = {
     "traverse": {"n": 2, "steps": 3},
     "interpolate": {"steps": 3},
     "temperatures": {"n": 2, "temperatures": [1.0]},
+    "classes": {"n": 2},
     "groups": {"n": 3, "draws": 1},
 }
 """Options with which a kind fits more models than by default, and is quick."""
@@ -238,6 +240,28 @@ class TestGroups:
             zoo.draw("groups", zoo.create("nvae-lite"), keep=[[99]])
         with pytest.raises(UnsupportedError, match="'nvae-lite', 'univae' or 'm2'"):
             zoo.draw("groups", "gaussian-vae-digits")
+
+
+def test_classes_have_a_row_each_and_a_column_one_style() -> None:
+    """A classifier of the zoo's recognises them; m2's prior of styles is not told the class."""
+    sheet = zoo.draw("classes", "cvae-digits", n=10)
+    assert isinstance(sheet, Sheet) and isinstance(sheet.shown, torch.Tensor)
+    told = torch.arange(10).repeat_interleave(10)
+    assert sheet.columns == 10
+    classes = classifier_of(zoo.load_dataset("digits"))(sheet.shown).argmax(-1)
+    assert (classes == told).float().mean() > 0.9
+    codes, classes = made("classes", n=4).codes(zoo.load("m2-digits"))  # type: ignore[attr-defined]
+    assert torch.equal(classes, torch.arange(10).repeat_interleave(4))
+    y, styles = codes[:, :10], codes[:, 10:].view(10, 4, -1)
+    assert torch.equal(y.argmax(-1), classes)
+    assert torch.equal(styles, styles[:1].expand_as(styles)) and not styles[0, 0].equal(
+        styles[0, 1]
+    )
+
+
+def test_classes_are_of_models_that_are_told_them() -> None:
+    with pytest.raises(UnsupportedError, match="'gaussian-vae' is told nothing; .*cvae-digits"):
+        zoo.draw("classes", "gaussian-vae-digits")
 
 
 def test_temperatures_share_their_noise() -> None:

@@ -24,6 +24,7 @@ from zoo.nn.flows import START, Autoregressive
 from zoo.posteriors.gaussian import diagonal_normal
 from zoo.priors import Given
 from zoo.testing.expect import seed
+from zoo.variants import Variant
 
 ROOT = Path(__file__).parents[1]
 POSTERIORS = ("planar", "iaf", "spline")
@@ -302,8 +303,20 @@ class TestBadCombinations:
 
     @pytest.mark.parametrize("name", [*PRIORS, "mixture", "vamp"])
     def test_a_flat_prior_is_not_for_the_sphere(self, name: str) -> None:
-        with pytest.raises(ConfigError, match="leave the prior out, or choose 'uniform-sphere'"):
+        with pytest.raises(
+            ConfigError, match="choose the prior 'uniform-sphere', or a posterior of"
+        ):
             zoo.create("vmf-vae", prior=name)
+
+    def test_a_flow_on_a_sphere_is_refused_with_what_lives_there(self) -> None:
+        for name in (*POSTERIORS, "mixture"):
+            with pytest.raises(ConfigError, match="or a posterior of that space: vmf, vmf-fixed, "):
+                zoo.create("vmf-vae", posterior=name, prior="uniform-sphere")
+
+    def test_a_flow_in_the_place_of_a_sphere_s_posterior_is_called_what_it_is(self) -> None:
+        flat = zoo.create("vmf-vae", posterior="iaf")
+        assert isinstance(flat.space, Euclidean)
+        assert Variant.find("vmf-vae").described(flat.config) == "vmf-vae with posterior iaf"
 
 
 def test_vectorised_maps_agree_with_each() -> None:

@@ -35,6 +35,7 @@ MODELS: dict[str, tuple[str, str]] = {
     "deterministic": ("autoencoder", "images-bernoulli"),
     "classes": ("m2", "images-bernoulli"),
 }
+OF_RANDOM = {"iwae", "dreg", "stl"}
 OF_COORDINATES = {"beta-tc", "dip-i", "dip-ii"}
 ALWAYS = {"contractive", "semi-supervised", "vq"}
 """Of an autoencoder's Jacobian, of a classifier, and of a codebook."""
@@ -46,7 +47,7 @@ REFUSED = {
     "hierarchy": {*ALWAYS, "dreg", *OF_COORDINATES},
     "transformer": {*ALWAYS, "dreg", *OF_COORDINATES},
     "of-text": {*ALWAYS, "consistency", "denoising", "dreg", *OF_COORDINATES},
-    "codebook": {"contractive", "semi-supervised", "consistency", *OF_COORDINATES},
+    "codebook": {"contractive", "semi-supervised", "consistency", *OF_RANDOM, *OF_COORDINATES},
     "deterministic": set(OBJECTIVES) - {"elbo", "mmd", "denoising", "contractive"},
     "classes": set(OBJECTIVES) - {"elbo", "beta", "capacity", "semi-supervised"},
 }

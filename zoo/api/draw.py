@@ -49,6 +49,7 @@ def draw(
     - "interpolate": ways between pairs of examples;
     - "latent-map": the codes of examples as points, coloured by class;
     - "groups": examples of which some latent groups are drawn anew;
+    - "classes": samples of each class that a model can be told, from the same noise;
     - "temperatures": samples at several temperatures;
 
     or a task of one's own that is a ``zoo.tasks.drawing.Drawing``. ``options`` are those of the

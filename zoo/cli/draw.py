@@ -38,7 +38,7 @@ def draw(
         str,
         typer.Argument(
             metavar="KIND",
-            help="manifold, traverse, interpolate, latent-map, groups or temperatures.",
+            help="manifold, traverse, interpolate, latent-map, groups, classes or temperatures.",
         ),
     ],
     source: SourceArgument,

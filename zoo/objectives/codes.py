@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from torch.distributions import Distribution, Independent
 
-from zoo.core.latent_space import Euclidean
+from zoo.core.latent_space import Codebook, Euclidean
 from zoo.core.model import LatentVariableModel
 from zoo.errors import ConfigError, UnsupportedError
 from zoo.objectives.elbo import ELBO
@@ -36,6 +36,16 @@ def check_one_group(name: str, model: LatentVariableModel) -> None:
             f"the objective {name!r} is for one vector of latents, and {model.variant!r} has "
             f"{groups} groups of them, each given those before it; choose the objective 'beta' or "
             "'capacity', or a variant such as 'gaussian-vae'"
+        )
+
+
+def check_random(name: str, model: LatentVariableModel) -> None:
+    """Raise ConfigError for codes that are certain given x, as those of a codebook."""
+    if isinstance(model.space, Codebook):
+        raise ConfigError(
+            f"the objective {name!r} is about draws from q(z|x), and those of {model.variant!r} "
+            "are certain: all are alike, and no gradient passes through their density; choose the "
+            "objective 'vq', or a variant such as 'gaussian-vae'"
         )
 
 

@@ -52,6 +52,7 @@ class DReG(IWAE):
             )
 
     def check_model(self, name: str, model: LatentVariableModel) -> None:
+        super().check_model(name, model)
         check_one_group(name, model)
         posterior = getattr(model, "posterior", None)
         if isinstance(posterior, Posterior) and type(posterior).draw is not Posterior.draw:

@@ -9,6 +9,7 @@ from zoo.core.batch import Batch
 from zoo.core.draws import Draws
 from zoo.core.model import LatentVariableModel
 from zoo.objectives.base import Loss, Objective, Step
+from zoo.objectives.codes import check_random
 from zoo.settings import Settings
 
 
@@ -47,3 +48,6 @@ class IWAE(Objective):
 
     def selects(self, model: LatentVariableModel) -> str:
         return "bound"
+
+    def check_model(self, name: str, model: LatentVariableModel) -> None:
+        check_random(name, model)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from torch import Tensor
 
 from zoo.core.draws import Draws, LatentDraw
+from zoo.core.model import LatentVariableModel
 from zoo.objectives.base import Loss, Objective, Step
+from zoo.objectives.codes import check_random
 
 
 class STL(Objective):
@@ -26,6 +28,9 @@ class STL(Objective):
         kl = log_likelihood - log_weights_without_score(draws).mean()
         logged = {"log_likelihood": log_likelihood.detach(), "kl": kl.detach()}
         return Loss(step.kl_weight * kl - log_likelihood, logged)
+
+    def check_model(self, name: str, model: LatentVariableModel) -> None:
+        check_random(name, model)
 
 
 def log_weights_without_score(draws: Draws) -> Tensor:

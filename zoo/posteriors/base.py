@@ -78,11 +78,15 @@ def check_space(posterior: Selected[Posterior], space: type[LatentSpace]) -> Non
     """Raise ConfigError for a posterior of another space, with the names of those that fit."""
     lives = posterior.component.space
     if lives is not space:
-        fitting = [name for name in registry().posteriors if _lives_in(name, space)]
         raise ConfigError(
             f"the posterior {posterior.name!r} lives in a space {lives.__name__}, the latents here "
-            f"in a space {space.__name__}; choose one of {', '.join(fitting)}"
+            f"in a space {space.__name__}; choose one of {', '.join(posteriors_in(space))}"
         )
+
+
+def posteriors_in(space: type[LatentSpace]) -> list[str]:
+    """The registered posteriors that live in a space."""
+    return [name for name in registry().posteriors if _lives_in(name, space)]
 
 
 def _lives_in(name: str, space: type[LatentSpace]) -> bool:

@@ -13,7 +13,7 @@ from torch.distributions import Distribution
 from zoo.core.component import Component, Selected
 from zoo.core.latent_space import LatentSpace
 from zoo.errors import ConfigError, UnsupportedError
-from zoo.posteriors import Posterior
+from zoo.posteriors import Posterior, posteriors_in
 from zoo.randomness import noise_of
 from zoo.settings import Settings
 
@@ -120,6 +120,7 @@ def check_same_space(posterior: Selected[Posterior], prior: Selected[Prior]) -> 
     if lives is not covers:
         raise ConfigError(
             f"the posterior {posterior.name!r} lives in a space {lives.__name__}, the prior "
-            f"{prior.name!r} in a space {covers.__name__}; leave the prior out, or choose "
-            f"{usual_prior(posterior)!r}"
+            f"{prior.name!r} in a space {covers.__name__}; choose the prior "
+            f"{usual_prior(posterior)!r}, or a posterior of that space: "
+            f"{', '.join(posteriors_in(covers)) or 'there is none'}"
         )
