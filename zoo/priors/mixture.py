@@ -1,4 +1,4 @@
-"""A learned mixture of Gaussians as the prior."""
+"""A learned mixture of Gaussians as the prior (Dilokthanakul et al. 2016, arXiv:1611.02648)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The standard normal prior."""
+"""The standard normal prior (Kingma & Welling 2014, arXiv:1312.6114)."""
 
 from __future__ import annotations
 

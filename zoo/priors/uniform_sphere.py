@@ -1,4 +1,4 @@
-"""The uniform prior on the unit sphere."""
+"""The uniform prior on the unit sphere (Davidson et al. 2018, arXiv:1804.00891)."""
 
 from __future__ import annotations
 
