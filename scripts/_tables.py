@@ -111,9 +111,9 @@ def swept(sweep: str) -> StudyReport:
     return StudyReport.of(study, study.trials(), Results(beside(path)).all())
 
 
-def of_effects() -> str:
+def of_effects(sweep: str) -> str:
     """The baseline's figures, and of every other point the differences to it."""
-    report = swept("effects")
+    report = swept(sweep)
     columns, base = report.study.columns, str(report.study.baseline)
     rows = [[base, *(cell(report.ours(base, name), each) for name, each in columns.items())]]
     for point in report.study.points:
@@ -150,7 +150,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "locatello2019": partial(of_paper, "locatello2019"),
     "speedrun": partial(of_sweep, "speedrun"),
     "couplets": of_couplets,
-    "effects": of_effects,
+    "effects": partial(of_effects, "effects"),
+    "autoencoders": partial(of_effects, "autoencoders"),
     "m1-and-m2": partial(of_sweep, "few_labels"),
     "samples": metrics.samples,
     "costs": metrics.costs,
