@@ -25,6 +25,7 @@ from _commands import FINE_TUNING, command, first_seed
 from _entries import figures, write_curve, write_entry
 from _records import revision, training_seconds, write_json
 from _text_card import text_card
+from torch import Tensor
 
 import zoo
 from zoo.core.model import LatentVariableModel
@@ -40,6 +41,7 @@ from zoo.storage import checkpoint
 from zoo.training.config import TrainingConfig
 from zoo.training.device import choose_device
 from zoo.variants.univae import UniVAE
+from zoo.yaml_files import read_mapping
 
 ROOT = packaged_root()
 RECIPES = Path(__file__).with_name("recipes.yaml")
@@ -196,12 +198,15 @@ def made_by(recipe: dict[str, Any], runs: list[zoo.Run]) -> dict[str, Any]:
     noted = [note for log in logs for note in log]
     epochs = [len(run.history) for run in runs]
     seconds = list(map(training_seconds, runs))
+    began = read_mapping(runs[0].directory / "config.yaml").get("start_from")
+    start = "" if began is None else f", from the file with SHA-256 {began['sha256']}"
+    trained = f"{sum(seconds) / 60:.1f} minutes, {' + '.join(map(str, epochs))} epochs"
     return {
         "command": command(recipe),
         "seed": first_seed(recipe),
         "revision": " and ".join(dict.fromkeys(each["revision"] for each in noted)),
         "hardware": " and ".join(dict.fromkeys(each["hardware"] for each in noted)),
-        "duration": f"{sum(seconds) / 60:.1f} minutes, {' + '.join(map(str, epochs))} epochs",
+        "duration": trained + start,
     }
 
 
@@ -245,18 +250,16 @@ def draw(
 
     A model that is told a class makes a row of samples of each.
     """
-    classes = None if model.conditioning is None else model.conditioning.classes
-    rows = classes or 8
+    rows, told = rows_of(model, test)
     fixed = test.take(4 * rows).fixed(model.input_kind, seed=0)
     batch = fixed.batch(torch.arange(len(fixed)), kind="real")
     generator = torch.Generator().manual_seed(0)
     if drawn_pixels:
         with torch.no_grad(), seeded(0, torch.device("cpu")):
-            drawn = model.decode(model.sample_codes(64, generator=generator)).sample()
-            rebuilt = model.decode(model.encode(batch)).sample()
+            codes = model.sample_codes(8 * rows, generator=generator, condition=told)
+            drawn = model.decode(codes, told).sample()
+            rebuilt = model.decode(model.encode(batch), batch.condition).sample()
     else:
-        each = torch.arange(rows).repeat_interleave(8)
-        told = each if classes else test.conditions(8 * rows)
         drawn = model.sample(8 * rows, generator=generator, condition=told)
         rebuilt = torch.as_tensor(model.reconstruct(batch))
     pairs = torch.stack([batch.x, rebuilt], 1).flatten(0, 1)
@@ -264,6 +267,14 @@ def draw(
     picture = torch.cat([samples, pairs.unflatten(0, (rows, 8))], 1).flatten(0, 1)
     path.parent.mkdir(exist_ok=True)
     save_grid(path, picture, columns=16, scale=enlargement(picture))
+
+
+def rows_of(model: LatentVariableModel, test: Examples) -> tuple[int, Tensor | None]:
+    """How many rows of 8 samples there are, one for each class, and what the samples are told."""
+    classes = None if model.conditioning is None else model.conditioning.classes
+    if classes is None:
+        return 8, test.conditions(64)
+    return classes, torch.arange(classes).repeat_interleave(8)
 
 
 if __name__ == "__main__":

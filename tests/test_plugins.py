@@ -94,7 +94,7 @@ def test_a_score_of_one_s_own_is_a_score_by_name() -> None:
     closed_form = 0.5 * (mean**2 + scale**2 - 1 - 2 * scale.log()).sum(-1)
     score = Selected.parse("scores", "rate").build()
     torch.testing.assert_close(score(model, batch), closed_form)
-    with pytest.raises(UnsupportedError, match="no KL"):
+    with pytest.raises(UnsupportedError, match="no posterior density"):
         zoo.anomaly("autoencoder-digits", x, score="rate")
 
 

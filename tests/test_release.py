@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from PIL import Image
 from torch import Tensor
 
 import zoo
@@ -64,7 +65,7 @@ def last_record(run: Path) -> dict[str, Any]:
 def test_pictures_of_models_that_are_told_something(
     release: ModuleType, tmp_path: Path, settings: dict[str, Any]
 ) -> None:
-    """On a card and on a page: of each class in turn, or of the data's numbers."""
+    """On a card and on a page: a row of each class, or of the data's numbers."""
     data = zoo.load_dataset("digits")
     numbers = {
         f"{part}_condition": split.labels[:, None].float() for part, split in data.splits.items()
@@ -76,7 +77,15 @@ def test_pictures_of_models_that_are_told_something(
     model = zoo.create("gaussian-vae", dataset=data, latent_dim=2, hidden=[8], **settings)
     data = data.conditioned(settings.get("condition"))
     release.draw(model, data.test, tmp_path / "card.png")
-    assert (tmp_path / "card.png").stat().st_size > 0
+    rows, told = release.rows_of(model, data.test)
+    classes = settings.get("condition") == "labels"
+    with Image.open(tmp_path / "card.png") as picture:
+        assert picture.height == pytest.approx(picture.width * rows / 16, rel=0.01)
+    assert rows == (10 if classes else 8)
+    if classes:
+        assert torch.equal(told, torch.arange(10).repeat_interleave(8))
+    else:
+        assert (told is None) == (not settings)
     with_data, alone = Exhibit("told", model, data=data), Exhibit("told", model)
     titles = [strip.title for strip in strips([with_data]) if strip.of("told")]
     assert titles == ["Reconstructions", "Samples", "Nearest training images"]
@@ -116,6 +125,27 @@ def test_a_release_of_two_runs_tells_both(release: ModuleType, tmp_path: Path) -
     assert recipe["command"] in (released / "tiny.md").read_text()
     assert (released / "images/tiny.png").stat().st_size > 0
     check_measured_anew(release, tmp_path, recipe)
+
+
+def test_a_release_that_starts_from_another_says_which_file(
+    release: ModuleType, tmp_path: Path
+) -> None:
+    recipe = {
+        "summary": "m",
+        "variant": "gaussian-vae",
+        "dataset": "digits",
+        "start_from": "gaussian-vae-digits",
+        "train": {"epochs": 1, "lr": 1e-5},
+    }
+    (run,) = release.train(recipe, tmp_path / "run", None)
+    known = zoo.load("gaussian-vae-digits").state_dict()
+    for name, weight in run.model.state_dict().items():
+        torch.testing.assert_close(weight, known[name], rtol=0, atol=1e-2)
+    made = release.made_by(recipe, [run])
+    sha256 = registry().checkpoint("gaussian-vae-digits").sha256
+    assert made["duration"].endswith(f" 1 epochs, from the file with SHA-256 {sha256}")
+    words = shlex.split(made["command"])
+    assert words[words.index("--start-from") + 1] == "gaussian-vae-digits"
 
 
 def check_measured_anew(release: ModuleType, root: Path, made: dict[str, Any]) -> None:
@@ -177,7 +207,8 @@ def test_every_recipe_is_made_of_experiments(release: ModuleType) -> None:
         for stage in (recipe, recipe.get("fine_tune", {})):
             start = recipe.get("start_from") if stage is recipe else None
             experiment = release.experiment_of(recipe, stage, start=start)
-            assert (f" --start-from {start} " in release.command(recipe)) == (start is not None)
+            runs = [key for key in ("start_from", "fine_tune") if key in recipe]
+            assert release.command(recipe).count(" --start-from ") == len(runs)
             assert experiment.labelled == recipe.get("labelled")
             asked = f" --labelled {experiment.labelled}"
             assert (asked in release.command(recipe)) == ("labelled" in recipe)

@@ -7,8 +7,7 @@ from torch import Tensor
 import zoo
 from zoo.core.batch import Batch
 from zoo.core.model import LatentVariableModel
-from zoo.errors import UnsupportedError
-from zoo.tasks.anomaly.score import Score
+from zoo.tasks.anomaly.score import Score, check_evidence
 
 
 @zoo.register("rate", summary="KL(q(z|x) || p(z)), nats")
@@ -16,8 +15,7 @@ class Rate(Score):
     """KL(q(z|x) || p(z)), summed over the groups of latents."""
 
     def check_model(self, model: LatentVariableModel) -> None:
-        if not model.has_evidence:
-            raise UnsupportedError("without a posterior there is no KL; choose 'reconstruction'")
+        check_evidence(model)
 
     def __call__(self, model: LatentVariableModel, batch: Batch) -> Tensor:
         return model.infer(batch).kl.sum(-1)  # (B, G) -> (B,)

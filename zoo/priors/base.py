@@ -121,6 +121,6 @@ def check_same_space(posterior: Selected[Posterior], prior: Selected[Prior]) -> 
         raise ConfigError(
             f"the posterior {posterior.name!r} lives in a space {lives.__name__}, the prior "
             f"{prior.name!r} in a space {covers.__name__}; choose the prior "
-            f"{usual_prior(posterior)!r}, or a posterior of that space: "
-            f"{', '.join(posteriors_in(covers)) or 'there is none'}"
+            f"{usual_prior(posterior)!r}, or of the posteriors that fit {prior.name!r} one of "
+            f"{', '.join(posteriors_in(covers)) or 'none'}"
         )

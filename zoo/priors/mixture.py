@@ -1,4 +1,4 @@
-"""A learned mixture of Gaussians as the prior (Dilokthanakul et al. 2016, arXiv:1611.02648)."""
+"""A learned mixture of Gaussians as the prior (Jiang et al. 2016, arXiv:1611.05148)."""
 
 from __future__ import annotations
 

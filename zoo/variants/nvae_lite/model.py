@@ -83,21 +83,20 @@ class NVAELite(LatentVariableModel):
             samples, given = len(given), given.flatten(0, 1)  # (S, B, D) -> (S B, D)
         shape = samples, batch.x.shape[0]
         latents: list[LatentDraw] = []
-        gone: list[tuple[Tensor, DiagonalNormal]] = []
+        visited: list[tuple[Tensor, DiagonalNormal]] = []
 
         def draw(step: TopDownStep, path: Tensor, prior: DiagonalNormal) -> Tensor:
             if self.training:  # otherwise they would outlive their use
-                gone.append((path, prior))
+                visited.append((path, prior))
             z = None if given is None else step.group.maps(given)
             latents.append(step.infer(path, prior, features[step.group.number], shape, z))
             return flatten(latents[-1].z)  # (S B, L H W)
 
         codes, path = self._top_down(samples * batch.x.shape[0], draw)
         likelihood, code = partial(self._likelihood, path, shape), partial(self._code, features)
-        draws = PathDraws(latents, likelihood, batch, code, codes.view(*shape, self.code_dim))
-        draws.features = features
-        draws.along = partial(self._along, gone, shape) if self.training else None
-        return draws
+        codes = codes.view(*shape, self.code_dim)
+        along = partial(self._posteriors_along, visited, shape) if self.training else None
+        return PathDraws(latents, likelihood, batch, code, codes, features, along)
 
     def encode(self, batch: Tensor | Batch) -> Tensor:
         """The means of all groups' posteriors, each given those above it: (B, D).
@@ -190,27 +189,27 @@ class NVAELite(LatentVariableModel):
 
         return self._top_down(features[0].shape[0], choose)[0]
 
-    def _along(
+    def _posteriors_along(
         self,
-        gone: list[tuple[Tensor, DiagonalNormal]],
+        visited: list[tuple[Tensor, DiagonalNormal]],
         shape: tuple[int, int],
         features: list[Tensor],
     ) -> list[Distribution]:
         """q(z_g | z_<g, x) of each group on a path gone before, x that of the features."""
-        groups = zip(self._down, gone, features, strict=True)
+        groups = zip(self._top_down_steps, visited, features, strict=True)
         return [step.inferred(*before, of_x, shape) for step, before, of_x in groups]
 
     def _top_down(self, count: int, choose: AtStep) -> tuple[Tensor, Tensor]:
         """Codes (N, D) of the latents that ``choose`` gives on the way down, and the path's end."""
         path, parts = channels_last(self.top.expand(count, -1, -1, -1)), []  # (N, C, H, W)
-        for step in self._down:
+        for step in self._top_down_steps:
             path = step.enlarge(path)  # (N, C, H, W) at the resolution of the group
             parts.append(choose(step, path, step.prior(path)))
             path = step.merged(path, parts[-1])
         return torch.cat(parts, dim=1), path
 
     @property
-    def _down(self) -> list[TopDownStep]:
+    def _top_down_steps(self) -> list[TopDownStep]:
         return cast("list[TopDownStep]", list(self.steps))
 
     def _likelihood(self, path: Tensor, batch: Sequence[int]) -> Distribution:
