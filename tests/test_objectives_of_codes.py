@@ -16,7 +16,7 @@ import zoo
 from zoo.core.batch import Batch
 from zoo.core.draws import Draws, LatentDraw
 from zoo.distributions.discrepancy import SCALES, squared_mmd
-from zoo.errors import UnsupportedError
+from zoo.errors import ConfigError, UnsupportedError
 from zoo.objectives import Objective, Step
 from zoo.objectives.beta_tc import BetaTC, log_weights, total_correlation
 from zoo.objectives.capacity import Capacity
@@ -148,6 +148,16 @@ def test_a_posterior_that_does_not_factorise_is_refused(objective: Objective) ->
     draws = Draws([latent], likelihood, Batch(torch.zeros(4, 2)), lambda: q.mean, z)
     with pytest.raises(UnsupportedError, match="MultivariateNormal does not factorise.*'mmd'"):
         objective.loss(draws, Step(examples=10))
+
+
+@pytest.mark.parametrize("posterior", ["iaf", "planar", "spline", "mixture"])
+@pytest.mark.parametrize("name", ["beta-tc", "dip-i", "dip-ii"])
+def test_registered_ones_are_refused_before_the_run_begins(
+    name: str, posterior: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match=f"objective {name!r} .* not factorise .*'mmd'"):
+        zoo.train("gaussian-vae", posterior=posterior, objective=name, directory=tmp_path / "run")
+    assert not (tmp_path / "run" / "config.yaml").exists()  # a mended command may follow
 
 
 # Maximum mean discrepancy

@@ -10,6 +10,7 @@ from zoo.core.latent_space import Codebook, Euclidean
 from zoo.core.model import LatentVariableModel
 from zoo.errors import ConfigError, UnsupportedError
 from zoo.objectives.elbo import ELBO
+from zoo.posteriors import Posterior
 
 if TYPE_CHECKING:
     from zoo.training.config import TrainingConfig
@@ -57,6 +58,13 @@ def check_coordinates(name: str, model: LatentVariableModel) -> None:
             f"the objective {name!r} is for codes whose coordinates can be independent, and those "
             f"of {model.variant!r} live on a {type(model.space).__name__.lower()}; choose the "
             "objective 'mmd', or a posterior such as 'gaussian'"
+        )
+    posterior = getattr(model, "posterior", None)
+    if isinstance(posterior, Posterior) and not posterior.factorises:
+        raise ConfigError(
+            f"the objective {name!r} reads q(z|x) coordinate by coordinate, and that of "
+            f"{type(posterior).__name__} does not factorise into them; choose the objective 'mmd', "
+            "or the posterior 'gaussian'"
         )
 
 

@@ -31,6 +31,8 @@ class Posterior(Component, nn.Module, ABC):
     """Where codes live."""
     of_x_alone: ClassVar[bool] = True
     """Whether q(z|x) is the same whatever other examples stand beside x in training."""
+    factorises: ClassVar[bool] = True
+    """Whether coordinates in a flat space are independent of each other given x."""
 
     @classmethod
     def space_of(cls, config: Any, dim: int) -> LatentSpace:

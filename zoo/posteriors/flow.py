@@ -18,6 +18,7 @@ class FlowPosterior(Posterior):
     """
 
     space = Euclidean
+    factorises = False
 
     def draw(self, q: Distribution, prior: Distribution, shape: tuple[int, int]) -> LatentDraw:
         if not isinstance(q, Flow):

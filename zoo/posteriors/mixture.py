@@ -38,6 +38,7 @@ class MixturePosterior(Posterior):
     """
 
     space = Euclidean
+    factorises = False
     small = {"components": 3, "width": 16}
 
     class Config(Settings):
