@@ -456,7 +456,13 @@ def test_pictures_hold_every_pixel() -> None:
 
 def test_without_constriction_the_message_says_what_to_install() -> None:
     code = (
-        "import sys; sys.modules['constriction'] = None\n"
+        "import sys, importlib.metadata as installed\n"
+        "sys.modules['constriction'] = None\n"
+        "version = installed.version\n"
+        "def known(name):\n"
+        "    if name == 'constriction': raise installed.PackageNotFoundError(name)\n"
+        "    return version(name)\n"
+        "installed.version = known\n"
         "import torch, zoo\n"
         "try: zoo.compress('gaussian-vae-digits', torch.zeros(1, 1, 8, 8))\n"
         "except zoo.ZooError as error: print(error)"

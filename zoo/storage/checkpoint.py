@@ -218,7 +218,7 @@ def _metadata_of(file: Any, path: Path) -> tuple[CheckpointMetadata, dict[str, s
     if isinstance(newer, int) and newer > SCHEMA_VERSION:
         raise CheckpointError(
             f"{path} was written in format {newer}; this zoo reads up to {SCHEMA_VERSION}: "
-            f"upgrade zoo (pip install --upgrade zoo)"
+            "upgrade zoo"
         )
     description, renames = migrate(content, file.keys())
     try:

@@ -12,6 +12,7 @@ import torch
 
 from zoo.core.model import LatentVariableModel
 from zoo.precision import float32_by_default
+from zoo.tasks.compress.stack import import_constriction
 
 
 def digest_of(model: LatentVariableModel) -> str:
@@ -29,6 +30,7 @@ def floats_here() -> str:
     Vector instructions and libraries decide in which order sums are taken. What has none, as the
     make of the processor, shows in the checksum of the decoded examples.
     """
+    import_constriction()  # which says what to install, where the version would only be missing
     versions = f"torch {torch.__version__}, constriction {version('constriction')}"
     vectors = f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}"
     return f"{versions}, {vectors}, products {torch.get_float32_matmul_precision()}"
