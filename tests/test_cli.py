@@ -258,8 +258,9 @@ def test_a_run_remembers_the_absolute_place_of_its_data(
 
 def test_resuming_a_finished_run_gives_its_result_again(run: Path) -> None:
     before = (run / "metrics.jsonl").read_text()
-    again = call_json("train", "--resume", run)
-    assert again["metrics"] == json.loads(before.splitlines()[-1])
+    told = call("train", "--resume", run, "--json")
+    assert told.stderr == f"{run} is finished, nothing is trained\n"
+    assert json.loads(told.stdout)["metrics"] == json.loads(before.splitlines()[-1])
     assert (run / "metrics.jsonl").read_text() == before
 
 

@@ -575,7 +575,7 @@ def test_traversals_turn_the_latents_that_a_direction_names() -> None:
         ({"width": 18}, "width 18 must be a multiple of 4 times heads"),
         ({"groups": 5}, r"groups \(5\) must be less than layers \(5\)"),
         ({"posterior": "vmf-fixd"}, "did you mean 'vmf-fixed'"),
-        ({"prior": "standard-normal"}, "choose 'uniform-sphere'"),
+        ({"prior": "standard-normal"}, "choose the prior 'uniform-sphere'"),
         ({"input_shape": (12,)}, "vectors of numbers this model does not read"),
         ({"likelihood": "categorical"}, "text, and text alone"),
         ({"input_shape": (1, 2**11, 2**11)}, "at most 65,536 tokens, got 1,048,576"),

@@ -27,7 +27,9 @@ class Trainer(Session):
     def run(self) -> tuple[LatentVariableModel, dict[str, Any]]:
         """Train to the end; the best model and its record."""
         self.restore()
-        if not self.done:
+        if self.done:
+            self.reporter.state(f"{self.directory.path} is finished, nothing is trained")
+        else:
             self.warn_beforehand()
             loss_of = self.compiled_loss() if self.config.compile else self.loss_of
             self.directory.timings.start(self.position.step)
