@@ -44,9 +44,9 @@ def check_random(name: str, model: LatentVariableModel) -> None:
     """Raise ConfigError for codes that are certain given x, as those of a codebook."""
     if isinstance(model.space, Codebook):
         raise ConfigError(
-            f"the objective {name!r} is about draws from q(z|x), and those of {model.variant!r} "
-            "are certain: all are alike, and no gradient passes through their density; choose the "
-            "objective 'vq', or a variant such as 'gaussian-vae'"
+            f"the objective {name!r} reads how likely codes are under q(z|x), and those of "
+            f"{model.variant!r} are certain, so that no gradient passes through their density and "
+            "a KL is 0 or infinite; choose the objective 'vq', or a variant such as 'gaussian-vae'"
         )
 
 

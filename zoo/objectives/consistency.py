@@ -7,10 +7,10 @@ from pydantic import Field
 
 from zoo.core.batch import Batch
 from zoo.core.draws import Draws, LatentDraw
-from zoo.core.latent_space import Codebook
 from zoo.core.model import LatentVariableModel
 from zoo.errors import ConfigError
 from zoo.objectives.base import Loss, Step
+from zoo.objectives.codes import check_random
 from zoo.objectives.elbo import ELBO
 from zoo.objectives.motion import Motion
 
@@ -61,9 +61,4 @@ class Consistency(ELBO):
                 f"the objective {name!r} turns and shifts images, and {model.variant!r} reads "
                 f"{model.modality.name} here; choose the objective 'elbo'"
             )
-        if isinstance(model.space, Codebook):
-            raise ConfigError(
-                f"the objective {name!r} holds two posteriors to each other, and those of "
-                f"{model.variant!r} are certain, so that their KL is 0 or infinite; choose the "
-                "objective 'vq', or a variant such as 'gaussian-vae'"
-            )
+        check_random(name, model)

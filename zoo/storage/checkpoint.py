@@ -217,7 +217,7 @@ def _metadata_of(file: Any, path: Path) -> tuple[CheckpointMetadata, dict[str, s
     newer = content.get("schema_version")
     if isinstance(newer, int) and newer > SCHEMA_VERSION:
         raise CheckpointError(
-            f"{path} was written in format {newer}; this zoo reads up to {SCHEMA_VERSION}: "
+            f"{path} was written in format {newer}; this zoo reads up to {SCHEMA_VERSION}; "
             "upgrade zoo"
         )
     description, renames = migrate(content, file.keys())
